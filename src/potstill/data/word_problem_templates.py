@@ -1,0 +1,320 @@
+"""The kinds of word problem: how each is worded, and the numbers that make its answer.
+
+A wording marks with ``|`` where a sentence that does not matter may stand. ``numbers`` takes a function
+``n(low, high)`` that draws a whole number, both ends included, and returns every number of the wording
+together with the ``answer``.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+Draw = Callable[[int, int], int]
+
+
+@dataclass(frozen=True)
+class Template:
+    """One kind of problem that takes ``steps`` operations; ``unseen`` ones never occur in training."""
+
+    name: str
+    steps: int
+    wordings: tuple[str, ...]
+    numbers: Callable[[Draw], dict[str, int]]
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unseen: bool = False
+
+
+TOYS = ("marbles", "stickers", "trading cards", "toy cars", "beads")
+FRUIT = ("apples", "pears", "plums", "lemons", "peaches")
+GOODS = ("notebooks", "pencils", "candles", "mugs", "postcards")
+BAKED = ("cookies", "muffins", "rolls", "pancakes", "scones")
+PLACES = ("library", "school", "town hall", "museum", "theatre")
+
+TEMPLATES: tuple[Template, ...] = (
+    # ---- one step ----
+    Template(
+        "give_away",
+        1,
+        (
+            "{name} has {a} {item}. | {name} gives {b} of them to {other}. How many {item} does {name} have left?",
+            "There were {a} {item} in {name}'s drawer. | {other} was given {b} of them. How many {item} are still there?",
+            "After {name} lost {b} of the {a} {item} in the bag, | how many {item} were left?",
+        ),
+        lambda n: dict(a=(a := n(20, 90)), b=(b := n(3, 19)), answer=a - b),
+        {"item": TOYS},
+    ),
+    Template(
+        "together",
+        1,
+        (
+            "{name} picked {a} {item} and {other} picked {b} {item}. | How many {item} did they pick together?",
+            "{a} {item} lie in {name}'s basket. | {other}'s basket holds {b} {item}. How many {item} are there in both baskets?",
+        ),
+        lambda n: dict(a=(a := n(12, 70)), b=(b := n(11, 60)), answer=a + b),
+        {"item": FRUIT},
+    ),
+    Template(
+        "boxes",
+        1,
+        (
+            "A shop packs {a} {item} in each box. | How many {item} are there in {b} boxes?",
+            "{name} fills {b} boxes with {a} {item} each. | How many {item} does {name} pack?",
+        ),
+        lambda n: dict(a=(a := n(3, 12)), b=(b := n(3, 12)), answer=a * b),
+        {"item": GOODS},
+    ),
+    Template(
+        "share",
+        1,
+        (
+            "{name} shares {total} {item} equally among {b} friends. | How many {item} does each friend get?",
+            "{b} children divide {total} {item} so that all have the same number. | How many {item} does each child get?",
+        ),
+        lambda n: dict(b=(b := n(2, 9)), answer=(a := n(3, 12)), total=a * b),
+        {"item": BAKED},
+    ),
+    Template(
+        "older",
+        1,
+        (
+            "{name} is {a} years old. | {other} is {b} years older than {name}. How old is {other}?",
+            "{other} was born {b} years before {name}, | who is now {a}. How old is {other} now?",
+        ),
+        lambda n: dict(a=(a := n(6, 40)), b=(b := n(2, 25)), answer=a + b),
+    ),
+    Template(
+        "dearer",
+        1,
+        (
+            "A {thing} costs {a} dollars and a {second} costs {b} dollars. | How many dollars more does the {thing} cost?",
+            "{name} pays {a} dollars for a {thing}, | and {other} pays {b} dollars for a {second}. "
+            "What is the difference in price, in dollars?",
+        ),
+        lambda n: dict(a=(a := n(45, 120)), b=(b := n(8, 44)), answer=a - b),
+        {"thing": ("coat", "lamp", "chair", "radio"), "second": ("scarf", "clock", "basket", "belt")},
+    ),
+    # ---- two steps ----
+    Template(
+        "change",
+        2,
+        (
+            "{name} buys {a} {item} at {b} dollars each and pays with {paid} dollars. | How many dollars of change does {name} get?",
+            "One of the {item} costs {b} dollars. | {name} has {paid} dollars and buys {a} of them. How many dollars are left?",
+        ),
+        lambda n: dict(a=(a := n(2, 9)), b=(b := n(2, 9)), answer=(c := n(3, 20)), paid=a * b + c),
+        {"item": GOODS},
+    ),
+    Template(
+        "give_and_get",
+        2,
+        (
+            "{name} had {a} {item}. | {name} gave {b} to {other} and then bought {c} more. How many {item} does {name} have now?",
+            "A jar holds {a} {item}. {name} takes out {b} | and {other} puts in {c}. How many {item} are in the jar now?",
+        ),
+        lambda n: dict(a=(a := n(25, 80)), b=(b := n(4, 20)), c=(c := n(5, 30)), answer=a - b + c),
+        {"item": TOYS},
+    ),
+    Template(
+        "times_as_many",
+        2,
+        (
+            "{name} has {a} {item}. {other} has {k} times as many. | How many {item} do they have together?",
+            "On Monday {name} sold {a} {item}, and on Tuesday {k} times as many. | How many {item} did {name} sell on both days?",
+        ),
+        lambda n: dict(a=(a := n(4, 20)), k=(k := n(2, 5)), answer=a + k * a),
+        {"item": FRUIT},
+    ),
+    Template(
+        "trays",
+        2,
+        (
+            "{name} bakes {a} trays with {b} {item} on each. | {c} {item} are burnt. How many {item} are good?",
+            "There are {b} {item} on each of {a} plates. | The guests eat {c} of them. How many {item} remain?",
+        ),
+        lambda n: dict(a=(a := n(3, 9)), b=(b := n(4, 12)), c=(c := n(2, 11)), answer=a * b - c),
+        {"item": BAKED},
+    ),
+    Template(
+        "eat_and_share",
+        2,
+        (
+            "{name} had {total} {item} and ate {a} of them. | The rest were shared equally among {k} friends. How many {item} did each friend get?",
+            "Of {total} {item}, {a} were bad. | {name} put the good ones equally into {k} bags. How many {item} are in each bag?",
+        ),
+        lambda n: dict(a=(a := n(2, 12)), k=(k := n(2, 8)), answer=(c := n(3, 12)), total=a + k * c),
+        {"item": FRUIT},
+    ),
+    Template(
+        "saving",
+        2,
+        (
+            "{name} has {a} dollars and saves {b} dollars every week. | How many dollars does {name} have after {c} weeks?",
+            "{name} puts {b} dollars into a box each week for {c} weeks. | There were already {a} dollars in it. How many dollars are in it now?",
+        ),
+        lambda n: dict(a=(a := n(10, 60)), b=(b := n(3, 12)), c=(c := n(3, 9)), answer=a + b * c),
+    ),
+    # ---- three steps ----
+    Template(
+        "two_kinds",
+        3,
+        (
+            "{name} buys {a} {item} at {b} dollars each and {c} {food} at {d} dollars each. | How many dollars does {name} pay?",
+            "At a stall {item} cost {b} dollars each and {food} cost {d} dollars each. | {name} takes {a} {item} and {c} {food}. "
+            "What is the price in dollars?",
+        ),
+        lambda n: dict(a=(a := n(2, 8)), b=(b := n(2, 9)), c=(c := n(2, 8)), d=(d := n(2, 9)), answer=a * b + c * d),
+        {"item": GOODS, "food": BAKED},
+    ),
+    Template(
+        "bake_and_bag",
+        3,
+        (
+            "{name} bakes {a} trays of {b} {item} each. | {name} eats {c} and puts the rest equally into {k} bags. How many {item} are in each bag?",
+            "{a} boxes hold {b} {item} each. | {c} of the {item} are given away, and the others are divided equally among {k} people. "
+            "How many {item} does each person get?",
+        ),
+        lambda n: dict(
+            a=(a := n(4, 8)), b=(b := n(5, 12)), k=(k := n(2, 6)), c=(c := a * b % k + k), answer=(a * b - c) // k
+        ),
+        {"item": BAKED},
+    ),
+    Template(
+        "collect_and_give",
+        3,
+        (
+            "{name} found {a} {item} and {other} found {k} times as many. | Together they gave {b} to a neighbour. How many {item} do they have left?",
+            "There are {a} {item} on a small shelf and {k} times as many on a big one. | {name} takes {b} of them. "
+            "How many {item} are still on the shelves?",
+        ),
+        lambda n: dict(a=(a := n(5, 20)), k=(k := n(2, 5)), b=(b := n(3, 14)), answer=a + k * a - b),
+        {"item": TOYS},
+    ),
+    Template(
+        "wages",
+        3,
+        (
+            "{name} works {a} hours at {b} dollars an hour and gets a tip of {c} dollars. | Then {name} spends {d} dollars. How many dollars are left?",
+            "For each of {a} hours of work {name} is paid {b} dollars, and {c} dollars more for the bus. | The bus costs {d} dollars. "
+            "How many dollars does {name} keep?",
+        ),
+        lambda n: dict(a=(a := n(3, 9)), b=(b := n(8, 15)), c=(c := n(5, 20)), d=(d := n(3, 15)), answer=a * b + c - d),
+    ),
+    Template(
+        "both_each_day",
+        3,
+        (
+            "Every day {name} folds {a} paper boats and {other} folds {b}. | After {k} days they sell {c} boats. How many boats are left?",
+            "{name} reads {a} pages a day and {other} reads {b}. | In {k} days, how many pages do they read together, if {c} pages do not count?",
+        ),
+        lambda n: dict(a=(a := n(3, 12)), b=(b := n(3, 12)), k=(k := n(2, 7)), c=(c := n(4, 20)), answer=(a + b) * k - c),
+    ),
+    Template(
+        "shelves",
+        3,
+        (
+            "The {place} has {a} shelves with {b} books on each and {c} books on a table. | {d} books are lent out. How many books are still there?",
+            "{a} shelves of {b} books and a pile of {c} books stand in the {place}. | {name} carries {d} books away. How many books remain?",
+        ),
+        lambda n: dict(a=(a := n(3, 9)), b=(b := n(6, 15)), c=(c := n(5, 25)), d=(d := n(4, 20)), answer=a * b + c - d),
+        {"place": PLACES},
+    ),
+    # ---- one step, never in training ----
+    Template(
+        "still_to_save",
+        1,
+        (
+            "{name} wants a bicycle that costs {a} dollars and has saved {b} dollars. | How many more dollars does {name} need?",
+            "A trip costs {a} dollars. | So far {name} has {b} dollars for it. How many dollars are missing?",
+        ),
+        lambda n: dict(a=(a := n(70, 150)), b=(b := n(12, 65)), answer=a - b),
+        unseen=True,
+    ),
+    Template(
+        "seats",
+        1,
+        (
+            "The {place} has {a} rows of seats with {b} seats in each row. | How many seats does it have?",
+            "Chairs stand in {a} rows of {b} in front of the {place}. | How many chairs are there?",
+        ),
+        lambda n: dict(a=(a := n(4, 12)), b=(b := n(5, 14)), answer=a * b),
+        {"place": PLACES},
+        unseen=True,
+    ),
+    Template(
+        "distance",
+        1,
+        (
+            "{name} rides at {a} kilometres an hour for {b} hours. | How many kilometres does {name} ride?",
+            "A train covers {a} kilometres every hour. | How many kilometres does it cover in {b} hours?",
+        ),
+        lambda n: dict(a=(a := n(8, 40)), b=(b := n(2, 7)), answer=a * b),
+        unseen=True,
+    ),
+    # ---- two steps, never in training ----
+    Template(
+        "pages_left",
+        2,
+        (
+            "A book has {total} pages. | {name} reads {a} pages a day for {b} days. How many pages are still to be read?",
+            "{name} must paint {total} fence posts and paints {a} each day. | How many posts are left after {b} days?",
+        ),
+        lambda n: dict(a=(a := n(6, 18)), b=(b := n(2, 8)), answer=(c := n(5, 60)), total=a * b + c),
+        unseen=True,
+    ),
+    Template(
+        "teams",
+        2,
+        (
+            "{a} girls and {b} boys make teams of {k}. | How many teams are there?",
+            "{name} has {a} red tulips and {b} white ones and ties them in bunches of {k}. | How many bunches does {name} get?",
+        ),
+        lambda n: dict(k=(k := n(3, 8)), answer=(c := n(4, 9)), a=(a := n(5, k * c - 5)), b=k * c - a),
+        unseen=True,
+    ),
+    Template(
+        "fence",
+        2,
+        (
+            "A garden is a rectangle {a} metres long and {b} metres wide. | How many metres of fence go all the way around it?",
+            "{name} walks once around a rectangular field of {a} metres by {b} metres. | How many metres does {name} walk?",
+        ),
+        lambda n: dict(a=(a := n(12, 45)), b=(b := n(4, 11)), answer=2 * (a + b)),
+        unseen=True,
+    ),
+    # ---- three steps, never in training ----
+    Template(
+        "cheaper_shop",
+        3,
+        (
+            "{name} sells {a} cakes at {b} dollars each. | The flour for each cake costs {c} dollars, and the stall costs {d} dollars. "
+            "How many dollars does {name} earn?",
+            "A guide takes {a} visitors, who pay {b} dollars each. | Lunch for each visitor costs {c} dollars, and the bus costs {d} dollars. "
+            "How many dollars are left?",
+        ),
+        lambda n: dict(
+            a=(a := n(5, 12)), c=(c := n(1, 4)), b=(b := c + n(3, 8)), d=(d := n(2, 14)), answer=(b - c) * a - d
+        ),
+        unseen=True,
+    ),
+    Template(
+        "tickets",
+        3,
+        (
+            "{a} adults and {b} children visit the {place}. An adult pays {c} dollars and a child {d} dollars. | How many dollars do they pay in all?",
+            "In a car park stand {a} vans with {c} parcels each and {b} cars with {d} parcels each. | How many parcels are there in all?",
+        ),
+        lambda n: dict(a=(a := n(2, 9)), b=(b := n(2, 9)), c=(c := n(6, 12)), d=(d := n(2, 5)), answer=a * c + b * d),
+        {"place": PLACES},
+        unseen=True,
+    ),
+    Template(
+        "water",
+        3,
+        (
+            "A tank holds {a} litres. {name} pours in {k} buckets of {b} litres | and then uses {c} litres on each of 2 days. "
+            "How many litres are in the tank?",
+            "{name} starts with {a} points, wins {k} rounds worth {b} points each | and loses {c} points twice. How many points does {name} have?",
+        ),
+        lambda n: dict(a=(a := n(30, 70)), k=(k := n(2, 7)), b=(b := n(3, 10)), c=(c := n(3, 15)), answer=a + k * b - 2 * c),
+        unseen=True,
+    ),
+)

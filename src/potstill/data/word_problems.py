@@ -1,0 +1,58 @@
+"""Arithmetic word problems without limit from a seed, with exact whole-number gold.
+
+A third each take one, two and three steps; about a third carry a sentence that does not matter. Training,
+validation and test questions are drawn from one stream without repetition, so they never share a question;
+``test_unseen`` uses templates that the other splits never use.
+"""
+
+import random
+from collections.abc import Iterator
+
+from potstill.data.word_problem_templates import TEMPLATES, Template
+
+NAMES = (
+    "Ada Amir Bela Chen Clara Dario Elif Emil Farah Goran Hana Ines Ivan Jonas Kofi Lena Luis Maya Mika Nadia Noor "
+    "Omar Petra Quinn Rosa Samir Tara Tomas Uma Vera Wanda Yuki Zoe"
+).split()
+
+DISTRACTORS = (
+    "{third} is {z} years old.",
+    "It is {z} minutes to the station.",
+    "{third} has a garden with {z} trees.",
+    "The radio has been on for {z} minutes.",
+    "{third} lives at number {z}.",
+    "There are {z} windows in the house.",
+)
+
+
+def questions(seed: int, *, unseen: bool = False) -> Iterator[dict[str, str]]:
+    """Yield distinct ``{question, gold, group, steps}`` without end; steps go 1, 2, 3, 1, 2, 3, ...
+
+    ``group`` is the template's name. Equal seeds give equal streams.
+    """
+    rng = random.Random(f"word_problems:{seed}:{unseen}")
+    by_steps = [[t for t in TEMPLATES if t.steps == steps and t.unseen == unseen] for steps in (1, 2, 3)]
+    decks: list[list[Template]] = [[], [], []]
+    seen: set[str] = set()
+    while True:
+        for deck, templates in zip(decks, by_steps, strict=True):
+            if not deck:
+                deck.extend(rng.sample(templates, len(templates)))
+            template = deck.pop()
+            while (problem := _problem(template, rng))["question"] in seen:
+                pass
+            seen.add(problem["question"])
+            yield problem
+
+
+def _problem(template: Template, rng: random.Random) -> dict[str, str]:
+    numbers = template.numbers(rng.randint)
+    name, other, third = rng.sample(NAMES, 3)
+    words = {slot: rng.choice(choices) for slot, choices in template.words.items()}
+    before, after = rng.choice(template.wordings).split("|")
+    # A sentence can only stand between sentences; a wording whose mark is inside one goes without.
+    if rng.random() < 1 / 3 and before.rstrip().endswith((".", "?")):
+        before += rng.choice(DISTRACTORS) + " "
+    text = (before + after.lstrip()).format(name=name, other=other, third=third, z=rng.randint(2, 60), **words, **numbers)
+    question = text[0].upper() + text[1:]
+    return {"question": question, "gold": str(numbers["answer"]), "group": template.name, "steps": str(template.steps)}

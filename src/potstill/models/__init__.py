@@ -1,0 +1,102 @@
+"""Everything that answers: one interface for a remote server, in-process generation and what comes later.
+
+A model is anything with ``complete(requests)``. Completions come back in any order and carry their request's id, so
+that an implementation is free to batch by length, share prefixes, use a batch endpoint or many machines.
+"""
+
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+Message = Mapping[str, str]
+"""``{"role": "system" | "user" | "assistant", "content": text}``."""
+
+
+class ErrorKind(StrEnum):
+    """What went wrong on the way to a completion. What the text itself is, `potstill.tasks.Status` says."""
+
+    RATE_LIMITED = "rate-limited"
+    OVERLOADED = "overloaded"
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    BAD_RESPONSE = "bad-response"
+    CONTEXT_TOO_LONG = "context-too-long"
+    AUTH = "auth"
+    NOT_FOUND = "not-found"
+    INVALID_REQUEST = "invalid-request"
+    QUOTA = "quota"
+
+    @property
+    def retried(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self in _RETRIED
+
+    @property
+    def fatal(self) -> bool:
+        """Whether every other request to the same model will fail in the same way."""
+        return self in _FATAL
+
+
+_RETRIED = {
+    ErrorKind.RATE_LIMITED,
+    ErrorKind.OVERLOADED,
+    ErrorKind.TIMEOUT,
+    ErrorKind.CONNECTION,
+    ErrorKind.BAD_RESPONSE,
+}
+_FATAL = {ErrorKind.AUTH, ErrorKind.NOT_FOUND, ErrorKind.QUOTA}
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a completion is drawn. Temperature 0 is greedy; ``seed`` makes a draw repeatable where the engine can."""
+
+    max_tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question to a model; ``sample`` numbers repeated draws of the same prompt."""
+
+    id: str
+    messages: Sequence[Message]
+    sampling: Sampling = field(default_factory=Sampling)
+    sample: int = 0
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What came back. ``error`` is set, and ``text`` empty, when nothing came.
+
+    finish_reason: ``stop``, ``length`` or ``content_filter``; empty with an error.
+    seconds: a remote request's latency; in process, the batch's time divided by its rows.
+    key: the completion's key in the store.
+    cached: answered from the store, without asking.
+    """
+
+    id: str
+    sample: int
+    text: str = ""
+    finish_reason: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+    key: str = ""
+    cached: bool = False
+    error: ErrorKind | None = None
+    detail: str = ""
+
+
+class Model(Protocol):
+    """Anything that answers."""
+
+    identity: Mapping[str, Any]
+    """What decides the answers: weights and engine, or server and name. Part of the store's key; never a secret."""
+
+    def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[Completion]:
+        """Answer every request once, in any order; a request that cannot be answered yields an error kind."""
+        ...

@@ -1,0 +1,188 @@
+"""Generation in this process with transformers: prompts of like length together, shared prefixes computed once,
+finished rows replaced by waiting ones."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from potstill.models import Completion, ErrorKind, Request, Sampling
+from potstill.models.decoding import Batch, read_prefix
+
+WINDOW = 1024
+"""Requests looked at together, to find rows of like length and a common prefix."""
+
+
+@dataclass
+class _Row:
+    request: Request
+    prompt: list[int]
+    generator: torch.Generator | None
+    answer: list[int] = field(default_factory=list)
+    finish_reason: str = ""
+    seconds: float = 0.0
+
+
+class LocalModel:
+    """A causal language model in this process, ``batch_size`` answers at a time.
+
+    The longest prefix that all prompts of a window share (few-shot examples, a system prompt) is computed once. Draws
+    with a temperature have a random stream for each row, so that a draw does not depend on the rest of its batch.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        identity: Mapping[str, Any],
+        *,
+        batch_size: int,
+    ) -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.identity = identity
+        self.batch_size = batch_size
+        self.end_tokens = _end_tokens(model, tokenizer)
+        self.context = int(getattr(model.config, "max_position_embeddings", 0)) or 1 << 30
+
+    async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[Completion]:
+        window: list[Request] = []
+        async for request in requests:
+            window.append(request)
+            if len(window) == WINDOW:
+                async for completion in self._answer(window):
+                    yield completion
+                window = []
+        async for completion in self._answer(window):
+            yield completion
+
+    async def _answer(self, window: Sequence[Request]) -> AsyncIterator[Completion]:
+        rows = []
+        for request in window:
+            prompt = self.prompt_tokens(request)
+            room = self.context - len(prompt)
+            if room < request.sampling.max_tokens:
+                yield Completion(
+                    request.id,
+                    request.sample,
+                    prompt_tokens=len(prompt),
+                    error=ErrorKind.CONTEXT_TOO_LONG,
+                    detail=f"{len(prompt)} tokens of prompt leave {room} of {self.context} for the answer",
+                )
+            else:
+                rows.append(_Row(request, prompt, _generator(request)))
+        rows.sort(key=lambda row: -len(row.prompt))
+        steps = self._generate(rows)
+        while (ended := await asyncio.to_thread(next, steps, None)) is not None:
+            for row in ended:
+                yield self._completion(row)
+
+    def prompt_tokens(self, request: Request) -> list[int]:
+        """The messages in the model's own chat template, as token ids that end where the answer begins."""
+        return chat_tokens(self.tokenizer, request.messages)
+
+    def _generate(self, waiting: list[_Row]) -> Iterator[list[_Row]]:
+        """Answer all rows; yields those that ended, as they end."""
+        if not waiting:
+            return
+        shared = _shared_prefix([row.prompt for row in waiting])
+        prefix = read_prefix(self.model, waiting[0].prompt[:shared])
+        live: list[_Row] = []
+        batch: Batch | None = None
+        clock = time.perf_counter()
+        while live or waiting:
+            free = self.batch_size - len(live)
+            # Reading prompts interrupts the others: worth it only for a good part of the batch.
+            if waiting and (not live or free >= min(len(waiting), self.batch_size // 4)):
+                joining, waiting = waiting[:free], waiting[free:]
+                read = Batch.read(self.model, prefix, [row.prompt for row in joining])
+                live = live + joining
+                if batch is None:
+                    batch = read
+                else:
+                    batch.join(read)
+            assert batch is not None
+            for row, token in zip(live, _choose(batch.logits, live), strict=True):
+                self._take(row, token)
+            now = time.perf_counter()
+            for row in live:
+                row.seconds += (now - clock) / len(live)
+            clock = now
+            ended = [row for row in live if row.finish_reason]
+            if ended:
+                keep = [place for place, row in enumerate(live) if not row.finish_reason]
+                live = [live[place] for place in keep]
+                if keep:
+                    batch.select(keep)
+                else:
+                    batch = None
+                yield ended
+            if batch is not None:
+                batch.step([row.answer[-1] for row in live])
+
+    def _take(self, row: _Row, token: int) -> None:
+        if token in self.end_tokens:
+            row.finish_reason = "stop"
+            return
+        row.answer.append(token)
+        if len(row.answer) == row.request.sampling.max_tokens:
+            row.finish_reason = "length"
+
+    def _completion(self, row: _Row) -> Completion:
+        return Completion(
+            row.request.id,
+            row.request.sample,
+            text=self.tokenizer.decode(row.answer, skip_special_tokens=True),
+            finish_reason=row.finish_reason,
+            prompt_tokens=len(row.prompt),
+            completion_tokens=len(row.answer),
+            seconds=row.seconds,
+        )
+
+
+def chat_tokens(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[str, str]]) -> list[int]:
+    """Token ids of ``messages`` in the tokenizer's chat template, up to where the assistant begins to speak."""
+    text = tokenizer.apply_chat_template([dict(m) for m in messages], tokenize=False, add_generation_prompt=True)
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _choose(logits: torch.Tensor, rows: Sequence[_Row]) -> list[int]:
+    greedy = logits.argmax(-1).tolist()
+    return [
+        token if row.generator is None else _draw(logits[place], row.request.sampling, row.generator)
+        for place, (row, token) in enumerate(zip(rows, greedy, strict=True))
+    ]
+
+
+def _draw(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> int:
+    """Nucleus sampling (Holtzman et al. 2020, arXiv 1904.09751) from logits [vocabulary]."""
+    probabilities, order = torch.softmax(logits / sampling.temperature, -1).sort(descending=True)
+    outside = probabilities.cumsum(-1) - probabilities >= sampling.top_p
+    probabilities[outside] = 0.0
+    return int(order[torch.multinomial(probabilities, 1, generator=generator)])
+
+
+def _generator(request: Request) -> torch.Generator | None:
+    if request.sampling.temperature == 0:
+        return None
+    return torch.Generator().manual_seed(request.sampling.seed * 1_000_003 + request.sample)
+
+
+def _shared_prefix(prompts: Sequence[list[int]]) -> int:
+    """How many leading tokens all prompts share, leaving each at least one of its own."""
+    first, last = min(prompts), max(prompts)
+    limit = min(map(len, prompts)) - 1
+    same = 0
+    while same < limit and first[same] == last[same]:
+        same += 1
+    return same
+
+
+def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    configured = model.generation_config.eos_token_id if model.generation_config else None
+    ends = configured if isinstance(configured, list) else [configured]
+    return {int(token) for token in [*ends, tokenizer.eos_token_id] if token is not None}

@@ -1,0 +1,226 @@
+"""What a recipe may say. The YAML is read by `potstill.recipe_file`; JSON Schema comes from these models."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
+
+
+class Condition(StrEnum):
+    """One way to make training data and to prompt the student."""
+
+    GOLD = "gold"
+    VANILLA = "vanilla"
+    COT_ANSWER = "cot-answer"
+    COT_RATIONALE = "cot-rationale"
+
+
+class System(StrEnum):
+    """Who answers the test questions, and how it is asked."""
+
+    BASE = "base"
+    BASE_FEWSHOT = "base-fewshot"
+    BASE_COT = "base-cot"
+    STUDENT = "student"
+    STUDENT_COT = "student-cot"
+    TEACHER_PLAIN = "teacher-plain"
+    TEACHER_DIRECT = "teacher-direct"
+    TEACHER_COT = "teacher-cot"
+    TEACHER_COT_FEWSHOT = "teacher-cot-fewshot"
+
+
+class Filter(StrEnum):
+    """A label that a generated row must pass to be trained on; the row is kept in the file either way."""
+
+    PARSED = "parsed"
+    FINISHED = "finished"
+    RIGHT = "right"
+    DUPLICATE = "duplicate"
+    IN_TEST_SET = "in-test-set"
+    TOO_LONG = "too-long"
+
+
+class Endpoint(_Section):
+    """An OpenAI-compatible chat-completions server."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^https?://")]
+    """Base address, such as `https://api.example.com/v1`; `/chat/completions` is appended."""
+    model: str
+    """Name of the model on that server."""
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the key. The key itself never stands in a recipe."""
+    concurrency: int = Field(default=16, ge=1, le=4096)
+    """Requests in flight at once."""
+    timeout: float = Field(default=120.0, gt=0)
+    """Seconds until a request counts as lost."""
+    max_attempts: int = Field(default=6, ge=1, le=100)
+    """Times a request is tried when the server is busy or out of reach."""
+
+
+ModelSource = Annotated[str, StringConstraints(min_length=1)] | Endpoint
+"""`packaged/NAME` (see `potstill models`), `hf/ORG/NAME`, a folder, or an endpoint."""
+
+
+class WordProblems(_Section):
+    """Arithmetic word problems made from a seed; see `potstill.data.word_problems`."""
+
+    source: Literal["word_problems"] = "word_problems"
+    """Where the examples come from."""
+    train: int = Field(default=150, ge=1)
+    """Questions that the teacher answers."""
+    validation: int = Field(default=30, ge=1)
+    """Questions by which a checkpoint is chosen."""
+    test: int = Field(default=100, ge=1)
+    """Test questions of the templates that training uses, none of them a training question."""
+    test_unseen: int = Field(default=100, ge=0)
+    """Test questions of templates that training never uses."""
+
+
+class Teacher(_Section):
+    """The model that is distilled."""
+
+    model: ModelSource
+    """`packaged/NAME`, `hf/ORG/NAME`, a folder, or `{url, model, api_key_env}`."""
+    batch_size: int = Field(default=64, ge=1)
+    """Answers generated at once when the model runs in this process."""
+
+
+class Generate(_Section):
+    """How the teacher is asked."""
+
+    prompting: Literal["direct", "cot", "cot-fewshot"] | None = None
+    """The task's prompt for the teacher. Left out: `direct` for the condition `vanilla`, otherwise `cot-fewshot`."""
+    samples: int = Field(default=1, ge=1)
+    """Completions for each question."""
+    temperature: float = Field(default=0.0, ge=0)
+    """0 is greedy."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Nucleus of the distribution that is drawn from."""
+    max_tokens: int = Field(default=256, ge=1)
+    """New tokens a completion may have."""
+
+    @model_validator(mode="after")
+    def _samples_differ(self) -> "Generate":
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError("several samples at temperature 0 are all the same; set a temperature")
+        return self
+
+
+class Curate(_Section):
+    """Which of the teacher's rows are trained on."""
+
+    filters: list[Filter] = list(Filter)
+    """Labels that a row must pass, in this order; the first that it fails is its reason. Each is a switch."""
+    max_rows: int | None = Field(default=None, ge=1)
+    """At most so many rows are kept, drawn by seed."""
+
+
+class Student(_Section):
+    """The model that is trained."""
+
+    model: Annotated[str, StringConstraints(min_length=1)]
+    """`packaged/NAME`, `hf/ORG/NAME`, or a folder with weights."""
+    batch_size: int = Field(default=64, ge=1)
+    """Answers generated at once."""
+    max_tokens: int = Field(default=256, ge=1)
+    """New tokens that base and student may use for an answer."""
+
+
+class Lora(_Section):
+    """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685) on all linear layers, merged into the weights at the end."""
+
+    rank: int = Field(default=16, ge=1)
+    """Rank of the adapters."""
+    alpha: int = Field(default=32, ge=1)
+    """Adapters are scaled by alpha / rank."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Dropout on the adapters' input."""
+
+
+class Train(_Section):
+    """Supervised fine-tuning, loss on the completion only."""
+
+    method: Literal["lora", "full"] = "lora"
+    """Train adapters, or all weights."""
+    lora: Lora = Lora()
+    """The adapters; used by method `lora`."""
+    epochs: int = Field(default=3, ge=1)
+    """Passes over the kept rows; a checkpoint is saved after each."""
+    learning_rate: float = Field(default=2e-4, gt=0)
+    """Peak rate; about 2e-3 suits small adapters, 2e-4 full fine-tuning of a small model."""
+    batch_size: int = Field(default=4, ge=1)
+    """Rows of one optimizer step."""
+    warmup_ratio: float = Field(default=0.1, ge=0, lt=1)
+    """Part of the steps in which the rate rises; then it falls as a cosine."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """AdamW's weight decay."""
+    max_length: int = Field(default=1024, ge=8)
+    """Tokens of prompt, completion and end token; longer rows are labelled `too-long` and never cut."""
+
+
+class Evaluate(_Section):
+    """Who answers the test questions, and how answers are read."""
+
+    systems: list[System] = Field(
+        default=[System.BASE, System.BASE_FEWSHOT, System.STUDENT, System.TEACHER_DIRECT, System.TEACHER_COT_FEWSHOT],
+        min_length=1,
+    )
+    """Systems that answer the same questions of each test split."""
+    extraction: Literal["lenient", "strict"] = "lenient"
+    """`strict` reads only the form that was asked for; `lenient` also the last answer-like piece of text."""
+    margin: float = Field(default=0.05, gt=0, lt=1)
+    """Student and teacher count as equal when the interval of their difference lies within this margin."""
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    """Level of all intervals."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "Evaluate":
+        if len(set(self.systems)) < len(self.systems):
+            raise ValueError("a system is named twice")
+        return self
+
+
+class Report(_Section):
+    """The report."""
+
+    examples: int = Field(default=20, ge=0)
+    """Test questions shown side by side."""
+
+
+class Recipe(_Section):
+    """One run: one task, one data set, one teacher, one student, one condition, one seed."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """Name of the run and of its folder."""
+    task: Literal["math"]
+    """What is asked; see `potstill.tasks`."""
+    data: WordProblems
+    """Where the examples come from."""
+    teacher: Teacher
+    """The model that is distilled."""
+    condition: Condition = Condition.COT_RATIONALE
+    """`gold` trains on the data's own labels, `vanilla` on the teacher's direct answers, `cot-answer` on answers that
+    the teacher reached by reasoning, `cot-rationale` on its reasoning and answer."""
+    generate: Generate = Generate()
+    """How the teacher is asked."""
+    curate: Curate = Curate()
+    """Which rows are trained on."""
+    student: Student
+    """The model that is trained."""
+    train: Train = Train()
+    """How it is trained."""
+    evaluate: Evaluate = Evaluate()
+    """How it is evaluated."""
+    report: Report = Report()
+    """What the report shows."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of data, sampling and training."""
+
+    @property
+    def prompting(self) -> str:
+        """The task's prompt for the teacher."""
+        return self.generate.prompting or ("direct" if self.condition is Condition.VANILLA else "cot-fewshot")

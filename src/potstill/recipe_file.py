@@ -1,0 +1,143 @@
+"""Read a recipe from YAML; whatever is wrong is named with its line, its column and the cure."""
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from potstill.errors import RecipeError
+from potstill.recipe import Recipe
+
+BUILT_IN = Path(__file__).parent / "recipes"
+
+
+def built_in_names() -> list[str]:
+    """Names of the recipes inside the package."""
+    return sorted(path.stem for path in BUILT_IN.glob("*.yaml"))
+
+
+def find(name_or_path: str) -> Path:
+    """The recipe's file: a path, or the name of a recipe inside the package. Raises `RecipeError`."""
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    if name_or_path in built_in_names():
+        return BUILT_IN / f"{name_or_path}.yaml"
+    hint = _did_you_mean(name_or_path, built_in_names())
+    raise RecipeError(
+        f"No recipe '{name_or_path}': there is no such file, and the recipes inside potstill are "
+        f"{', '.join(built_in_names())}.{hint}"
+    )
+
+
+def load(name_or_path: str) -> Recipe:
+    """Read and check a recipe. Raises `RecipeError`, which names every fault with its place."""
+    path = find(name_or_path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, where: str = "recipe") -> Recipe:
+    """Check the text of a recipe. Raises `RecipeError`; ``where`` names the source in messages."""
+    try:
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error)
+        raise RecipeError(f"{where}{place}: not YAML: {problem}. Check indentation, colons and quotes.") from error
+    if not isinstance(tree, yaml.MappingNode):
+        raise RecipeError(f"{where}: a recipe is a mapping of keys such as 'name', 'task' and 'teacher'.")
+    for key, mark in _repeated_keys(tree):
+        raise RecipeError(f"{where}:{mark.line + 1}:{mark.column + 1}: '{key}' stands here twice; keep one.")
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        lines = [f"{where}:{_place(tree, fault)}: {_message(fault)}" for fault in _faults(error)]
+        raise RecipeError("\n".join(dict.fromkeys(lines))) from error
+
+
+def dump(recipe: Recipe) -> str:
+    """The recipe with every default filled in, as YAML."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _faults(error: ValidationError) -> list[ErrorDetails]:
+    """The faults, without those of the other branches of a union (a model is a string or an endpoint)."""
+    faults = error.errors()
+    endpoints = [f["loc"][: f["loc"].index("Endpoint")] for f in faults if "Endpoint" in f["loc"] and f["type"] != "model_type"]
+    return [f for f in faults if f["loc"][-1:] != ("constrained-str",) or f["loc"][:-1] not in endpoints]
+
+
+def _message(fault: ErrorDetails) -> str:
+    loc = [part for part in fault["loc"] if part not in ("Endpoint", "constrained-str")]
+    name = ".".join(map(str, loc)) or "recipe"
+    match fault["type"]:
+        case "extra_forbidden":
+            keys = _keys(loc[:-1])
+            return f"unknown key '{loc[-1]}'.{_did_you_mean(str(loc[-1]), keys)} Keys here: {', '.join(keys)}."
+        case "missing":
+            return f"'{name}' is missing; add it."
+        case "enum" | "literal_error":
+            wanted = str(fault["ctx"]["expected"])
+            choices = [piece.strip().strip("'") for piece in wanted.replace(" or ", ", ").split(",")]
+            return f"'{name}' is {fault['input']!r}.{_did_you_mean(str(fault['input']), choices)} It must be {wanted}."
+        case "model_type":
+            return f"'{name}' is {fault['input']!r}; it must be a mapping of keys."
+        case "value_error":
+            return f"'{name}': {fault['ctx']['error']}."
+        case _:
+            return f"'{name}' is {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}."
+
+
+def _keys(loc: list[Any]) -> list[str]:
+    """Keys that may stand in the section at ``loc``."""
+    section: Any = Recipe
+    for part in loc:
+        annotation = section.model_fields[part].annotation
+        models = [m for m in (annotation, *getattr(annotation, "__args__", ())) if isinstance(m, type)]
+        section = next(m for m in models if issubclass(m, BaseModel))
+    return list(section.model_fields)
+
+
+def _did_you_mean(word: str, choices: list[str]) -> str:
+    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
+    return f" Did you mean '{close[0]}'?" if close else ""
+
+
+def _place(tree: yaml.Node, fault: ErrorDetails) -> str:
+    """``line:column`` of the value at fault; of the key for unknown keys, of the section for missing ones."""
+    mark = tree.start_mark
+    node = tree
+    for part in fault["loc"]:
+        if isinstance(node, yaml.MappingNode):
+            pair = next(((k, v) for k, v in node.value if k.value == part), None)
+            if pair is None:
+                break
+            node = pair[1]
+            mark = pair[0].start_mark if fault["type"] == "extra_forbidden" else node.start_mark
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+            mark = node.start_mark
+    return f"{mark.line + 1}:{mark.column + 1}"
+
+
+def _repeated_keys(node: yaml.Node) -> Iterator[tuple[str, yaml.Mark]]:
+    children = node.value if isinstance(node, yaml.SequenceNode) else []
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if key.value in seen:
+                yield key.value, key.start_mark
+            seen.add(key.value)
+            children = [*children, value]
+    for child in children:
+        yield from _repeated_keys(child)
