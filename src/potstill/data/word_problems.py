@@ -77,7 +77,8 @@ def questions(seed: int, *, unseen: bool = False) -> Iterator[dict[str, str]]:
 
 
 def _problem(template: Template, rng: random.Random) -> dict[str, str]:
-    numbers = template.numbers(rng.randint)
+    while (numbers := template.numbers(rng.randint))["answer"] < 1:
+        pass
     name, other, third = rng.sample(NAMES, 3)
     words = {slot: rng.choice(choices) for slot, choices in template.words.items()}
     before, after = rng.choice(template.wordings).split("|")

