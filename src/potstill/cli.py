@@ -9,11 +9,15 @@ import typer
 
 from potstill.errors import PotstillError
 
-app = typer.Typer(help="Distil a large language model into a small one, and prove whether it worked.", no_args_is_help=True)
+app = typer.Typer(
+    help="Distil a large language model into a small one, and prove whether it worked.", no_args_is_help=True
+)
 models_app = typer.Typer(help="The weights that pip can bring.", invoke_without_command=True)
 app.add_typer(models_app, name="models")
 
-RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's file, or the name of one inside potstill.")]
+RecipeName = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A recipe's file, or the name of one inside potstill.")
+]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder.")]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs.")]
 
@@ -58,7 +62,9 @@ def train(recipe: RecipeName, runs: Runs = Path("runs")) -> None:
 
 
 @app.command()
-def evaluate(name: RunName, runs: Runs = Path("runs"), as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+def evaluate(
+    name: RunName, runs: Runs = Path("runs"), as_json: Annotated[bool, typer.Option("--json")] = False
+) -> None:
     """Have all systems answer the test questions."""
     from potstill import pipeline
 

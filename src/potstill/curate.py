@@ -48,7 +48,11 @@ def curate(recipe: Recipe, run: "Run") -> None:
             bad = labels[name] != (name in (Filter.PARSED, Filter.FINISHED, Filter.RIGHT))
             reason = reason or (name.value if bad else "")
         columns = {name.value.replace("-", "_"): value for name, value in labels.items()}
-        rows.append(row | columns | dict(student_messages=messages, completion=said, tokens=tokens, kept=not reason, reason=reason))
+        rows.append(
+            row
+            | columns
+            | dict(student_messages=messages, completion=said, tokens=tokens, kept=not reason, reason=reason)
+        )
     kept = [row for row in rows if row["kept"]]
     if recipe.curate.max_rows is not None and len(kept) > recipe.curate.max_rows:
         for row in random.Random(recipe.seed).sample(kept, len(kept) - recipe.curate.max_rows):

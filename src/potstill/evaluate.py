@@ -61,7 +61,10 @@ def _ask(recipe: Recipe, run: "Run", system: System, examples: list[dict[str, An
     answers = ask(source, requests, run.store, batch_size=batch_size, name=system.value, say=run.say)
     rows = []
     for example, request, completion in zip(examples, requests, answers, strict=True):
-        read = {s: task.parse(completion.text, completion.finish_reason, strict=s == "strict") for s in ("strict", "lenient")}
+        read = {
+            s: task.parse(completion.text, completion.finish_reason, strict=s == "strict")
+            for s in ("strict", "lenient")
+        }
         parsed = read[recipe.evaluate.extraction]
         scores = {name: next(iter(task.scores(p.answer, example["gold"]).values())) for name, p in read.items()}
         outcome = Outcome.ERROR if completion.error else Outcome(parsed.status.value) if parsed.answer is None else (
@@ -106,7 +109,9 @@ def summary(predictions: dict[str, list[dict[str, Any]]], confidence: float) -> 
             "tokens_per_answer": mean(row["completion_tokens"] for row in rows),
             "seconds_per_answer": mean(row["seconds"] for row in rows),
         }
-    comparisons = [compare(predictions, "student", b, confidence) for b in systems if "student" in systems and b != "student"]
+    comparisons = [
+        compare(predictions, "student", b, confidence) for b in systems if "student" in systems and b != "student"
+    ]
     return {"systems": systems, "comparisons": comparisons}
 
 
@@ -114,14 +119,28 @@ def compare(predictions: dict[str, list[dict[str, Any]]], a: str, b: str, confid
     """Paired difference of accuracies a - b, question by question."""
     right_a, right_b = ({row["id"]: row["outcome"] == "right" for row in predictions[name]} for name in (a, b))
     table = Counter((right_a[id_], right_b[id_]) for id_ in right_a)
-    both, only_a, only_b, neither = (table[pair] for pair in ((True, True), (True, False), (False, True), (False, False)))
+    both, only_a, only_b, neither = (
+        table[pair] for pair in ((True, True), (True, False), (False, True), (False, False))
+    )
     low, high = newcombe_paired(both, only_a, only_b, neither, confidence)
     difference = (only_a - only_b) / len(right_a)
-    return dict(a=a, b=b, only_a=only_a, only_b=only_b, difference=difference, low=low, high=high, p_value=mcnemar_exact(only_a, only_b))
+    return dict(
+        a=a,
+        b=b,
+        only_a=only_a,
+        only_b=only_b,
+        difference=difference,
+        low=low,
+        high=high,
+        p_value=mcnemar_exact(only_a, only_b),
+    )
 
 
 def _verdict(split: str, values: dict[str, Any], margin: float) -> str:
-    where = {"test_unseen": "On question templates never trained on", "test": "On new questions of the trained templates"}[split]
+    where = {
+        "test_unseen": "On question templates never trained on",
+        "test": "On new questions of the trained templates",
+    }[split]
     systems = values["systems"]
     if "student" not in systems:
         return f"{where} ({split}) the student was not asked."

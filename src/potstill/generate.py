@@ -41,7 +41,9 @@ def generate(recipe: Recipe, run: "Run") -> None:
     options = recipe.generate
     sampling = Sampling(options.max_tokens, options.temperature, options.top_p, recipe.seed)
     prompting = Prompting(recipe.prompting)
-    requests = [Request(row["id"], task.messages(row, prompting), sampling, k) for row in train for k in range(options.samples)]
+    requests = [
+        Request(row["id"], task.messages(row, prompting), sampling, k) for row in train for k in range(options.samples)
+    ]
     answers = ask(
         recipe.teacher.model, requests, run.store, batch_size=recipe.teacher.batch_size, name="teacher", say=run.say
     )

@@ -12,7 +12,13 @@ from potstill.recipe import Endpoint
 
 
 def ask(
-    source: str | Endpoint | Path, requests: Sequence[Request], store: Store, *, batch_size: int, name: str, say: Callable[[str], None]
+    source: str | Endpoint | Path,
+    requests: Sequence[Request],
+    store: Store,
+    *,
+    batch_size: int,
+    name: str,
+    say: Callable[[str], None],
 ) -> list[Completion]:
     """Completions in the order of ``requests``; says every ten seconds how far it is."""
     if isinstance(source, Endpoint):
@@ -21,7 +27,9 @@ def ask(
     from potstill.models.local import LocalModel
 
     folder = weights.folder(str(source))
-    local = LocalModel(weights.load_model(folder), weights.load_tokenizer(folder), weights.identity(folder), batch_size=batch_size)
+    local = LocalModel(
+        weights.load_model(folder), weights.load_tokenizer(folder), weights.identity(folder), batch_size=batch_size
+    )
 
     async def stream() -> AsyncIterator[Request]:
         for request in requests:
@@ -38,7 +46,9 @@ def ask(
             if now - last > 10 or len(done) == len(requests):
                 last, rate = now, (now - started) / len(done)
                 left = rate * (len(requests) - len(done))
-                say(f"  {name}: {len(done)} of {len(requests)} rows, {tokens / (now - started):.0f} tokens/s, {left:.0f} s left")
+                say(
+                    f"  {name}: {len(done)} of {len(requests)} rows, {tokens / (now - started):.0f} tokens/s, {left:.0f} s left"
+                )
         return [done[r.id, r.sample] for r in requests]
 
     return asyncio.run(collect())

@@ -17,7 +17,9 @@ LONGEST = 2_000
 
 def report(recipe: Recipe, run: "Run") -> None:
     """Write report.html from the run's files."""
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
+    )
     examples = [row for row in run.read("examples.parquet") if row["split"].startswith("test")]
     shown = sorted(examples, key=lambda row: (int(row["id"].rsplit("-", 1)[1]), row["split"]))[: recipe.report.examples]
     predictions = {
