@@ -69,7 +69,7 @@ def evaluate(
     from potstill import pipeline
 
     made = pipeline.reopen(name, runs, (lambda line: None) if as_json else _say)
-    made.carry_out(pipeline.evaluate.evaluate)
+    made.carry_out(pipeline.STAGES[3])
     _say(json.dumps(made.evaluation) if as_json else made.evaluation["verdict"])
 
 
@@ -79,7 +79,7 @@ def report(name: RunName, runs: Runs = Path("runs")) -> None:
     from potstill import pipeline
 
     made = pipeline.reopen(name, runs, _say)
-    made.carry_out(pipeline.report.report)
+    made.carry_out(pipeline.STAGES[4])
     _say(f"Report: {made.report_path}")
 
 

@@ -21,7 +21,8 @@ def train(recipe: Recipe, run: "Run") -> None:
     import torch
     from datasets import Dataset
     from peft import LoraConfig
-    from trl import SFTConfig, SFTTrainer
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
 
     from potstill.models import weights
 
@@ -46,7 +47,7 @@ def train(recipe: Recipe, run: "Run") -> None:
             train_sampling_strategy="group_by_length",
             save_strategy="epoch",
             logging_steps=5,
-            gradient_checkpointing=False,
+            activation_checkpointing=False,
             bf16=cuda,
             use_cpu=not cuda,
             seed=recipe.seed,

@@ -27,7 +27,7 @@ LONGEST_TEXT = 100_000
 
 class Math:
     name = "math"
-    fields = ("question",)
+    fields: tuple[str, ...] = ("question",)
 
     def messages(self, example: Example, prompting: Prompting) -> list[Message]:
         messages: list[Message] = []

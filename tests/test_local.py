@@ -1,0 +1,75 @@
+"""In-process generation on a tiny random model: joining, leaving and shared prefixes change no answer."""
+
+import asyncio
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from potstill.models import ErrorKind, Request, Sampling
+from potstill.models.local import LocalModel
+
+TEMPLATE = "{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}{% if add_generation_prompt %}a:{% endif %}"
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    inner = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate([*alphabet, "<end>"])}, merges=[]))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<end>", chat_template=TEMPLATE)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=128, eos_token_id=tokenizer.eos_token_id, bos_token_id=None,
+    )  # fmt: skip
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():  # random weights hardly ever end an answer by themselves
+        model.lm_head.weight[tokenizer.eos_token_id] *= 3
+    return model, tokenizer
+
+
+def answers(tiny, batch_size, requests):
+    local = LocalModel(*tiny, {}, batch_size=batch_size)
+
+    async def stream():
+        for request in requests:
+            yield request
+
+    async def collect():
+        return {(c.id, c.sample): c async for c in local.complete(stream())}
+
+    return asyncio.run(collect())
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.9])
+def test_batching_changes_no_answer(tiny, temperature):
+    requests = [
+        Request(str(i), [{"role": "user", "content": "x" * (i % 9) + str(i)}], Sampling(5 + i % 20, temperature), i % 3)
+        for i in range(23)
+    ]
+    alone = answers(tiny, 1, requests)
+    together = answers(tiny, 7, requests)
+    assert {k: (c.text, c.finish_reason) for k, c in alone.items()} == {
+        k: (c.text, c.finish_reason) for k, c in together.items()
+    }
+    assert len(alone) == 23
+    assert all(c.completion_tokens <= 24 for c in alone.values())
+
+
+def test_greedy_answers_are_those_of_transformers_generate(tiny):
+    model, tokenizer = tiny
+    request = Request("0", [{"role": "user", "content": "hello"}], Sampling(12))
+    prompt = torch.tensor([LocalModel(model, tokenizer, {}, batch_size=1).prompt_tokens(request)])
+    expected = model.generate(prompt, max_new_tokens=12, do_sample=False, pad_token_id=0)[0, prompt.shape[1] :]
+    assert answers(tiny, 4, [request])["0", 0].text == tokenizer.decode(expected, skip_special_tokens=True)
+
+
+def test_a_prompt_without_room_for_its_answer_is_an_error_of_its_own(tiny):
+    long = Request("long", [{"role": "user", "content": "x" * 120}], Sampling(20))
+    short = Request("short", [{"role": "user", "content": "x"}], Sampling(20))
+    got = answers(tiny, 4, [long, short])
+    assert got["long", 0].error is ErrorKind.CONTEXT_TOO_LONG
+    assert got["short", 0].error is None
