@@ -1,5 +1,6 @@
 import asyncio
 from dataclasses import replace
+from typing import ClassVar
 
 from potstill.models import Completion, ErrorKind, Request, Sampling
 from potstill.models.store import Store, StoredModel, request_key
@@ -8,7 +9,7 @@ REQUEST = Request("a", [{"role": "system", "content": "s"}, {"role": "user", "co
 
 
 class Counting:
-    identity = {"weights": "w"}
+    identity: ClassVar = {"weights": "w"}
 
     def __init__(self, error=None):
         self.asked, self.error = [], error

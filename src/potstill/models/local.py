@@ -97,7 +97,7 @@ class LocalModel:
         while live or waiting:
             free = self.batch_size - len(live)
             # Reading prompts interrupts the others: worth it only for a good part of the batch.
-            if waiting and (not live or free >= min(len(waiting), self.batch_size // 4)):
+            if waiting and (not live or free >= min(len(waiting), self.batch_size // 4 or 1)):
                 joining, waiting = waiting[:free], waiting[free:]
                 read = Batch.read(self.model, prefix, [row.prompt for row in joining])
                 live = live + joining
