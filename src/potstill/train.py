@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill import tasks
-from potstill.models import Request, Sampling
+from potstill.models import Request, Sampling, stream
 from potstill.recipe import Recipe
 from potstill.tasks import Prompting
 
@@ -102,7 +102,6 @@ def _load(base: Path, checkpoint: Path) -> Any:
 def _validation_score(recipe: Recipe, run: "Run", base: Path, checkpoint: Path) -> float:
     """Part of the validation questions that a checkpoint answers right."""
     import asyncio
-    from collections.abc import AsyncIterator
 
     from potstill.models import weights
     from potstill.models.local import LocalModel
@@ -111,13 +110,14 @@ def _validation_score(recipe: Recipe, run: "Run", base: Path, checkpoint: Path) 
     asked = {row["id"]: row for row in run.read("examples.parquet") if row["split"] == "validation"}
     local = LocalModel(_load(base, checkpoint), weights.load_tokenizer(base), {}, batch_size=recipe.student.batch_size)
 
-    async def stream() -> AsyncIterator[Request]:
-        for row in asked.values():
-            yield Request(row["id"], task.messages(row, Prompting.PLAIN), Sampling(recipe.student.max_tokens))
+    requests = [
+        Request(row["id"], task.messages(row, Prompting.PLAIN), Sampling(recipe.student.max_tokens))
+        for row in asked.values()
+    ]
 
     async def right() -> float:
         total = 0.0
-        async for c in local.complete(stream()):
+        async for c in local.complete(stream(requests)):
             parsed = task.parse(c.text, c.finish_reason, strict=recipe.evaluate.extraction == "strict")
             total += next(iter(task.scores(parsed.answer, asked[c.id]["gold"]).values()))
         return total

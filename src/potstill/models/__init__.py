@@ -4,7 +4,7 @@ A model is anything with ``complete(requests)``. Completions come back in any or
 that an implementation is free to batch by length, share prefixes, use a batch endpoint or many machines.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -100,3 +100,9 @@ class Model(Protocol):
     def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[Completion]:
         """Answer every request once, in any order; a request that cannot be answered yields an error kind."""
         ...
+
+
+async def stream(requests: Iterable[Request]) -> AsyncIterator[Request]:
+    """Requests at hand, in the form that `Model.complete` takes."""
+    for request in requests:
+        yield request

@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from potstill.errors import RecipeError
-from potstill.models import Completion, Request
+from potstill.models import Completion, Request, stream
 from potstill.models.store import Store, StoredModel
 from potstill.recipe import Endpoint
 
@@ -31,15 +31,11 @@ def ask(
         weights.load_model(folder), weights.load_tokenizer(folder), weights.identity(folder), batch_size=batch_size
     )
 
-    async def stream() -> AsyncIterator[Request]:
-        for request in requests:
-            yield request
-
     async def collect() -> list[Completion]:
         done: dict[tuple[str, int], Completion] = {}
         started = last = time.perf_counter()
         tokens = 0
-        async for completion in StoredModel(local, store).complete(stream()):
+        async for completion in StoredModel(local, store).complete(stream(requests)):
             done[completion.id, completion.sample] = completion
             tokens += 0 if completion.cached else completion.completion_tokens
             now = time.perf_counter()

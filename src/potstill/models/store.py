@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from potstill.models import Completion, Model, Request
+from potstill.models import Completion, Model, Request, stream
 
 KEY_VERSION = 1
 
@@ -95,13 +95,8 @@ class StoredModel:
                 missing.append(request)
         if not missing:
             return
-        async for completion in self.model.complete(_stream(missing)):
+        async for completion in self.model.complete(stream(missing)):
             keyed = replace(completion, key=keys[completion.id, completion.sample])
             if keyed.error is None:
                 await asyncio.to_thread(self.store.put, [keyed])
             yield keyed
-
-
-async def _stream(requests: Sequence[Request]) -> AsyncIterator[Request]:
-    for request in requests:
-        yield request
