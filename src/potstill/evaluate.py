@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from potstill import tasks
 from potstill.models import Request, Sampling
-from potstill.models.ask import ask
+from potstill.models.ask import ask, open_model
+from potstill.models.store import StoredModel
 from potstill.recipe import Recipe, System
 from potstill.stats import mcnemar_exact, newcombe_paired, wilson
 from potstill.tasks import Prompting
@@ -57,8 +58,8 @@ def _ask(recipe: Recipe, run: "Run", system: System, examples: list[dict[str, An
     teacher = who == "teacher"
     room = recipe.generate.max_tokens if teacher else recipe.student.max_tokens
     requests = [Request(row["id"], task.messages(row, PROMPTINGS[how]), Sampling(room)) for row in examples]
-    batch_size = recipe.teacher.batch_size if teacher else recipe.student.batch_size
-    answers = ask(source, requests, run.store, batch_size=batch_size, name=system.value, say=run.say)
+    model = open_model(source, (recipe.teacher if teacher else recipe.student).batch_size)
+    answers = ask(StoredModel(model, run.store), requests, system.value)
     rows = []
     for example, request, completion in zip(examples, requests, answers, strict=True):
         read = {

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from potstill import tasks
 from potstill.data.word_problems import questions
 from potstill.models import Request, Sampling
-from potstill.models.ask import ask
+from potstill.models.ask import ask, open_model
+from potstill.models.store import StoredModel
 from potstill.recipe import Condition, Recipe
 from potstill.tasks import Prompting
 
@@ -44,9 +45,8 @@ def generate(recipe: Recipe, run: "Run") -> None:
     requests = [
         Request(row["id"], task.messages(row, prompting), sampling, k) for row in train for k in range(options.samples)
     ]
-    answers = ask(
-        recipe.teacher.model, requests, run.store, batch_size=recipe.teacher.batch_size, name="teacher", say=run.say
-    )
+    teacher = open_model(recipe.teacher.model, recipe.teacher.batch_size)
+    answers = ask(StoredModel(teacher, run.store), requests, "teacher")
     generated = []
     for request, completion in zip(requests, answers, strict=True):
         parsed = task.parse(completion.text, completion.finish_reason, strict=recipe.evaluate.extraction == "strict")

@@ -15,16 +15,15 @@ import pyarrow.parquet as pq
 from potstill import curate, evaluate, generate, recipe_file, report, train
 from potstill.errors import RecipeError
 from potstill.models.store import Store, default_path
+from potstill.progress import say
 from potstill.recipe import Recipe
-
-Say = Callable[[str], None]
 
 
 class Run:
     """One recipe carried out in one folder."""
 
-    def __init__(self, folder: Path, recipe: Recipe, say: Say = print) -> None:
-        self.folder, self.recipe, self.say = folder, recipe, say
+    def __init__(self, folder: Path, recipe: Recipe) -> None:
+        self.folder, self.recipe = folder, recipe
 
     @property
     def report_path(self) -> Path:
@@ -69,7 +68,7 @@ class Run:
     def carry_out(self, stage: Callable[[Recipe, "Run"], None]) -> None:
         """Carry out one stage and write its time into the manifest."""
         name = stage.__name__
-        self.say(f"{name}: started")
+        say(f"{name}: started")
         started = time.perf_counter()
         stage(self.recipe, self)
         seconds = time.perf_counter() - started
@@ -79,7 +78,7 @@ class Run:
         manifest["hardware"] = {"machine": platform.platform(), "python": platform.python_version()}
         manifest["seed"] = self.recipe.seed
         self.write_json("manifest.json", manifest)
-        self.say(f"{name}: done in {seconds:.0f} s")
+        say(f"{name}: done in {seconds:.0f} s")
 
 
 STAGES: tuple[Callable[[Recipe, Run], None], ...] = (
@@ -91,25 +90,25 @@ STAGES: tuple[Callable[[Recipe, Run], None], ...] = (
 )
 
 
-def start(recipe_name: str, runs: Path = Path("runs"), say: Say = print) -> Run:
+def start(recipe_name: str, runs: Path = Path("runs")) -> Run:
     """Read a recipe and make its run folder. Raises `RecipeError`."""
     recipe = recipe_file.load(recipe_name)
-    made = Run(runs / recipe.name, recipe, say)
+    made = Run(runs / recipe.name, recipe)
     made.path("recipe.yaml").write_text(recipe_file.dump(recipe), encoding="utf-8")
     return made
 
 
-def reopen(name_or_path: str, runs: Path = Path("runs"), say: Say = print) -> Run:
+def reopen(name_or_path: str, runs: Path = Path("runs")) -> Run:
     """A run by name or folder. Raises `RecipeError` when there is none."""
     for folder in (Path(name_or_path), runs / name_or_path):
         if (folder / "recipe.yaml").is_file():
-            return Run(folder, recipe_file.load(str(folder / "recipe.yaml")), say)
+            return Run(folder, recipe_file.load(str(folder / "recipe.yaml")))
     raise RecipeError(f"No run '{name_or_path}': neither a folder with a recipe.yaml nor a name in {runs}/.")
 
 
-def run(recipe_name: str, runs: Path = Path("runs"), say: Say = print) -> Run:
+def run(recipe_name: str, runs: Path = Path("runs")) -> Run:
     """Carry out a recipe, all stages. Returns the run, with ``.evaluation`` and ``.report_path``."""
-    made = start(recipe_name, runs, say)
+    made = start(recipe_name, runs)
     for stage in STAGES:
         made.carry_out(stage)
     return made

@@ -1,83 +1,53 @@
 """Supervised fine-tuning with TRL: student/ and training.json."""
 
 import gc
+import math
 import shutil
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill import tasks
-from potstill.models import Request, Sampling, stream
+from potstill.models import Request, Sampling
+from potstill.models.ask import ask
+from potstill.progress import progress, say
 from potstill.recipe import Recipe
 from potstill.tasks import Prompting
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from potstill.pipeline import Run
 
 
 def train(recipe: Recipe, run: "Run") -> None:
     """Train on the kept rows, choose the checkpoint by the score on validation questions, write student/."""
-    import torch
-    from datasets import Dataset
-    from peft import LoraConfig
-    from trl.trainer.sft_config import SFTConfig
-    from trl.trainer.sft_trainer import SFTTrainer
-
     from potstill.models import weights
 
-    options = recipe.train
     base = weights.folder(recipe.student.model)
     tokenizer = weights.load_tokenizer(base)
     rows = [row for row in run.read("curated.parquet") if row["kept"]]
     work = run.path("student-checkpoints")
     shutil.rmtree(work, ignore_errors=True)
-    cuda = torch.cuda.is_available()
-    trainer = SFTTrainer(
-        model=weights.load_model(base),
-        args=SFTConfig(
-            output_dir=str(work),
-            num_train_epochs=options.epochs,
-            per_device_train_batch_size=options.batch_size,
-            learning_rate=options.learning_rate,
-            lr_scheduler_type="cosine",
-            warmup_steps=options.warmup_ratio,
-            weight_decay=options.weight_decay,
-            max_length=None,
-            train_sampling_strategy="group_by_length",
-            save_strategy="epoch",
-            logging_steps=5,
-            activation_checkpointing=False,
-            bf16=cuda,
-            use_cpu=not cuda,
-            seed=recipe.seed,
-            report_to="none",
-            disable_tqdm=True,
-        ),
-        train_dataset=Dataset.from_list([tokenized(tokenizer, row) for row in rows]),
-        processing_class=tokenizer,
-        peft_config=LoraConfig(
-            r=options.lora.rank,
-            lora_alpha=options.lora.alpha,
-            lora_dropout=options.lora.dropout,
-            target_modules="all-linear",
-            task_type="CAUSAL_LM",
-        )
-        if options.method == "lora"
-        else None,
-    )
-    trainer.train()
-    history = [entry for entry in trainer.state.log_history if "loss" in entry]
-    del trainer
-    gc.collect()
+    loss = _fit(recipe, base, [tokenized(tokenizer, row) for row in rows], work)
     checkpoints = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-    scores = {path.name: _validation_score(recipe, run, base, path) for path in checkpoints}
-    best = max(checkpoints, key=lambda path: scores[path.name])
-    model = _load(base, best)
-    model.save_pretrained(run.path("student"))
+    validation = []
+    for epoch, checkpoint in enumerate(checkpoints, 1):
+        model = _load(base, checkpoint)
+        score = _validation_score(recipe, run, model, tokenizer, f"validation after epoch {epoch}")
+        validation.append({"epoch": epoch, "score": score})
+        if score > max((earlier["score"] for earlier in validation[:-1]), default=-1.0):
+            model.save_pretrained(run.path("student"))
+        del model
+        gc.collect()
     tokenizer.save_pretrained(run.path("student"))
-    run.write_json("training.json", {"loss": history, "validation": scores, "chosen": best.name, "rows": len(rows)})
-    run.say(f"  validation: {', '.join(f'{k} {v:.0%}' for k, v in scores.items())}; chosen {best.name}")
+    chosen = max(validation, key=lambda entry: entry["score"])
+    run.write_json(
+        "training.json", {"rows": len(rows), "loss": loss, "validation": validation, "chosen": chosen["epoch"]}
+    )
+    shutil.rmtree(work)
+    scores = ", ".join(f"{entry['score']:.0%}" for entry in validation)
+    say(f"  right of the validation questions after each epoch: {scores}; epoch {chosen['epoch']} is chosen")
 
 
 def tokenized(tokenizer: "PreTrainedTokenizerBase", row: dict[str, Any]) -> dict[str, list[int]]:
@@ -89,37 +59,93 @@ def tokenized(tokenizer: "PreTrainedTokenizerBase", row: dict[str, Any]) -> dict
     return {"input_ids": prompt + said, "labels": [-100] * len(prompt) + said}
 
 
-def _load(base: Path, checkpoint: Path) -> Any:
+def _fit(recipe: Recipe, base: Path, rows: list[dict[str, list[int]]], work: Path) -> list[dict[str, float]]:
+    """Save a checkpoint in ``work`` after each epoch; returns the loss by epoch, as often as it was logged."""
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import PrinterCallback, TrainerCallback
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
+
+    from potstill.models import weights
+
+    options = recipe.train
+    cuda = torch.cuda.is_available()
+    adapters = LoraConfig(
+        r=options.lora.rank,
+        lora_alpha=options.lora.alpha,
+        lora_dropout=options.lora.dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    arguments = SFTConfig(
+        output_dir=str(work),
+        num_train_epochs=options.epochs,
+        per_device_train_batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=options.warmup_ratio,
+        weight_decay=options.weight_decay,
+        max_length=None,  # rows that are too long were labelled, and left out or not, by curation
+        train_sampling_strategy="group_by_length",
+        save_strategy="epoch",
+        logging_steps=5,
+        include_num_input_tokens_seen="non_padding",
+        activation_checkpointing=False,
+        bf16=cuda,
+        use_cpu=not cuda,
+        seed=recipe.seed,
+        report_to="none",
+        disable_tqdm=True,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # libraries among themselves
+        trainer = SFTTrainer(
+            model=weights.load_model(base),
+            args=arguments,
+            train_dataset=Dataset.from_list(rows),
+            peft_config=adapters if options.method == "lora" else None,
+        )
+        trainer.remove_callback(PrinterCallback)
+        steps = options.epochs * math.ceil(len(rows) / options.batch_size)
+        with progress("training", steps, "steps") as shown:
+
+            class Steps(TrainerCallback):
+                def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+                    shown.advance(1, state.num_input_tokens_seen - shown.tokens)
+
+            trainer.add_callback(Steps)
+            trainer.train()
+    return [{"epoch": e["epoch"], "loss": float(e["loss"])} for e in trainer.state.log_history if "loss" in e]
+
+
+def _load(base: Path, checkpoint: Path) -> "PreTrainedModel":
+    """A checkpoint's weights, adapters merged into those of ``base``."""
     from peft import PeftModel
 
     from potstill.models import weights
 
     if not (checkpoint / "adapter_config.json").exists():
         return weights.load_model(checkpoint)
-    return PeftModel.from_pretrained(weights.load_model(base), checkpoint).merge_and_unload()
+    merged: PreTrainedModel = PeftModel.from_pretrained(weights.load_model(base), checkpoint).merge_and_unload()
+    return merged
 
 
-def _validation_score(recipe: Recipe, run: "Run", base: Path, checkpoint: Path) -> float:
-    """Part of the validation questions that a checkpoint answers right."""
-    import asyncio
-
-    from potstill.models import weights
+def _validation_score(
+    recipe: Recipe, run: "Run", model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", name: str
+) -> float:
+    """Part of the validation questions that a model answers right."""
     from potstill.models.local import LocalModel
 
     task = tasks.load(recipe.task)
-    asked = {row["id"]: row for row in run.read("examples.parquet") if row["split"] == "validation"}
-    local = LocalModel(_load(base, checkpoint), weights.load_tokenizer(base), {}, batch_size=recipe.student.batch_size)
-
-    requests = [
-        Request(row["id"], task.messages(row, Prompting.PLAIN), Sampling(recipe.student.max_tokens))
-        for row in asked.values()
-    ]
-
-    async def right() -> float:
-        total = 0.0
-        async for c in local.complete(stream(requests)):
-            parsed = task.parse(c.text, c.finish_reason, strict=recipe.evaluate.extraction == "strict")
-            total += next(iter(task.scores(parsed.answer, asked[c.id]["gold"]).values()))
-        return total
-
-    return asyncio.run(right()) / len(asked)
+    asked = [row for row in run.read("examples.parquet") if row["split"] == "validation"]
+    sampling = Sampling(recipe.student.max_tokens)
+    requests = [Request(row["id"], task.messages(row, Prompting.PLAIN), sampling) for row in asked]
+    answers = ask(LocalModel(model, tokenizer, {}, batch_size=recipe.student.batch_size), requests, name)
+    strict = recipe.evaluate.extraction == "strict"
+    right = 0.0
+    for row, completion in zip(asked, answers, strict=True):
+        parsed = task.parse(completion.text, completion.finish_reason, strict=strict)
+        right += next(iter(task.scores(parsed.answer, row["gold"]).values()))
+    return right / len(asked)

@@ -39,7 +39,7 @@ TEMPLATES: tuple[Template, ...] = (
             "There were {a} {item} in {name}'s drawer. | {other} was given {b} of them. How many {item} are still there?",
             "After {name} lost {b} of the {a} {item} in the bag, | how many {item} were left?",
         ),
-        lambda n: dict(a=(a := n(20, 90)), b=(b := n(3, 19)), answer=a - b),
+        lambda n: dict(a=(a := n(8, 30)), b=(b := n(2, 7)), answer=a - b),
         {"item": TOYS},
     ),
     Template(
@@ -49,7 +49,7 @@ TEMPLATES: tuple[Template, ...] = (
             "{name} picked {a} {item} and {other} picked {b} {item}. | How many {item} did they pick together?",
             "{a} {item} lie in {name}'s basket. | {other}'s basket holds {b} {item}. How many {item} are there in both baskets?",
         ),
-        lambda n: dict(a=(a := n(12, 70)), b=(b := n(11, 60)), answer=a + b),
+        lambda n: dict(a=(a := n(3, 20)), b=(b := n(3, 15)), answer=a + b),
         {"item": FRUIT},
     ),
     Template(
@@ -59,7 +59,7 @@ TEMPLATES: tuple[Template, ...] = (
             "A shop packs {a} {item} in each box. | How many {item} are there in {b} boxes?",
             "{name} fills {b} boxes with {a} {item} each. | How many {item} does {name} pack?",
         ),
-        lambda n: dict(a=(a := n(3, 12)), b=(b := n(3, 12)), answer=a * b),
+        lambda n: dict(a=(a := n(2, 9)), b=(b := n(2, 5)), answer=a * b),
         {"item": GOODS},
     ),
     Template(
@@ -69,7 +69,7 @@ TEMPLATES: tuple[Template, ...] = (
             "{name} shares {total} {item} equally among {b} friends. | How many {item} does each friend get?",
             "{b} children divide {total} {item} so that all have the same number. | How many {item} does each child get?",
         ),
-        lambda n: dict(b=(b := n(2, 9)), answer=(a := n(3, 12)), total=a * b),
+        lambda n: dict(b=(b := n(2, 5)), answer=(a := n(2, 9)), total=a * b),
         {"item": BAKED},
     ),
     Template(
@@ -79,7 +79,7 @@ TEMPLATES: tuple[Template, ...] = (
             "{name} is {a} years old. | {other} is {b} years older than {name}. How old is {other}?",
             "{other} was born {b} years before {name}, | who is now {a}. How old is {other} now?",
         ),
-        lambda n: dict(a=(a := n(6, 40)), b=(b := n(2, 25)), answer=a + b),
+        lambda n: dict(a=(a := n(5, 20)), b=(b := n(2, 9)), answer=a + b),
     ),
     Template(
         "dearer",
@@ -89,7 +89,7 @@ TEMPLATES: tuple[Template, ...] = (
             "{name} pays {a} dollars for a {thing}, | and {other} pays {b} dollars for a {second}. "
             "What is the difference in price, in dollars?",
         ),
-        lambda n: dict(a=(a := n(45, 120)), b=(b := n(8, 44)), answer=a - b),
+        lambda n: dict(a=(a := n(11, 30)), b=(b := n(2, 9)), answer=a - b),
         {"thing": ("coat", "lamp", "chair", "radio"), "second": ("scarf", "clock", "basket", "belt")},
     ),
     # ---- two steps ----
@@ -100,7 +100,7 @@ TEMPLATES: tuple[Template, ...] = (
             "{name} buys {a} {item} at {b} dollars each and pays with {paid} dollars. | How many dollars of change does {name} get?",
             "One of the {item} costs {b} dollars. | {name} has {paid} dollars and buys {a} of them. How many dollars are left?",
         ),
-        lambda n: dict(a=(a := n(2, 9)), b=(b := n(2, 9)), answer=(c := n(3, 20)), paid=a * b + c),
+        lambda n: dict(a=(a := n(2, 5)), b=(b := n(2, 5)), answer=(c := n(1, 10)), paid=a * b + c),
         {"item": GOODS},
     ),
     Template(
@@ -110,7 +110,7 @@ TEMPLATES: tuple[Template, ...] = (
             "{name} had {a} {item}. | {name} gave {b} to {other} and then bought {c} more. How many {item} does {name} have now?",
             "A jar holds {a} {item}. {name} takes out {b} | and {other} puts in {c}. How many {item} are in the jar now?",
         ),
-        lambda n: dict(a=(a := n(25, 80)), b=(b := n(4, 20)), c=(c := n(5, 30)), answer=a - b + c),
+        lambda n: dict(a=(a := n(10, 30)), b=(b := n(2, 9)), c=(c := n(2, 9)), answer=a - b + c),
         {"item": TOYS},
     ),
     Template(
@@ -120,7 +120,7 @@ TEMPLATES: tuple[Template, ...] = (
             "{name} has {a} {item}. {other} has {k} times as many. | How many {item} do they have together?",
             "On Monday {name} sold {a} {item}, and on Tuesday {k} times as many. | How many {item} did {name} sell on both days?",
         ),
-        lambda n: dict(a=(a := n(4, 20)), k=(k := n(2, 5)), answer=a + k * a),
+        lambda n: dict(a=(a := n(2, 9)), k=(k := n(2, 4)), answer=a + k * a),
         {"item": FRUIT},
     ),
     Template(
@@ -130,7 +130,7 @@ TEMPLATES: tuple[Template, ...] = (
             "{name} bakes {a} trays with {b} {item} on each. | {c} {item} are burnt. How many {item} are good?",
             "There are {b} {item} on each of {a} plates. | The guests eat {c} of them. How many {item} remain?",
         ),
-        lambda n: dict(a=(a := n(3, 9)), b=(b := n(4, 12)), c=(c := n(2, 11)), answer=a * b - c),
+        lambda n: dict(a=(a := n(2, 5)), b=(b := n(3, 6)), c=(c := n(2, 5)), answer=a * b - c),
         {"item": BAKED},
     ),
     Template(
@@ -140,7 +140,7 @@ TEMPLATES: tuple[Template, ...] = (
             "{name} had {total} {item} and ate {a} of them. | The rest were shared equally among {k} friends. How many {item} did each friend get?",
             "Of {total} {item}, {a} were bad. | {name} put the good ones equally into {k} bags. How many {item} are in each bag?",
         ),
-        lambda n: dict(a=(a := n(2, 12)), k=(k := n(2, 8)), answer=(c := n(3, 12)), total=a + k * c),
+        lambda n: dict(a=(a := n(2, 9)), k=(k := n(2, 5)), answer=(c := n(2, 6)), total=a + k * c),
         {"item": FRUIT},
     ),
     Template(
@@ -150,7 +150,7 @@ TEMPLATES: tuple[Template, ...] = (
             "{name} has {a} dollars and saves {b} dollars every week. | How many dollars does {name} have after {c} weeks?",
             "{name} puts {b} dollars into a box each week for {c} weeks. | There were already {a} dollars in it. How many dollars are in it now?",
         ),
-        lambda n: dict(a=(a := n(10, 60)), b=(b := n(3, 12)), c=(c := n(3, 9)), answer=a + b * c),
+        lambda n: dict(a=(a := n(2, 20)), b=(b := n(2, 5)), c=(c := n(2, 5)), answer=a + b * c),
     ),
     # ---- three steps ----
     Template(
@@ -161,7 +161,7 @@ TEMPLATES: tuple[Template, ...] = (
             "At a stall {item} cost {b} dollars each and {food} cost {d} dollars each. | {name} takes {a} {item} and {c} {food}. "
             "What is the price in dollars?",
         ),
-        lambda n: dict(a=(a := n(2, 8)), b=(b := n(2, 9)), c=(c := n(2, 8)), d=(d := n(2, 9)), answer=a * b + c * d),
+        lambda n: dict(a=(a := n(2, 5)), b=(b := n(2, 5)), c=(c := n(2, 5)), d=(d := n(2, 5)), answer=a * b + c * d),
         {"item": GOODS, "food": BAKED},
     ),
     Template(
@@ -173,7 +173,7 @@ TEMPLATES: tuple[Template, ...] = (
             "How many {item} does each person get?",
         ),
         lambda n: dict(
-            a=(a := n(4, 8)), b=(b := n(5, 12)), k=(k := n(2, 6)), c=(c := a * b % k + k), answer=(a * b - c) // k
+            a=(a := n(3, 5)), b=(b := n(4, 6)), k=(k := n(2, 4)), c=(c := a * b % k + k), answer=(a * b - c) // k
         ),
         {"item": BAKED},
     ),
@@ -185,7 +185,7 @@ TEMPLATES: tuple[Template, ...] = (
             "There are {a} {item} on a small shelf and {k} times as many on a big one. | {name} takes {b} of them. "
             "How many {item} are still on the shelves?",
         ),
-        lambda n: dict(a=(a := n(5, 20)), k=(k := n(2, 5)), b=(b := n(3, 14)), answer=a + k * a - b),
+        lambda n: dict(a=(a := n(2, 9)), k=(k := n(2, 3)), b=(b := n(2, 5)), answer=a + k * a - b),
         {"item": TOYS},
     ),
     Template(
@@ -193,21 +193,20 @@ TEMPLATES: tuple[Template, ...] = (
         3,
         (
             "{name} works {a} hours at {b} dollars an hour and gets a tip of {c} dollars. | Then {name} spends {d} dollars. How many dollars are left?",
-            "For each of {a} hours of work {name} is paid {b} dollars, and {c} dollars more for the bus. | The bus costs {d} dollars. "
+            "A job of {a} hours pays {b} dollars an hour, and a prize brings {name} {c} dollars more. | Lunch costs {d} dollars. "
             "How many dollars does {name} keep?",
         ),
-        lambda n: dict(a=(a := n(3, 9)), b=(b := n(8, 15)), c=(c := n(5, 20)), d=(d := n(3, 15)), answer=a * b + c - d),
+        lambda n: dict(a=(a := n(2, 5)), b=(b := n(3, 9)), c=(c := n(2, 9)), d=(d := n(2, 6)), answer=a * b + c - d),
     ),
     Template(
         "both_each_day",
         3,
         (
             "Every day {name} folds {a} paper boats and {other} folds {b}. | After {k} days they sell {c} boats. How many boats are left?",
-            "{name} reads {a} pages a day and {other} reads {b}. | In {k} days, how many pages do they read together, if {c} pages do not count?",
+            "{name} lays {a} bricks an hour and {other} lays {b}. | After {k} hours {c} of their bricks have cracked. "
+            "How many bricks are whole?",
         ),
-        lambda n: dict(
-            a=(a := n(3, 12)), b=(b := n(3, 12)), k=(k := n(2, 7)), c=(c := n(4, 20)), answer=(a + b) * k - c
-        ),
+        lambda n: dict(a=(a := n(2, 6)), b=(b := n(2, 6)), k=(k := n(2, 4)), c=(c := n(2, 6)), answer=(a + b) * k - c),
     ),
     Template(
         "shelves",
@@ -216,7 +215,7 @@ TEMPLATES: tuple[Template, ...] = (
             "The {place} has {a} shelves with {b} books on each and {c} books on a table. | {d} books are lent out. How many books are still there?",
             "{a} shelves of {b} books and a pile of {c} books stand in the {place}. | {name} carries {d} books away. How many books remain?",
         ),
-        lambda n: dict(a=(a := n(3, 9)), b=(b := n(6, 15)), c=(c := n(5, 25)), d=(d := n(4, 20)), answer=a * b + c - d),
+        lambda n: dict(a=(a := n(2, 5)), b=(b := n(3, 9)), c=(c := n(2, 9)), d=(d := n(2, 7)), answer=a * b + c - d),
         {"place": PLACES},
     ),
     # ---- one step, never in training ----
@@ -227,7 +226,7 @@ TEMPLATES: tuple[Template, ...] = (
             "{name} wants a bicycle that costs {a} dollars and has saved {b} dollars. | How many more dollars does {name} need?",
             "A trip costs {a} dollars. | So far {name} has {b} dollars for it. How many dollars are missing?",
         ),
-        lambda n: dict(a=(a := n(70, 150)), b=(b := n(12, 65)), answer=a - b),
+        lambda n: dict(a=(a := n(21, 50)), b=(b := n(3, 19)), answer=a - b),
         unseen=True,
     ),
     Template(
@@ -237,7 +236,7 @@ TEMPLATES: tuple[Template, ...] = (
             "The {place} has {a} rows of seats with {b} seats in each row. | How many seats does it have?",
             "Chairs stand in {a} rows of {b} in front of the {place}. | How many chairs are there?",
         ),
-        lambda n: dict(a=(a := n(4, 12)), b=(b := n(5, 14)), answer=a * b),
+        lambda n: dict(a=(a := n(2, 5)), b=(b := n(3, 9)), answer=a * b),
         {"place": PLACES},
         unseen=True,
     ),
@@ -248,7 +247,7 @@ TEMPLATES: tuple[Template, ...] = (
             "{name} rides at {a} kilometres an hour for {b} hours. | How many kilometres does {name} ride?",
             "A train covers {a} kilometres every hour. | How many kilometres does it cover in {b} hours?",
         ),
-        lambda n: dict(a=(a := n(8, 40)), b=(b := n(2, 7)), answer=a * b),
+        lambda n: dict(a=(a := n(3, 10)), b=(b := n(2, 5)), answer=a * b),
         unseen=True,
     ),
     # ---- two steps, never in training ----
@@ -259,7 +258,7 @@ TEMPLATES: tuple[Template, ...] = (
             "A book has {total} pages. | {name} reads {a} pages a day for {b} days. How many pages are still to be read?",
             "{name} must paint {total} fence posts and paints {a} each day. | How many posts are left after {b} days?",
         ),
-        lambda n: dict(a=(a := n(6, 18)), b=(b := n(2, 8)), answer=(c := n(5, 60)), total=a * b + c),
+        lambda n: dict(a=(a := n(3, 9)), b=(b := n(2, 5)), answer=(c := n(3, 20)), total=a * b + c),
         unseen=True,
     ),
     Template(
@@ -269,7 +268,7 @@ TEMPLATES: tuple[Template, ...] = (
             "{a} girls and {b} boys make teams of {k}. | How many teams are there?",
             "{name} has {a} red tulips and {b} white ones and ties them in bunches of {k}. | How many bunches does {name} get?",
         ),
-        lambda n: dict(k=(k := n(3, 8)), answer=(c := n(4, 9)), a=(a := n(5, k * c - 5)), b=k * c - a),
+        lambda n: dict(k=(k := n(2, 5)), answer=(c := n(3, 6)), a=(a := n(2, k * c - 2)), b=k * c - a),
         unseen=True,
     ),
     Template(
@@ -279,7 +278,7 @@ TEMPLATES: tuple[Template, ...] = (
             "A garden is a rectangle {a} metres long and {b} metres wide. | How many metres of fence go all the way around it?",
             "{name} walks once around a rectangular field of {a} metres by {b} metres. | How many metres does {name} walk?",
         ),
-        lambda n: dict(a=(a := n(12, 45)), b=(b := n(4, 11)), answer=2 * (a + b)),
+        lambda n: dict(a=(a := n(5, 15)), b=(b := n(2, 5)), answer=2 * (a + b)),
         unseen=True,
     ),
     # ---- three steps, never in training ----
@@ -293,7 +292,7 @@ TEMPLATES: tuple[Template, ...] = (
             "How many dollars are left?",
         ),
         lambda n: dict(
-            a=(a := n(5, 12)), c=(c := n(1, 4)), b=(b := c + n(3, 8)), d=(d := n(2, 14)), answer=(b - c) * a - d
+            a=(a := n(2, 6)), c=(c := n(2, 4)), b=(b := c + n(2, 5)), d=(d := n(2, 3)), answer=(b - c) * a - d
         ),
         unseen=True,
     ),
@@ -304,7 +303,7 @@ TEMPLATES: tuple[Template, ...] = (
             "{a} adults and {b} children visit the {place}. An adult pays {c} dollars and a child {d} dollars. | How many dollars do they pay in all?",
             "In a car park stand {a} vans with {c} parcels each and {b} cars with {d} parcels each. | How many parcels are there in all?",
         ),
-        lambda n: dict(a=(a := n(2, 9)), b=(b := n(2, 9)), c=(c := n(6, 12)), d=(d := n(2, 5)), answer=a * c + b * d),
+        lambda n: dict(a=(a := n(2, 5)), b=(b := n(2, 5)), c=(c := n(4, 9)), d=(d := n(2, 4)), answer=a * c + b * d),
         {"place": PLACES},
         unseen=True,
     ),
@@ -317,7 +316,7 @@ TEMPLATES: tuple[Template, ...] = (
             "{name} starts with {a} points, wins {k} rounds worth {b} points each | and loses {c} points twice. How many points does {name} have?",
         ),
         lambda n: dict(
-            a=(a := n(30, 70)), k=(k := n(2, 7)), b=(b := n(3, 10)), c=(c := n(3, 15)), answer=a + k * b - 2 * c
+            a=(a := n(10, 30)), k=(k := n(2, 5)), b=(b := n(2, 6)), c=(c := n(2, 6)), answer=a + k * b - 2 * c
         ),
         unseen=True,
     ),

