@@ -1,11 +1,13 @@
 """One self-contained HTML file; everything a model said is escaped."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from potstill.evaluate.verdict import WHERE, points
 from potstill.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -18,23 +20,49 @@ LONGEST = 2_000
 def report(recipe: Recipe, run: "Run") -> None:
     """Write report.html from the run's files."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    environment.filters |= {"percent": _percent, "interval": _interval, "points": points}
     examples = [row for row in run.read("examples.parquet") if row["split"].startswith("test")]
     shown = sorted(examples, key=lambda row: (int(row["id"].rsplit("-", 1)[1]), row["split"]))[: recipe.report.examples]
     predictions = {
         system.value: {row["id"]: row for row in run.read(f"predictions/{system.value}.parquet")}
         for system in recipe.evaluate.systems
     }
+    training = run.read_json("training.json")
     html = environment.get_template("report.html.jinja").render(
-        name=recipe.name,
+        recipe=recipe,
+        teacher=recipe.teacher.model if isinstance(recipe.teacher.model, str) else recipe.teacher.model.model,
+        where=WHERE,
         evaluation=run.evaluation,
-        counts=Counter(row["reason"] or "kept" for row in run.read("curated.parquet")),
-        training=run.read_json("training.json"),
+        fates=Counter(row["reason"] or "kept" for row in run.read("curated.parquet")).most_common(),
+        training=training,
+        curve=_curve(training["loss"], recipe.train.epochs),
         manifest=run.read_json("manifest.json"),
         recipe_text=run.path("recipe.yaml").read_text(encoding="utf-8"),
         shown=shown,
         predictions=predictions,
         longest=LONGEST,
     )
-    run.report_path.write_text(html, encoding="utf-8")
+    part = run.path("report.html.part")
+    part.write_text(html, encoding="utf-8")
+    part.replace(run.report_path)
+
+
+def _percent(part: float) -> str:
+    return f"{100 * part:.0f} %"
+
+
+def _interval(metric: Mapping[str, float]) -> str:
+    return f"{100 * metric['estimate']:.0f} [{100 * metric['low']:.0f}, {100 * metric['high']:.0f}]"
+
+
+def _curve(loss: Sequence[Mapping[str, float]], epochs: int) -> dict[str, Any]:
+    """The loss as points of a figure 600 wide and 160 high, whose scale ends at ``top``."""
+    top = max((entry["loss"] for entry in loss), default=1.0) or 1.0
+    places = [(600 * entry["epoch"] / epochs, 160 * (1 - entry["loss"] / top)) for entry in loss]
+    return {"top": top, "points": " ".join(f"{x:.1f},{y:.1f}" for x, y in places)}

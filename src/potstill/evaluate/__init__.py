@@ -1,0 +1,107 @@
+"""Base, student and teacher answer the same test questions: predictions/ and evaluation.json."""
+
+from dataclasses import replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from potstill import tasks
+from potstill.evaluate.summary import TRUNCATED, summary
+from potstill.evaluate.verdict import verdict
+from potstill.models import Completion, Request, Sampling
+from potstill.models.ask import ask, open_model
+from potstill.models.store import StoredModel
+from potstill.progress import say
+from potstill.recipe import Recipe, System
+from potstill.tasks import Prompting
+
+if TYPE_CHECKING:
+    from potstill.pipeline import Run
+
+
+class Outcome(StrEnum):
+    """What became of a question: right, wrong, the status of a text that is not ok, or an error on the way."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    ABSTAINED = "abstained"
+    UNPARSEABLE = "unparseable"
+    TRUNCATED = "truncated"
+    EMPTY = "empty"
+    REFUSED = "refused"
+    ERROR = "error"
+
+
+SPLITS = ("test_unseen", "test")
+PROMPTINGS = {"": Prompting.PLAIN, "plain": Prompting.PLAIN} | {p.value: p for p in Prompting}
+
+
+def evaluate(recipe: Recipe, run: "Run") -> None:
+    """Ask every system of the recipe; write predictions/SYSTEM.parquet and evaluation.json."""
+    options = recipe.evaluate
+    examples = [row for row in run.read("examples.parquet") if row["split"] in SPLITS]
+    predictions = {}
+    for system in options.systems:
+        predictions[system.value] = _ask(recipe, run, system, examples)
+        run.write(f"predictions/{system.value}.parquet", predictions[system.value])
+    splits = {}
+    for split in SPLITS:
+        ids = {row["id"] for row in examples if row["split"] == split}
+        of_split = {name: [row for row in rows if row["id"] in ids] for name, rows in predictions.items()}
+        if ids:
+            splits[split] = summary(of_split, options.confidence, options.margin)
+    run.write_json("evaluation.json", {"splits": splits, "verdict": verdict(splits)})
+
+
+def _ask(recipe: Recipe, run: "Run", system: System, examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of predictions/SYSTEM.parquet."""
+    task = tasks.load(recipe.task)
+    who, _, how = system.value.partition("-")
+    source: Any = {"base": recipe.student.model, "student": run.path("student"), "teacher": recipe.teacher.model}[who]
+    teacher = who == "teacher"
+    sampling = Sampling(recipe.generate.max_tokens if teacher else recipe.student.max_tokens)
+    requests = [Request(row["id"], task.messages(row, PROMPTINGS[how]), sampling) for row in examples]
+    model = open_model(source, (recipe.teacher if teacher else recipe.student).batch_size)
+    stored = StoredModel(model, run.store)
+    answers = ask(stored, requests, system.value)
+    cut = [place for place, answer in enumerate(answers) if answer.finish_reason == "length"]
+    if len(cut) > TRUNCATED * len(answers):
+        say(
+            f"  {system.value}: {len(cut)} of {len(answers)} were cut at {sampling.max_tokens} tokens; twice as many now"
+        )
+        roomier = replace(sampling, max_tokens=2 * sampling.max_tokens)
+        again = ask(stored, [replace(requests[place], sampling=roomier) for place in cut], system.value)
+        for place, answer in zip(cut, again, strict=True):
+            answers[place] = answer
+    return [_prediction(recipe, task, *row) for row in zip(examples, requests, answers, strict=True)]
+
+
+def _prediction(
+    recipe: Recipe, task: tasks.Task, example: dict[str, Any], request: Request, completion: Completion
+) -> dict[str, Any]:
+    parsed = {
+        kind: task.parse(completion.text, completion.finish_reason, strict=kind == "strict")
+        for kind in ("strict", "lenient")
+    }
+    scores = {kind: next(iter(task.scores(p.answer, example["gold"]).values())) for kind, p in parsed.items()}
+    kind = recipe.evaluate.extraction
+    if completion.error:
+        outcome = Outcome.ERROR
+    elif parsed[kind].answer is None:
+        outcome = Outcome(parsed[kind].status.value)
+    else:
+        outcome = Outcome.RIGHT if scores[kind] == 1.0 else Outcome.WRONG
+    return {
+        "id": request.id,
+        "sample": 0,
+        "messages": [dict(m) for m in request.messages],
+        "text": completion.text,
+        "rationale": parsed[kind].rationale,
+        "answer": parsed[kind].answer,
+        "status": parsed[kind].status.value,
+        "outcome": outcome.value,
+        "scores": scores,
+        "prompt_tokens": completion.prompt_tokens,
+        "completion_tokens": completion.completion_tokens,
+        "seconds": completion.seconds,
+        "error": completion.error and completion.error.value,
+    }

@@ -1,0 +1,52 @@
+"""The verdict: what the comparisons show, in words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+WHERE = {
+    "test_unseen": "On question templates never trained on",
+    "test": "On new questions of the templates trained on",
+}
+FINDINGS = {
+    "better": "it is better",
+    "worse": "it is worse",
+    "equal": "it is equal within the margin",
+    "not distinguishable": "it is not distinguishable",
+}
+
+
+def verdict(splits: Mapping[str, Any]) -> str:
+    """One paragraph about the student, split by split, unseen templates first."""
+    return " ".join(_of_split(split, values) for split, values in splits.items())
+
+
+def _of_split(split: str, values: Mapping[str, Any]) -> str:
+    systems = values["systems"]
+    if "student" not in systems:
+        return f"{WHERE[split]} ({split}) the student was not asked."
+    student = systems["student"]["metrics"]["accuracy"]
+    text = (
+        f"{WHERE[split]} ({split}, {systems['student']['n']} questions) the student answers {student['estimate']:.0%} "
+        f"right [{student['low'] * 100:.0f}, {student['high'] * 100:.0f}]"
+    )
+    for role in ("base", "teacher"):
+        of_role = [c for c in values["comparisons"] if c["b"].startswith(role)]
+        if of_role:
+            strongest = min(of_role, key=lambda c: float(c["difference"]))
+            text += "; " + _against(strongest, systems[strongest["b"]], only_one=len(of_role) == 1)
+    return text + "."
+
+
+def _against(c: Mapping[str, Any], other: Mapping[str, Any], *, only_one: bool) -> str:
+    accuracy = other["metrics"]["accuracy"]["estimate"]
+    role = c["b"].split("-")[0]
+    who = c["b"] if only_one else f"{c['b']}, the strongest way to ask the {role},"
+    text = f"against {who} ({accuracy:.0%}) {FINDINGS[c['finding']]}: {points(c)}, p = {c['p_value']:.2g}"
+    if c["truncated_right"]:
+        text += f" ({points(c['truncated_right'])} if every answer cut at the token limit counted as right)"
+    return text
+
+
+def points(c: Mapping[str, Any]) -> str:
+    """A difference in points with its interval."""
+    return f"{c['difference'] * 100:+.0f} points [{c['low'] * 100:+.0f}, {c['high'] * 100:+.0f}]"
