@@ -56,7 +56,7 @@ def _system(rows: Rows, confidence: float) -> dict[str, Any]:
 
 
 def _truncated(rows: Rows) -> float:
-    return sum(row["outcome"] == "truncated" for row in rows) / len(rows)
+    return Counter(row["outcome"] for row in rows)["truncated"] / len(rows)
 
 
 def _paired(a: Rows, b: Rows, counted: set[str], confidence: float) -> dict[str, Any]:

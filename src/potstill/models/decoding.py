@@ -4,8 +4,8 @@ Rows join and leave while the batch runs. Columns of the cache that a row does n
 row's own tokens only, so that padding changes nothing but the last bits.
 """
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,62 +14,91 @@ from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 SPARE = 64
-"""Columns of room kept for tokens to come, so that a step does not copy the cache."""
+"""Columns of room kept for tokens to come."""
 
 
-class _Layer(DynamicLayer):
-    """`DynamicLayer` copies the whole cache for each token; this one writes into room kept for it."""
+class _Slots(DynamicLayer):
+    """One layer's keys and values [rows, heads, columns, size] in room that is kept.
+
+    `DynamicLayer` copies all rows for each token; here a token, a row that joins and a row that leaves copy only
+    themselves.
+    """
 
     keys: torch.Tensor
     values: torch.Tensor
     room: tuple[torch.Tensor, torch.Tensor] | None = None
+    rows = start = end = 0
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-            self.keys, self.values = key_states[:, :, :0], value_states[:, :, :0]
-        start, end = self.keys.shape[-2], self.keys.shape[-2] + key_states.shape[-2]
-        if self.room is None or self.room[0].shape[-2] < end:
-            self.room = _with_room(self.keys, end), _with_room(self.values, end)
-        self.room[0][:, :, start:end] = key_states
-        self.room[1][:, :, start:end] = value_states
-        self.keys, self.values = self.room[0][:, :, :end], self.room[1][:, :, :end]
+        self._make_room(self.rows, 0, key_states.shape[-2], like=key_states)
+        self.end += key_states.shape[-2]
+        self._view()
+        self.keys[:, :, self.end - self.start - key_states.shape[-2] :] = key_states
+        self.values[:, :, self.end - self.start - key_states.shape[-2] :] = value_states
         return self.keys, self.values
 
-    def put(self, keys: torch.Tensor, values: torch.Tensor) -> None:
-        """Hold these states in place of one's own."""
-        self.keys, self.values, self.room = keys, values, None
+    def join(self, keys: torch.Tensor, values: torch.Tensor, capacity: int) -> None:
+        """Take in rows below one's own, their last column under one's own last column."""
+        rows, _, width, _ = keys.shape
+        widened = max(width - (self.end - self.start), 0)
+        self._make_room(capacity, widened, 0, like=keys)
+        self.start -= widened
+        self.rows += rows
+        self._view()
+        self.keys[-rows:, :, -width:] = keys
+        self.values[-rows:, :, -width:] = values
+
+    def drop(self, moves: Sequence[tuple[int, int]], rows: int, columns: int) -> None:
+        """Copy rows from place to place, then keep the first ``rows`` of them, without the first ``columns``."""
+        for hole, source in moves:
+            self.keys[hole] = self.keys[source]
+            self.values[hole] = self.values[source]
+        self.rows = rows
+        self.start += columns
+        self._view()
+
+    def _view(self) -> None:
+        assert self.room is not None
+        self.keys, self.values = (room[: self.rows, :, self.start : self.end] for room in self.room)
+
+    def _make_room(self, rows: int, before: int, after: int, like: torch.Tensor) -> None:
+        """Room for ``rows`` rows in all, and for so many columns before and after those that are filled."""
+        if self.room is not None:
+            held, _, columns, _ = self.room[0].shape
+            if held >= rows and self.start >= before and columns - self.end >= after:
+                return
+            rows = max(rows, held)
+        filled = self.end - self.start
+        # Zeros, since what is masked still is multiplied by 0.
+        larger = [like.new_zeros(rows, like.shape[1], before + filled + after + SPARE, like.shape[3]) for _ in range(2)]
+        if self.room is not None:
+            for new, old in zip(larger, (self.keys, self.values), strict=True):
+                new[: self.rows, :, before : before + filled] = old
+        else:
+            self.lazy_initialization(like, like)
+        self.room = larger[0], larger[1]
+        self.start, self.end = before, before + filled
+        self._view()
 
 
-def _with_room(states: torch.Tensor, columns: int) -> torch.Tensor:
-    rows, heads, filled, size = states.shape
-    roomy = states.new_empty(rows, heads, columns + SPARE, size)
-    roomy[:, :, :filled] = states
-    return roomy
-
-
-@dataclass
 class Batch:
-    """Shapes: logits [rows, vocabulary] of the next token, mask [rows, columns], positions [rows, 1]."""
+    """Up to ``capacity`` rows whose prompts all begin with the tokens in ``prefix``."""
 
-    model: PreTrainedModel
-    cache: DynamicCache
-    logits: torch.Tensor
-    mask: torch.Tensor
-    positions: torch.Tensor
+    def __init__(self, model: PreTrainedModel, prefix: DynamicCache, capacity: int) -> None:
+        self.model, self.prefix, self.capacity = model, prefix, capacity
+        self.cache = _new_cache(model)
+        self.cache.layers = [_Slots() for _ in self.cache.layers]
+        self.mask = torch.ones(0, 0, dtype=torch.long)
+        """[rows, columns]: 1 where a row has a token."""
+        self.positions = torch.zeros(0, 1, dtype=torch.long)
+        """[rows, 1]: of each row's last token."""
 
-    @classmethod
     @torch.inference_mode()
-    def read(cls, model: PreTrainedModel, prefix: DynamicCache, prompts: Sequence[Sequence[int]]) -> "Batch":
-        """Read prompts that all begin with the tokens in ``prefix``; the shorter ones are padded after it."""
-        shared = prefix.get_seq_length()
-        cache = _new_cache(model)
-        if shared:
-            for mine, theirs in zip(_layers(cache), _layers(prefix), strict=True):
-                mine.lazy_initialization(theirs.keys, theirs.values)
-                mine.put(*(x.expand(len(prompts), -1, -1, -1) for x in (theirs.keys, theirs.values)))
+    def read(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Read prompts and take them in as the last rows; returns the logits [prompts, vocabulary] of their next tokens."""
+        shared = self.prefix.get_seq_length()
         own = max(map(len, prompts)) - shared
         ids = torch.zeros(len(prompts), own, dtype=torch.long)
         mask = torch.ones(len(prompts), shared + own, dtype=torch.long)
@@ -79,52 +108,61 @@ class Batch:
             ids[row, start:] = torch.tensor(prompt[shared:])
             mask[row, shared : shared + start] = 0
             positions[row, start:] = torch.arange(shared, len(prompt))
-        batch = cls(model, cache, torch.empty(0), mask, positions[:, -1:])
-        batch._forward(ids, positions)
-        return batch
+        cache = copy.deepcopy(self.prefix)
+        if shared:
+            cache.batch_repeat_interleave(len(prompts))
+        logits = self._forward(ids, mask, positions, cache)
+        for mine, theirs in zip(self._layers(), cache.layers, strict=True):
+            assert isinstance(theirs, DynamicLayer)
+            assert theirs.keys is not None
+            assert theirs.values is not None
+            mine.join(theirs.keys, theirs.values, self.capacity)
+        width = max(self.mask.shape[1], mask.shape[1])
+        self.mask = torch.cat([pad(m, (width - m.shape[1], 0)) for m in (self.mask, mask)])
+        self.positions = torch.cat([self.positions, positions[:, -1:]])
+        return logits
 
     @torch.inference_mode()
-    def step(self, tokens: Sequence[int]) -> None:
-        """Append one token to each row."""
+    def step(self, tokens: Sequence[int]) -> torch.Tensor:
+        """Append one token to each row; returns the logits [rows, vocabulary] of the next ones."""
         self.mask = pad(self.mask, (0, 1), value=1)
         self.positions = self.positions + 1
-        self._forward(torch.tensor(tokens)[:, None], self.positions)
+        return self._forward(torch.tensor(tokens)[:, None], self.mask, self.positions, self.cache)
 
     @torch.inference_mode()
-    def join(self, other: "Batch") -> None:
-        """Take in the rows of ``other`` below one's own."""
-        width = max(self.mask.shape[1], other.mask.shape[1])
-        for mine, theirs in zip(_layers(self.cache), _layers(other.cache), strict=True):
-            mine.put(
-                torch.cat([_widen(mine.keys, width), _widen(theirs.keys, width)]),
-                torch.cat([_widen(mine.values, width), _widen(theirs.values, width)]),
-            )
-        masks = [pad(mask, (width - mask.shape[1], 0)) for mask in (self.mask, other.mask)]
-        self.mask = torch.cat(masks)
-        self.logits = torch.cat([self.logits, other.logits])
-        self.positions = torch.cat([self.positions, other.positions])
+    def drop(self, leaving: Sequence[int]) -> list[int]:
+        """Let rows go, and the columns that only they used; returns the old places of those that stay, in new order."""
+        rows = self.mask.shape[0] - len(leaving)
+        holes = [place for place in leaving if place < rows]
+        sources = [place for place in range(rows, self.mask.shape[0]) if place not in leaving]
+        moves = list(zip(holes, sources, strict=True))
+        order = list(range(rows))
+        for hole, source in moves:
+            order[hole] = source
+        self.mask, self.positions = self.mask[order], self.positions[order]
+        unused = int(self.mask.any(0).int().argmax()) if rows else self.mask.shape[1]
+        self.mask = self.mask[:, unused:]
+        for layer in self._layers():
+            layer.drop(moves, rows, unused)
+        return order
 
-    @torch.inference_mode()
-    def select(self, rows: Sequence[int]) -> None:
-        """Keep these rows only, and drop the columns that none of them uses."""
-        index = torch.tensor(rows)
-        self.mask, self.positions, self.logits = self.mask[index], self.positions[index], self.logits[index]
-        first = int(self.mask.any(0).int().argmax())
-        self.mask = self.mask[:, first:]
-        for layer in _layers(self.cache):
-            layer.put(*(x[index.to(x.device), :, first:] for x in (layer.keys, layer.values)))
+    def _layers(self) -> list[_Slots]:
+        return [layer for layer in self.cache.layers if isinstance(layer, _Slots)]
 
-    def _forward(self, ids: torch.Tensor, positions: torch.Tensor) -> None:
+    def _forward(
+        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: DynamicCache
+    ) -> torch.Tensor:
         device = self.model.device
         output = self.model(
             input_ids=ids.to(device),
-            attention_mask=self.mask.to(device),
+            attention_mask=mask.to(device),
             position_ids=positions.to(device),
-            past_key_values=self.cache,
+            past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
         )
-        self.logits = output.logits[:, -1].float().cpu()
+        logits: torch.Tensor = output.logits[:, -1].float().cpu()
+        return logits
 
 
 @torch.inference_mode()
@@ -144,14 +182,4 @@ def _new_cache(model: PreTrainedModel) -> DynamicCache:
     cache = DynamicCache(config=model.config)
     if any(type(layer) is not DynamicLayer for layer in cache.layers):
         raise TypeError(f"{model.config.model_type} does not keep a plain attention cache")
-    cache.layers = [_Layer() for _ in cache.layers]
     return cache
-
-
-def _layers(cache: DynamicCache) -> list[_Layer]:
-    return [layer for layer in cache.layers if isinstance(layer, _Layer)]
-
-
-def _widen(states: torch.Tensor, width: int) -> torch.Tensor:
-    """Pad [rows, heads, columns, size] on the left to ``width`` columns."""
-    return pad(states, (0, 0, width - states.shape[-2], 0))

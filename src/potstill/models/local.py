@@ -13,6 +13,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from potstill.models import Completion, ErrorKind, Request, Sampling
 from potstill.models.decoding import Batch, read_prefix
 
+READ = 16
+"""Prompts read at once: enough to keep the processor busy, few enough to need little memory."""
 WINDOW = 1024
 """Requests looked at together, to find rows of like length and a common prefix."""
 
@@ -91,46 +93,35 @@ class LocalModel:
             return
         shared = _shared_prefix([row.prompt for row in waiting])
         prefix = read_prefix(self.model, waiting[0].prompt[:shared])
+        batch = Batch(self.model, prefix, min(self.batch_size, len(waiting)))
         live: list[_Row] = []
-        batch: Batch | None = None
         clock = time.perf_counter()
         while live or waiting:
             free = self.batch_size - len(live)
             # Reading prompts interrupts the others: worth it only for a good part of the batch.
-            if waiting and (not live or free >= min(len(waiting), self.batch_size // 4 or 1)):
-                joining, waiting = waiting[:free], waiting[free:]
-                read = Batch.read(self.model, prefix, [row.prompt for row in joining])
-                live = live + joining
-                if batch is None:
-                    batch = read
-                else:
-                    batch.join(read)
-            assert batch is not None
-            for row, token in zip(live, _choose(batch.logits, live), strict=True):
-                self._take(row, token)
+            if waiting and free >= min(len(waiting), self.batch_size // 4 or 1):
+                reading, waiting = waiting[: min(free, READ)], waiting[min(free, READ) :]
+                live += reading
+                self._take(reading, batch.read([row.prompt for row in reading]))
+            else:
+                self._take(live, batch.step([row.answer[-1] for row in live]))
             now = time.perf_counter()
             for row in live:
                 row.seconds += (now - clock) / len(live)
             clock = now
-            ended = [row for row in live if row.finish_reason]
-            if ended:
-                keep = [place for place, row in enumerate(live) if not row.finish_reason]
-                live = [live[place] for place in keep]
-                if keep:
-                    batch.select(keep)
-                else:
-                    batch = None
-                yield ended
-            if batch is not None:
-                batch.step([row.answer[-1] for row in live])
+            if ended := [place for place, row in enumerate(live) if row.finish_reason]:
+                yield [live[place] for place in ended]
+                live = [live[place] for place in batch.drop(ended)]
 
-    def _take(self, row: _Row, token: int) -> None:
-        if token in self.end_tokens:
-            row.finish_reason = "stop"
-            return
-        row.answer.append(token)
-        if len(row.answer) == row.request.sampling.max_tokens:
-            row.finish_reason = "length"
+    def _take(self, rows: Sequence[_Row], logits: torch.Tensor) -> None:
+        """Give each row its next token."""
+        for row, token in zip(rows, _choose(logits, rows), strict=True):
+            if token in self.end_tokens:
+                row.finish_reason = "stop"
+            else:
+                row.answer.append(token)
+                if len(row.answer) == row.request.sampling.max_tokens:
+                    row.finish_reason = "length"
 
     def _completion(self, row: _Row) -> Completion:
         return Completion(

@@ -66,9 +66,9 @@ def _fit(recipe: Recipe, base: Path, rows: list[dict[str, list[int]]], work: Pat
     from peft import LoraConfig
     from transformers import PrinterCallback, TrainerCallback
     from trl.trainer.sft_config import SFTConfig
-    from trl.trainer.sft_trainer import SFTTrainer
 
     from potstill.models import weights
+    from potstill.train.trainer import CompletionTrainer
 
     options = recipe.train
     cuda = torch.cuda.is_available()
@@ -101,7 +101,7 @@ def _fit(recipe: Recipe, base: Path, rows: list[dict[str, list[int]]], work: Pat
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # libraries among themselves
-        trainer = SFTTrainer(
+        trainer = CompletionTrainer(
             model=weights.load_model(base),
             args=arguments,
             train_dataset=Dataset.from_list(rows),
