@@ -132,7 +132,9 @@ def _from_hub(model: PackagedModel, part: Path, shown: Progress) -> bool:
             shown.advance((n or 0) / 1e6)
 
     try:
-        file = hf_hub_download(model.hub, model.hub_file, local_dir=part.parent / "hub", tqdm_class=Bytes)
+        file = hf_hub_download(
+            model.hub, model.hub_file, local_dir=part.parent / "hub", endpoint=endpoint, tqdm_class=Bytes
+        )
     except Exception:  # several libraries raise here, and the wheels are left
         shown.done = 0
         return False

@@ -1,0 +1,6 @@
+"""``python -m potstill``."""
+
+from potstill.cli import main
+
+if __name__ == "__main__":
+    main()
