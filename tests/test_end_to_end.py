@@ -76,3 +76,40 @@ def test_a_bad_recipe_ends_with_2_and_no_traceback(tmp_path):
     assert result.returncode == 2
     assert "Did you mean 'train'" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_python_carries_out_a_recipe_without_a_teacher(run, monkeypatch):
+    import potstill
+
+    folder = run[0].parent.parent
+    (folder / "gold.yaml").write_text(
+        RECIPE.replace("name: small", "name: gold\ncondition: gold").split("evaluate:")[0]
+        + "evaluate: {systems: [student]}\n"
+    )
+    monkeypatch.chdir(folder)
+    made = potstill.run("gold.yaml")
+    assert made.report_path.is_file()
+    assert made.evaluation["splits"]["test"]["systems"]["student"]["n"] == 6
+    assert {row["completion"] for row in made.read("curated.parquet")} == {
+        f"Answer: {row['gold']}" for row in made.read("examples.parquet") if row["split"] == "train"
+    }
+    assert not made.path("student-checkpoints").exists()
+
+
+def test_evaluation_and_report_of_a_run_by_its_name(run):
+    folder = run[0].parent.parent
+    again = potstill("evaluate", "small", "--json", cwd=folder)
+    assert json.loads(again.stdout) == json.loads((folder / "runs" / "small" / "evaluation.json").read_text())
+    (folder / "runs" / "small" / "report.html").unlink()
+    assert potstill("report", "small", cwd=folder).returncode == 0
+    assert (folder / "runs" / "small" / "report.html").is_file()
+    assert potstill("report", "smell", cwd=folder).returncode == 2
+
+
+def test_help_and_schema_load_nothing_heavy(tmp_path):
+    for arguments in (["--help"], ["schema"], ["models"]):
+        code = f"import sys; sys.argv = {['potstill', *arguments]}\nfrom potstill.cli import main\n"
+        code += "try: main()\nfinally: print({'torch', 'transformers', 'pyarrow', 'scipy'} & set(sys.modules), file=sys.stderr)"
+        result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert result.returncode == 0
+        assert result.stderr.strip() == "set()"

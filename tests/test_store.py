@@ -1,6 +1,13 @@
 import asyncio
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import ClassVar
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from potstill.models import Completion, ErrorKind, Request, Sampling
 from potstill.models.store import Store, StoredModel, request_key
@@ -57,3 +64,40 @@ def test_key_changes_with_what_was_asked_and_not_with_the_row():
         request_key({"weights": "w"}, replace(REQUEST, sampling=Sampling(11, 0.7))),
     ]
     assert len({key, *others}) == 5
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@given(st.dictionaries(st.text("abcdef0123456789", min_size=1), TEXT, max_size=20), st.data())
+@settings(max_examples=50, deadline=None)
+def test_what_is_put_comes_back_as_it_was(texts, data):
+    with TemporaryDirectory() as folder:
+        store = Store(Path(folder) / "s.sqlite")
+        store.put([Completion("i", 0, text=text, finish_reason="stop", key=key) for key, text in texts.items()])
+        asked = data.draw(st.lists(st.sampled_from([*texts, "none"])))
+        found = store.get(asked)
+        assert {key: completion.text for key, completion in found.items()} == {k: texts[k] for k in asked if k in texts}
+
+
+def test_requests_flow_through_while_others_are_still_to_come(tmp_path):
+    """A stream longer than one look-up, half of it stored, is answered whole and once."""
+    store = Store(tmp_path / "s.sqlite")
+    requests = [Request(str(i), [{"role": "user", "content": str(i)}]) for i in range(1203)]
+    ask(Counting(), store, *requests[::2])
+    model = Counting()
+    got = ask(model, store, *requests)
+    assert sorted(c.id for c in got) == sorted(r.id for r in requests)
+    assert all(c.text == f"to {c.id}" for c in got)
+    assert model.asked == [r.id for r in requests[1::2]]
+
+
+def test_two_processes_write_at_once(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from potstill.models import Completion; from potstill.models.store import Store\n"
+        "for i in range(100): Store(Path(sys.argv[1])).put([Completion('i', 0, text='t', finish_reason='stop', key=f'{sys.argv[2]}-{i}')])"
+    )
+    path = tmp_path / "s.sqlite"
+    writers = [subprocess.Popen([sys.executable, "-c", code, str(path), name]) for name in "ab"]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert len(Store(path).get([f"{name}-{i}" for name in "ab" for i in range(100)])) == 200

@@ -127,8 +127,8 @@ TEMPLATES: tuple[Template, ...] = (
         "trays",
         2,
         (
-            "{name} bakes {a} trays with {b} {item} on each. | {c} {item} are burnt. How many {item} are good?",
-            "There are {b} {item} on each of {a} plates. | The guests eat {c} of them. How many {item} remain?",
+            "{name} bakes {a} trays of {b} {item} and burns {c} of the {item}. | How many {item} are good?",
+            "{a} plates hold {b} {item} each. | The guests eat {c} {item} in all. How many {item} remain?",
         ),
         lambda n: dict(a=(a := n(2, 5)), b=(b := n(3, 6)), c=(c := n(2, 5)), answer=a * b - c),
         {"item": BAKED},
@@ -148,7 +148,7 @@ TEMPLATES: tuple[Template, ...] = (
         2,
         (
             "{name} has {a} dollars and saves {b} dollars every week. | How many dollars does {name} have after {c} weeks?",
-            "{name} puts {b} dollars into a box each week for {c} weeks. | There were already {a} dollars in it. How many dollars are in it now?",
+            "A box holds {a} dollars. {name} puts in {b} dollars each week for {c} weeks. | How many dollars are in the box now?",
         ),
         lambda n: dict(a=(a := n(2, 20)), b=(b := n(2, 5)), c=(c := n(2, 5)), answer=a + b * c),
     ),
@@ -168,9 +168,8 @@ TEMPLATES: tuple[Template, ...] = (
         "bake_and_bag",
         3,
         (
-            "{name} bakes {a} trays of {b} {item} each. | {name} eats {c} and puts the rest equally into {k} bags. How many {item} are in each bag?",
-            "{a} boxes hold {b} {item} each. | {c} of the {item} are given away, and the others are divided equally among {k} people. "
-            "How many {item} does each person get?",
+            "{name} bakes {a} trays of {b} {item} and eats {c} of the {item}. | The rest go equally into {k} bags. How many {item} are in each bag?",
+            "{a} boxes hold {b} {item} each. First {c} {item} are given away, then {k} people share the others equally. | How many {item} does each person get?",
         ),
         lambda n: dict(
             a=(a := n(3, 5)), b=(b := n(4, 6)), k=(k := n(2, 4)), c=(c := a * b % k + k), answer=(a * b - c) // k
@@ -181,39 +180,40 @@ TEMPLATES: tuple[Template, ...] = (
         "collect_and_give",
         3,
         (
-            "{name} found {a} {item} and {other} found {k} times as many. | Together they gave {b} to a neighbour. How many {item} do they have left?",
-            "There are {a} {item} on a small shelf and {k} times as many on a big one. | {name} takes {b} of them. "
-            "How many {item} are still on the shelves?",
+            "{name} found {a} {item} and {other} found {k} times as many. | Together they gave {b} to a neighbour. How many {item} do they have left together?",
+            "A small shelf holds {a} {item}, and a big shelf holds {k} times as many. | {name} takes away {b} {item}. How many {item} are left on both shelves together?",
         ),
         lambda n: dict(a=(a := n(2, 9)), k=(k := n(2, 3)), b=(b := n(2, 5)), answer=a + k * a - b),
         {"item": TOYS},
     ),
     Template(
-        "wages",
+        "earn_and_spend",
         3,
         (
-            "{name} works {a} hours at {b} dollars an hour and gets a tip of {c} dollars. | Then {name} spends {d} dollars. How many dollars are left?",
-            "A job of {a} hours pays {b} dollars an hour, and a prize brings {name} {c} dollars more. | Lunch costs {d} dollars. "
-            "How many dollars does {name} keep?",
+            "{name} earns {a} dollars on Monday, {b} dollars on Tuesday and {c} dollars on Wednesday. | Then {name} spends {d} dollars. "
+            "How many dollars are left?",
+            "{name} gets {a} dollars from {other}, {b} dollars from a neighbour and {c} dollars from an aunt. | {name} buys a book for {d} dollars. "
+            "How many dollars does {name} have left?",
         ),
-        lambda n: dict(a=(a := n(2, 5)), b=(b := n(3, 9)), c=(c := n(2, 9)), d=(d := n(2, 6)), answer=a * b + c - d),
+        lambda n: dict(a=(a := n(3, 12)), b=(b := n(3, 12)), c=(c := n(2, 9)), d=(d := n(2, 7)), answer=a + b + c - d),
     ),
     Template(
-        "both_each_day",
+        "stops",
         3,
         (
-            "Every day {name} folds {a} paper boats and {other} folds {b}. | After {k} days they sell {c} boats. How many boats are left?",
-            "{name} lays {a} bricks an hour and {other} lays {b}. | After {k} hours {c} of their bricks have cracked. "
-            "How many bricks are whole?",
+            "A bus carries {a} people. At the first stop {b} people get off and {c} get on. | At the second stop {d} more get on. "
+            "How many people are on the bus now?",
+            "{name} has {a} points in a game, loses {b} points and then wins {c} points. | In the last round {name} wins {d} more points. "
+            "How many points does {name} have in the end?",
         ),
-        lambda n: dict(a=(a := n(2, 6)), b=(b := n(2, 6)), k=(k := n(2, 4)), c=(c := n(2, 6)), answer=(a + b) * k - c),
+        lambda n: dict(a=(a := n(12, 30)), b=(b := n(2, 9)), c=(c := n(2, 9)), d=(d := n(2, 9)), answer=a - b + c + d),
     ),
     Template(
         "shelves",
         3,
         (
-            "The {place} has {a} shelves with {b} books on each and {c} books on a table. | {d} books are lent out. How many books are still there?",
-            "{a} shelves of {b} books and a pile of {c} books stand in the {place}. | {name} carries {d} books away. How many books remain?",
+            "The {place} has {a} shelves of {b} books each and {c} books on a table. | Readers borrow {d} books. How many books are left?",
+            "{name} has {a} shelves of {b} books each and buys {c} more books. | Then {name} sells {d} books. How many books does {name} have now?",
         ),
         lambda n: dict(a=(a := n(2, 5)), b=(b := n(3, 9)), c=(c := n(2, 9)), d=(d := n(2, 7)), answer=a * b + c - d),
         {"place": PLACES},
