@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +10,7 @@ import typer
 
 from potstill.errors import PotstillError
 
-app = typer.Typer(
-    help="Distil a large language model into a small one, and prove whether it worked.", no_args_is_help=True
-)
+app = typer.Typer(no_args_is_help=True)
 models_app = typer.Typer(help="The weights that pip can bring.", invoke_without_command=True)
 app.add_typer(models_app, name="models")
 
@@ -20,6 +19,12 @@ RecipeName = Annotated[
 ]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder.")]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.callback()
+def options(debug: Annotated[bool, typer.Option("--debug", help="Show where an error arose.")] = False) -> None:
+    """Distil a large language model into a small one, and prove whether it worked."""
 
 
 def _say(line: str) -> None:
@@ -35,12 +40,15 @@ def _up_to(recipe: str, runs: Path, last: int) -> None:
 
 
 @app.command()
-def run(recipe: RecipeName, runs: Runs = Path("runs")) -> None:
+def run(recipe: RecipeName, runs: Runs = Path("runs"), as_json: AsJson = False) -> None:
     """Carry out a recipe: all stages, then the verdict."""
     from potstill import pipeline
 
     made = pipeline.run(recipe, runs)
-    _say(f"\n{made.evaluation['verdict']}\n\nReport: {made.report_path}")
+    if as_json:
+        _say(json.dumps(made.evaluation | {"report": str(made.report_path)}))
+    else:
+        _say(f"\n{made.evaluation['verdict']}\n\nReport: {made.report_path}")
 
 
 @app.command()
@@ -62,9 +70,7 @@ def train(recipe: RecipeName, runs: Runs = Path("runs")) -> None:
 
 
 @app.command()
-def evaluate(
-    name: RunName, runs: Runs = Path("runs"), as_json: Annotated[bool, typer.Option("--json")] = False
-) -> None:
+def evaluate(name: RunName, runs: Runs = Path("runs"), as_json: AsJson = False) -> None:
     """Have all systems answer the test questions."""
     from potstill import pipeline
 
@@ -92,12 +98,17 @@ def schema() -> None:
 
 
 @models_app.callback()
-def models(context: typer.Context) -> None:
+def models(context: typer.Context, as_json: AsJson = False) -> None:
     """List the weights that pip can bring."""
-    if context.invoked_subcommand is None:
-        from potstill.models import packaged
+    from potstill.models import packaged
 
-        for model in packaged.catalogue().values():
+    if context.invoked_subcommand is not None:
+        return
+    catalogue = packaged.catalogue().values()
+    if as_json:
+        _say(json.dumps([asdict(model) | {"cached": model.path.exists()} for model in catalogue]))
+    else:
+        for model in catalogue:
             state = "cached" if model.path.exists() else "not yet here"
             _say(f"packaged/{model.name}  {model.gguf_bytes / 1e6:.0f} MB  {model.role}, {model.quantization}, {state}")
 
@@ -116,8 +127,9 @@ def main() -> None:
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     try:
         app()
-    except PotstillError as error:
+    except Exception as error:
         if debug:
             raise
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
+        known = isinstance(error, PotstillError | OSError)
+        print(error if known else f"{type(error).__name__}: {error}. --debug shows where.", file=sys.stderr)
+        sys.exit(error.exit_code if isinstance(error, PotstillError) else 1)

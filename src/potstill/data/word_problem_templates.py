@@ -72,26 +72,6 @@ TEMPLATES: tuple[Template, ...] = (
         lambda n: dict(b=(b := n(2, 5)), answer=(a := n(2, 9)), total=a * b),
         {"item": BAKED},
     ),
-    Template(
-        "older",
-        1,
-        (
-            "{name} is {a} years old. | {other} is {b} years older than {name}. How old is {other}?",
-            "{other} was born {b} years before {name}, | who is now {a}. How old is {other} now?",
-        ),
-        lambda n: dict(a=(a := n(5, 20)), b=(b := n(2, 9)), answer=a + b),
-    ),
-    Template(
-        "dearer",
-        1,
-        (
-            "A {thing} costs {a} dollars and a {second} costs {b} dollars. | How many dollars more does the {thing} cost?",
-            "{name} pays {a} dollars for a {thing}, | and {other} pays {b} dollars for a {second}. "
-            "What is the difference in price, in dollars?",
-        ),
-        lambda n: dict(a=(a := n(11, 30)), b=(b := n(2, 9)), answer=a - b),
-        {"thing": ("coat", "lamp", "chair", "radio"), "second": ("scarf", "clock", "basket", "belt")},
-    ),
     # ---- two steps ----
     Template(
         "change",
@@ -124,16 +104,6 @@ TEMPLATES: tuple[Template, ...] = (
         {"item": FRUIT},
     ),
     Template(
-        "trays",
-        2,
-        (
-            "{name} bakes {a} trays of {b} {item} and burns {c} of the {item}. | How many {item} are good?",
-            "{a} plates hold {b} {item} each. | The guests eat {c} {item} in all. How many {item} remain?",
-        ),
-        lambda n: dict(a=(a := n(2, 5)), b=(b := n(3, 6)), c=(c := n(2, 5)), answer=a * b - c),
-        {"item": BAKED},
-    ),
-    Template(
         "eat_and_share",
         2,
         (
@@ -142,15 +112,6 @@ TEMPLATES: tuple[Template, ...] = (
         ),
         lambda n: dict(a=(a := n(2, 9)), k=(k := n(2, 5)), answer=(c := n(2, 6)), total=a + k * c),
         {"item": FRUIT},
-    ),
-    Template(
-        "saving",
-        2,
-        (
-            "{name} has {a} dollars and saves {b} dollars every week. | How many dollars does {name} have after {c} weeks?",
-            "A box holds {a} dollars. {name} puts in {b} dollars each week for {c} weeks. | How many dollars are in the box now?",
-        ),
-        lambda n: dict(a=(a := n(2, 20)), b=(b := n(2, 5)), c=(c := n(2, 5)), answer=a + b * c),
     ),
     # ---- three steps ----
     Template(
@@ -163,18 +124,6 @@ TEMPLATES: tuple[Template, ...] = (
         ),
         lambda n: dict(a=(a := n(2, 5)), b=(b := n(2, 5)), c=(c := n(2, 5)), d=(d := n(2, 5)), answer=a * b + c * d),
         {"item": GOODS, "food": BAKED},
-    ),
-    Template(
-        "bake_and_bag",
-        3,
-        (
-            "{name} bakes {a} trays of {b} {item} and eats {c} of the {item}. | The rest go equally into {k} bags. How many {item} are in each bag?",
-            "{a} boxes hold {b} {item} each. First {c} {item} are given away, then {k} people share the others equally. | How many {item} does each person get?",
-        ),
-        lambda n: dict(
-            a=(a := n(3, 5)), b=(b := n(4, 6)), k=(k := n(2, 4)), c=(c := a * b % k + k), answer=(a * b - c) // k
-        ),
-        {"item": BAKED},
     ),
     Template(
         "collect_and_give",
@@ -198,17 +147,6 @@ TEMPLATES: tuple[Template, ...] = (
         lambda n: dict(a=(a := n(3, 12)), b=(b := n(3, 12)), c=(c := n(2, 9)), d=(d := n(2, 7)), answer=a + b + c - d),
     ),
     Template(
-        "stops",
-        3,
-        (
-            "A bus carries {a} people. At the first stop {b} people get off and {c} get on. | At the second stop {d} more get on. "
-            "How many people are on the bus now?",
-            "{name} has {a} points in a game, loses {b} points and then wins {c} points. | In the last round {name} wins {d} more points. "
-            "How many points does {name} have in the end?",
-        ),
-        lambda n: dict(a=(a := n(12, 30)), b=(b := n(2, 9)), c=(c := n(2, 9)), d=(d := n(2, 9)), answer=a - b + c + d),
-    ),
-    Template(
         "shelves",
         3,
         (
@@ -219,6 +157,28 @@ TEMPLATES: tuple[Template, ...] = (
         {"place": PLACES},
     ),
     # ---- one step, never in training ----
+    Template(
+        "older",
+        1,
+        (
+            "{name} is {a} years old. | {other} is {b} years older than {name}. How old is {other}?",
+            "{other} was born {b} years before {name}, | who is now {a}. How old is {other} now?",
+        ),
+        lambda n: dict(a=(a := n(5, 20)), b=(b := n(2, 9)), answer=a + b),
+        unseen=True,
+    ),
+    Template(
+        "dearer",
+        1,
+        (
+            "A {thing} costs {a} dollars and a {second} costs {b} dollars. | How many dollars more does the {thing} cost?",
+            "{name} pays {a} dollars for a {thing}, | and {other} pays {b} dollars for a {second}. "
+            "What is the difference in price, in dollars?",
+        ),
+        lambda n: dict(a=(a := n(11, 30)), b=(b := n(2, 9)), answer=a - b),
+        {"thing": ("coat", "lamp", "chair", "radio"), "second": ("scarf", "clock", "basket", "belt")},
+        unseen=True,
+    ),
     Template(
         "still_to_save",
         1,
@@ -252,6 +212,27 @@ TEMPLATES: tuple[Template, ...] = (
     ),
     # ---- two steps, never in training ----
     Template(
+        "trays",
+        2,
+        (
+            "{name} bakes {a} trays of {b} {item} and burns {c} of the {item}. | How many {item} are good?",
+            "{a} plates hold {b} {item} each. | The guests eat {c} {item} in all. How many {item} remain?",
+        ),
+        lambda n: dict(a=(a := n(2, 5)), b=(b := n(3, 6)), c=(c := n(2, 5)), answer=a * b - c),
+        {"item": BAKED},
+        unseen=True,
+    ),
+    Template(
+        "saving",
+        2,
+        (
+            "{name} has {a} dollars and saves {b} dollars every week. | How many dollars does {name} have after {c} weeks?",
+            "A box holds {a} dollars. {name} puts in {b} dollars each week for {c} weeks. | How many dollars are in the box now?",
+        ),
+        lambda n: dict(a=(a := n(2, 20)), b=(b := n(2, 5)), c=(c := n(2, 5)), answer=a + b * c),
+        unseen=True,
+    ),
+    Template(
         "pages_left",
         2,
         (
@@ -282,6 +263,31 @@ TEMPLATES: tuple[Template, ...] = (
         unseen=True,
     ),
     # ---- three steps, never in training ----
+    Template(
+        "bake_and_bag",
+        3,
+        (
+            "{name} bakes {a} trays of {b} {item} and eats {c} of the {item}. | The rest go equally into {k} bags. How many {item} are in each bag?",
+            "{a} boxes hold {b} {item} each. First {c} {item} are given away, then {k} people share the others equally. | How many {item} does each person get?",
+        ),
+        lambda n: dict(
+            a=(a := n(3, 5)), b=(b := n(4, 6)), k=(k := n(2, 4)), c=(c := a * b % k + k), answer=(a * b - c) // k
+        ),
+        {"item": BAKED},
+        unseen=True,
+    ),
+    Template(
+        "stops",
+        3,
+        (
+            "A bus carries {a} people. At the first stop {b} people get off and {c} get on. | At the second stop {d} more get on. "
+            "How many people are on the bus now?",
+            "{name} has {a} points in a game, loses {b} points and then wins {c} points. | In the last round {name} wins {d} more points. "
+            "How many points does {name} have in the end?",
+        ),
+        lambda n: dict(a=(a := n(12, 30)), b=(b := n(2, 9)), c=(c := n(2, 9)), d=(d := n(2, 9)), answer=a - b + c + d),
+        unseen=True,
+    ),
     Template(
         "cheaper_shop",
         3,

@@ -1,6 +1,6 @@
 """Arithmetic word problems without limit from a seed, with exact whole-number gold.
 
-A third each take one, two and three steps; about a third carry a sentence that does not matter. Training,
+A third each take one, two and three steps; about a fifth carry a sentence that does not matter. Training,
 validation and test questions are drawn from one stream without repetition, so they never share a question;
 ``test_unseen`` uses templates that the other splits never use.
 """
@@ -83,7 +83,7 @@ def _problem(template: Template, rng: random.Random) -> dict[str, str]:
     words = {slot: rng.choice(choices) for slot, choices in template.words.items()}
     before, after = rng.choice(template.wordings).split("|")
     # A sentence can only stand between sentences; a wording whose mark is inside one goes without.
-    if rng.random() < 1 / 3 and before.rstrip().endswith((".", "?")):
+    if rng.random() < 1 / 4 and before.rstrip().endswith((".", "?")):
         before += rng.choice(DISTRACTORS) + " "
     text = (before + after.lstrip()).format(
         name=name, other=other, third=third, z=rng.randint(2, 60), **words, **numbers
