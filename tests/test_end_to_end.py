@@ -70,6 +70,28 @@ def test_training_changed_the_weights(run):
     assert any(not base[name].equal(student[name]) for name in base if name in student)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("student: {model: packaged/smollm2-135m-instruct", "student: {model: packaged/smol", "smollm2-135m-instruct"),
+        ("student: {model: packaged/smollm2-135m-instruct", "student: {model: no/folder", "no config.json"),
+        (
+            "teacher: {model: packaged/smollm2-135m-instruct}",
+            "teacher: {model: {url: 'http://127.0.0.1:9', model: m, api_key_env: NO_SUCH_KEY}}",
+            "NO_SUCH_KEY",
+        ),
+    ],
+)
+def test_a_model_that_cannot_be_there_is_said_before_anything_is_asked(tmp_path, old, new, said):
+    assert old in RECIPE
+    (tmp_path / "r.yaml").write_text(RECIPE.replace(old, new))
+    result = potstill("run", "r.yaml", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert said in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_bad_recipe_ends_with_2_and_no_traceback(tmp_path):
     (tmp_path / "bad.yaml").write_text(RECIPE.replace("train:", "trian:"))
     result = potstill("run", "bad.yaml", cwd=tmp_path)

@@ -16,6 +16,12 @@ def test_thirds_by_steps_without_repetition_and_whole_gold(unseen):
     assert not any("{" in row["question"] or "|" in row["question"] for row in rows)
 
 
+def test_templates_are_many_and_a_third_each_takes_one_two_and_three_steps():
+    assert len(TEMPLATES) >= 16
+    for unseen in (False, True):
+        assert len(set(Counter(t.steps for t in TEMPLATES if t.unseen == unseen).values())) == 1
+
+
 def test_seed_decides_and_unseen_templates_are_others():
     first = list(islice(questions(1), 50))
     assert first == list(islice(questions(1), 50))
@@ -23,5 +29,4 @@ def test_seed_decides_and_unseen_templates_are_others():
     seen = {row["group"] for row in islice(questions(1), 300)}
     unseen = {row["group"] for row in islice(questions(1, unseen=True), 300)}
     assert not seen & unseen
-    assert len(seen) >= 16
     assert seen | unseen == {template.name for template in TEMPLATES}

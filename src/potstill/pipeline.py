@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 
 from potstill import curate, evaluate, generate, recipe_file, report, train
 from potstill.errors import RecipeError
+from potstill.models.ask import check_source
 from potstill.models.store import Store, default_path
 from potstill.progress import say
-from potstill.recipe import Recipe
+from potstill.recipe import Condition, Recipe
 
 
 class Run:
@@ -91,8 +92,11 @@ STAGES: tuple[Callable[[Recipe, Run], None], ...] = (
 
 
 def start(recipe_name: str, runs: Path = Path("runs")) -> Run:
-    """Read a recipe and make its run folder. Raises `RecipeError`."""
+    """Read a recipe, check that its models can be there, and make its run folder. Raises `RecipeError`."""
     recipe = recipe_file.load(recipe_name)
+    check_source(recipe.student.model)
+    if recipe.condition is not Condition.GOLD or any(s.value.startswith("teacher") for s in recipe.evaluate.systems):
+        check_source(recipe.teacher.model)
     made = Run(runs / recipe.name, recipe)
     made.path("recipe.yaml").write_text(recipe_file.dump(recipe), encoding="utf-8")
     return made

@@ -29,11 +29,12 @@ def compare(predictions: Mapping[str, Rows], a: str, b: str, confidence: float, 
     as right; when the two show different things, ``finding`` is "not distinguishable".
     """
     wrong = _paired(predictions[a], predictions[b], {"right"}, confidence)
-    comparison = {"a": a, "b": b, **wrong, "finding": _finding(wrong, margin), "truncated_right": None}
+    finding = _finding(wrong, confidence, margin)
+    comparison = {"a": a, "b": b, **wrong, "finding": finding, "truncated_right": None}
     if max(_truncated(predictions[name]) for name in (a, b)) > TRUNCATED:
         right = _paired(predictions[a], predictions[b], {"right", "truncated"}, confidence)
         comparison["truncated_right"] = right
-        if _finding(right, margin) != comparison["finding"]:
+        if _finding(right, confidence, margin) != finding:
             comparison["finding"] = "not distinguishable"
     return comparison
 
@@ -76,9 +77,11 @@ def _paired(a: Rows, b: Rows, counted: set[str], confidence: float) -> dict[str,
     }
 
 
-def _finding(difference: Mapping[str, Any], margin: float) -> str:
-    if difference["low"] > 0:
+def _finding(difference: Mapping[str, Any], confidence: float, margin: float) -> str:
+    """Interval and test must agree before one counts as better than the other."""
+    significant = difference["p_value"] < 1 - confidence
+    if significant and difference["low"] > 0:
         return "better"
-    if difference["high"] < 0:
+    if significant and difference["high"] < 0:
         return "worse"
     return "equal" if -margin < difference["low"] and difference["high"] < margin else "not distinguishable"

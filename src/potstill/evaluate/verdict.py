@@ -39,14 +39,15 @@ def _of_split(split: str, values: Mapping[str, Any]) -> str:
 
 def _against(c: Mapping[str, Any], other: Mapping[str, Any], *, only_one: bool) -> str:
     accuracy = other["metrics"]["accuracy"]["estimate"]
-    role = c["b"].split("-")[0]
-    who = c["b"] if only_one else f"{c['b']}, the strongest way to ask the {role},"
-    text = f"against {who} ({accuracy:.0%}) {FINDINGS[c['finding']]}: {points(c)}, p = {c['p_value']:.2g}"
+    who = "" if only_one else f", the strongest way to ask the {c['b'].split('-')[0]},"
+    text = (
+        f"against {c['b']} ({accuracy:.0%}){who} {FINDINGS[c['finding']]}: {points(c)} points, p = {c['p_value']:.2g}"
+    )
     if c["truncated_right"]:
         text += f" ({points(c['truncated_right'])} if every answer cut at the token limit counted as right)"
     return text
 
 
 def points(c: Mapping[str, Any]) -> str:
-    """A difference in points with its interval."""
-    return f"{c['difference'] * 100:+.0f} points [{c['low'] * 100:+.0f}, {c['high'] * 100:+.0f}]"
+    """A difference with its interval, in points of a hundred."""
+    return f"{c['difference'] * 100:+.0f} [{c['low'] * 100:+.0f}, {c['high'] * 100:+.0f}]"

@@ -4,10 +4,14 @@ A model is anything with ``complete(requests)``. Completions come back in any or
 that an implementation is free to batch by length, share prefixes, use a batch endpoint or many machines.
 """
 
+import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
+
+# Before any of the hub's libraries is imported: what is trained here is nobody else's business.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 Message = Mapping[str, str]
 """``{"role": "system" | "user" | "assistant", "content": text}``."""

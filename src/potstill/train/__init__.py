@@ -1,6 +1,5 @@
 """Supervised fine-tuning with TRL: student/ and training.json."""
 
-import gc
 import math
 import shutil
 import warnings
@@ -39,7 +38,6 @@ def train(recipe: Recipe, run: "Run") -> None:
         if score > max((earlier["score"] for earlier in validation[:-1]), default=-1.0):
             model.save_pretrained(run.path("student"))
         del model
-        gc.collect()
     tokenizer.save_pretrained(run.path("student"))
     chosen = max(validation, key=lambda entry: entry["score"])
     run.write_json(
@@ -72,6 +70,7 @@ def _fit(recipe: Recipe, base: Path, rows: list[dict[str, list[int]]], work: Pat
 
     options = recipe.train
     cuda = torch.cuda.is_available()
+    steps = options.epochs * math.ceil(len(rows) / options.batch_size)
     adapters = LoraConfig(
         r=options.lora.rank,
         lora_alpha=options.lora.alpha,
@@ -90,7 +89,7 @@ def _fit(recipe: Recipe, base: Path, rows: list[dict[str, list[int]]], work: Pat
         max_length=None,  # rows that are too long were labelled, and left out or not, by curation
         train_sampling_strategy="group_by_length",
         save_strategy="epoch",
-        logging_steps=5,
+        logging_steps=max(1, steps // 60),
         include_num_input_tokens_seen="non_padding",
         activation_checkpointing=False,
         bf16=cuda,
@@ -108,7 +107,6 @@ def _fit(recipe: Recipe, base: Path, rows: list[dict[str, list[int]]], work: Pat
             peft_config=adapters if options.method == "lora" else None,
         )
         trainer.remove_callback(PrinterCallback)
-        steps = options.epochs * math.ceil(len(rows) / options.batch_size)
         with progress("training", steps, "steps") as shown:
 
             class Steps(TrainerCallback):
