@@ -7,11 +7,14 @@ import time
 import pytest
 from aiohttp import web
 
+from potstill import recipe_file
 from potstill.errors import PotstillError, RecipeError
+from potstill.evaluate import evaluate
+from potstill.generate import generate
 from potstill.models import ErrorKind, Request, Sampling, chat, stream
-from potstill.models.ask import ask, open_model
-from potstill.models.store import Store, StoredModel
-from potstill.recipe import Endpoint
+from potstill.models.ask import open_model
+from potstill.pipeline import Run
+from potstill.recipe import Endpoint, Evaluate, System
 
 KEY = "sk-secret-0123456789"
 
@@ -119,6 +122,7 @@ async def too_late():
         (lambda: web.Response(text='{"choices": []}'), ErrorKind.BAD_RESPONSE, 3),
         (lambda: web.Response(text="[" * 100_000), ErrorKind.BAD_RESPONSE, 3),
         (lambda: web.Response(text='{"choices":[{"message":{"content":7}}]}'), ErrorKind.BAD_RESPONSE, 3),
+        (lambda: said("half", "error"), ErrorKind.BAD_RESPONSE, 3),
         (lambda: web.Response(text="x" * (chat.LARGEST_ANSWER + 1)), ErrorKind.BAD_RESPONSE, 3),
         (lambda: web.Response(status=302, headers={"Location": "http://127.0.0.1:9/elsewhere"}), ErrorKind.INVALID_REQUEST, 1),
         (too_late, ErrorKind.TIMEOUT, 3),
@@ -175,13 +179,28 @@ def test_draws_of_one_prompt_have_seeds_of_their_own():
     assert [(b["seed"], b["temperature"], b["top_p"]) for b in server.bodies] == [(40 + k, 0.7, 0.9) for k in range(3)]
 
 
-def test_the_key_is_nowhere_but_in_the_header(monkeypatch, tmp_path):
+def test_the_key_is_nowhere_but_in_the_header(monkeypatch):
     monkeypatch.setenv("THE_KEY", KEY)
     server = Server(lambda body, n: error(401, message=f"Incorrect API key provided: {KEY}"))
     got = server.ask(request("a"), api_key_env="THE_KEY")
     assert KEY not in got["a"].detail
     assert "***" in got["a"].detail
     assert KEY not in json.dumps(server.bodies)
+
+
+def test_after_a_hopeless_error_nothing_more_is_sent_and_what_is_in_flight_is_kept():
+    async def handler(body, n):
+        if body["messages"][0]["content"] == "3":
+            return error(401)
+        await asyncio.sleep(0.3)
+        return said("late but paid for")
+
+    server = Server(handler)
+    got = server.ask(*(request(str(i)) for i in range(100)), concurrency=6)
+    assert len(server.bodies) < 20
+    assert got["3"].error is ErrorKind.AUTH
+    assert all(c.text == "late but paid for" for id_, c in got.items() if id_ != "3")
+    assert len(got) == len(server.bodies)
 
 
 def test_a_missing_key_is_the_recipes_fault(monkeypatch):
@@ -191,7 +210,18 @@ def test_a_missing_key_is_the_recipes_fault(monkeypatch):
 
 
 def test_a_server_that_is_not_there_fails_the_run_with_one_message(tmp_path):
-    endpoint = Endpoint(url="http://127.0.0.1:9/v1", model="m", max_attempts=2)
-    model = StoredModel(open_model(endpoint, 1), Store(tmp_path / "s.sqlite"))
-    with pytest.raises(PotstillError, match="Check that the server runs"):
-        ask(model, [request("a"), request("b")], "teacher")
+    recipe = recipe_file.parse(
+        "name: x\ntask: math\ndata: {train: 2, validation: 1, test: 1, test_unseen: 1}\nstudent: {model: packaged/s}\n"
+        "teacher: {model: {url: 'http://127.0.0.1:9/v1', model: m, max_attempts: 2}}\n"
+    )
+    with pytest.raises(PotstillError, match=r"teacher: connection: .* Check that the server runs"):
+        generate(recipe, Run(tmp_path, recipe))
+    recipe = recipe.model_copy(update={"evaluate": Evaluate(systems=[System.TEACHER_DIRECT])})
+    with pytest.raises(PotstillError, match=r"teacher-direct: connection: .* 0 answers came"):
+        evaluate(recipe, Run(tmp_path, recipe))
+
+
+@pytest.mark.parametrize("url", ["https://me:secret@host/v1", "ftp://host", "https://"])
+def test_a_url_with_a_password_or_none_at_all_is_refused(url):
+    with pytest.raises(ValueError, match="url"):
+        Endpoint(url=url, model="m")

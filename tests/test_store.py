@@ -86,7 +86,21 @@ def test_requests_flow_through_while_others_are_still_to_come(tmp_path):
     requests = [Request(str(i), [{"role": "user", "content": str(i)}]) for i in range(1203)]
     ask(Counting(), store, *requests[::2])
     model = Counting()
-    got = ask(model, store, *requests)
+    given = []
+
+    async def source():
+        for request in requests:
+            given.append(request.id)
+            yield request
+
+    async def collect():
+        answers = []
+        async for completion in StoredModel(model, store).complete(source()):
+            answers.append((completion, len(given)))
+        return answers
+
+    got, given_before = zip(*asyncio.run(collect()), strict=True)
+    assert given_before[0] < 1203
     assert sorted(c.id for c in got) == sorted(r.id for r in requests)
     assert all(c.text == f"to {c.id}" for c in got)
     assert model.asked == [r.id for r in requests[1::2]]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from potstill import tasks
 from potstill.data.word_problems import questions
 from potstill.models import Request, Sampling
-from potstill.models.ask import ask, open_model
+from potstill.models.ask import ask, failure, open_model
 from potstill.models.store import StoredModel
 from potstill.recipe import Condition, Recipe
 from potstill.tasks import Prompting
@@ -47,6 +47,8 @@ def generate(recipe: Recipe, run: "Run") -> None:
     ]
     teacher = open_model(recipe.teacher.model, recipe.teacher.batch_size)
     answers = ask(StoredModel(teacher, run.store), requests, "teacher")
+    if all(answer.error for answer in answers):
+        raise failure("teacher", answers, answers[0])
     generated = []
     for request, completion in zip(requests, answers, strict=True):
         parsed = task.parse(completion.text, completion.finish_reason, strict=recipe.evaluate.extraction == "strict")

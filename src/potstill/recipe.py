@@ -47,8 +47,8 @@ class Filter(StrEnum):
 class Endpoint(_Section):
     """An OpenAI-compatible chat-completions server."""
 
-    url: Annotated[str, StringConstraints(pattern=r"^https?://")]
-    """Base address, such as `https://api.example.com/v1`; `/chat/completions` is appended."""
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^/@?#]+(?:[/?][^#]*)?$")]
+    """Base address, such as `https://api.example.com/v1`; `/chat/completions` is appended. No password in it: see `api_key_env`."""
     model: str
     """Name of the model on that server."""
     api_key_env: str | None = None
@@ -57,7 +57,7 @@ class Endpoint(_Section):
     """Requests in flight at once."""
     timeout: float = Field(default=120.0, gt=0)
     """Seconds until a request counts as lost."""
-    max_attempts: int = Field(default=6, ge=1, le=100)
+    max_attempts: int = Field(default=8, ge=1, le=100)
     """Times a request is tried when the server is busy or out of reach."""
 
 

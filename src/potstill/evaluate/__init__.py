@@ -8,7 +8,7 @@ from potstill import tasks
 from potstill.evaluate.summary import TRUNCATED, summary
 from potstill.evaluate.verdict import verdict
 from potstill.models import Completion, Request, Sampling
-from potstill.models.ask import ask, open_model
+from potstill.models.ask import ask, failure, open_model
 from potstill.models.store import StoredModel
 from potstill.progress import say
 from potstill.recipe import Recipe, System
@@ -32,7 +32,7 @@ class Outcome(StrEnum):
 
 
 SPLITS = ("test_unseen", "test")
-PROMPTINGS = {"": Prompting.PLAIN, "plain": Prompting.PLAIN} | {p.value: p for p in Prompting}
+PROMPTINGS = {"": Prompting.PLAIN} | {p.value: p for p in Prompting}
 
 
 def evaluate(recipe: Recipe, run: "Run") -> None:
@@ -71,7 +71,11 @@ def _ask(recipe: Recipe, run: "Run", system: System, examples: list[dict[str, An
         roomier = replace(sampling, max_tokens=2 * sampling.max_tokens)
         again = ask(stored, [replace(requests[place], sampling=roomier) for place in cut], system.value)
         for place, answer in zip(cut, again, strict=True):
-            answers[place] = answer
+            if not answer.error:
+                answers[place] = answer
+    if missing := [answer for answer in answers if answer.error and answer.error.retried]:
+        # A server's bad hour must not count as a model's wrong answers.
+        raise failure(system.value, answers, missing[0])
     return [_prediction(recipe, task, *row) for row in zip(examples, requests, answers, strict=True)]
 
 

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from potstill.errors import PotstillError, RecipeError
 from potstill.models import Completion, ErrorKind, Model, Request, packaged, stream
@@ -51,32 +53,45 @@ def open_model(source: str | Path | Endpoint, batch_size: int) -> Model:
 def ask(model: Model, requests: Sequence[Request], name: str) -> list[Completion]:
     """Completions in the order of ``requests``; ``name`` stands before the progress.
 
-    Raises `PotstillError` when an error concerns every request, or when none at all was answered.
+    Raises `PotstillError` after an error that concerns every request; what was answered before is kept.
     """
 
     async def collect() -> list[Completion]:
         done: dict[tuple[str, int], Completion] = {}
+        fatal = None
         with progress(name, len(requests)) as shown:
             async for completion in model.complete(stream(requests)):
-                if completion.error and completion.error.fatal:
-                    raise _failure(name, completion, len(done))
                 done[completion.id, completion.sample] = completion
+                if completion.error and completion.error.fatal:
+                    fatal = completion
                 shown.advance(1, 0 if completion.cached else completion.completion_tokens)
+        if fatal:
+            raise failure(name, list(done.values()), fatal)
         return [done[r.id, r.sample] for r in requests]
 
-    answers = asyncio.run(collect())
+    answers = _run(collect())
     failed = [completion for completion in answers if completion.error]
-    if failed and len(failed) == len(answers):
-        raise _failure(name, failed[0], 0)
     if failed:
         kinds = Counter(str(completion.error) for completion in failed)
         say(f"  {name}: {len(failed)} without an answer: " + ", ".join(f"{n} {k}" for k, n in kinds.most_common()))
     return answers
 
 
-def _failure(name: str, completion: Completion, answered: int) -> PotstillError:
-    assert completion.error is not None
+def failure(name: str, answers: Sequence[Completion], example: Completion) -> PotstillError:
+    """What to raise when answers are missing; ``example`` is one of those that failed."""
+    assert example.error is not None
+    answered = sum(completion.error is None for completion in answers)
     return PotstillError(
-        f"{name}: {completion.error}: {completion.detail}. {CURES.get(completion.error, '')} "
-        f"{answered} answers came before and are kept."
+        f"{name}: {example.error}: {example.detail}. {CURES.get(example.error, '')} {answered} answers came and are kept; "
+        "the same command again asks for the others only."
     )
+
+
+def _run(collecting: Coroutine[Any, Any, list[Completion]]) -> list[Completion]:
+    """`asyncio.run`, also where a loop runs already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(collecting)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, collecting).result()

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from yarl import URL
@@ -42,14 +43,17 @@ _CODES = {
     "model_not_found": ErrorKind.NOT_FOUND,
     "invalid_api_key": ErrorKind.AUTH,
 }
-_FINISHED = {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}
+_FINISHED = {"length": "length", "max_tokens": "length", "content_filter": "content_filter"} | dict.fromkeys(
+    (None, "", "stop", "eos", "eos_token", "end_turn", "stop_sequence"), "stop"
+)
 
 
 class ChatModel:
     """An endpoint of a recipe. Raises `RecipeError` when its key is not in the environment.
 
     A request is tried again, up to ``max_attempts`` times, when the server is busy, slow or out of reach; the wait
-    doubles, with jitter, and is never shorter than the server's ``Retry-After``.
+    doubles, with jitter, and is never shorter than the server's ``Retry-After``. After an error that concerns every
+    request, those in flight are finished and no other is sent.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -60,24 +64,29 @@ class ChatModel:
     async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[Completion]:
         source = aiter(requests)
         turn = asyncio.Lock()
-        done: asyncio.Queue[Completion | BaseException | None] = asyncio.Queue()
+        done: asyncio.Queue[Completion | Exception | None] = asyncio.Queue()
+        hopeless = asyncio.Event()
 
         async def work(session: aiohttp.ClientSession) -> None:
             try:
-                while True:
+                while not hopeless.is_set():
                     async with turn:
                         request = await anext(source)
-                    await done.put(await self._answer(session, request))
+                    completion = await self._answer(session, request)
+                    if completion.error and completion.error.fatal:
+                        hopeless.set()
+                    await done.put(completion)
             except StopAsyncIteration:
-                await done.put(None)
+                pass
             except Exception as error:
                 await done.put(error)
+            await done.put(None)
 
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=self.endpoint.timeout),
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
-            trust_env=True,
+            proxy=_proxy(self.endpoint.url),
         ) as session:
             workers = [asyncio.create_task(work(session)) for _ in range(self.endpoint.concurrency)]
             working = len(workers)
@@ -146,6 +155,12 @@ def _address(url: str) -> URL:
     return (base.with_query(None) / "chat/completions").with_query(base.query)
 
 
+def _proxy(url: str) -> str | None:
+    """The environment's proxy for ``url``. (aiohttp's ``trust_env`` would send passwords from ~/.netrc as well.)"""
+    address = URL(url)
+    return None if proxy_bypass(address.host or "") else getproxies().get(address.scheme)
+
+
 def _body(endpoint: Endpoint, request: Request) -> dict[str, Any]:
     sampling = request.sampling
     body: dict[str, Any] = {
@@ -186,7 +201,7 @@ def _completion(request: Request, status: int, text: str) -> Completion:
             request.id,
             request.sample,
             text=_clean(refusal if isinstance(refusal, str) else said),
-            finish_reason="content_filter" if refusal else _FINISHED.get(finish_reason, "stop"),
+            finish_reason="content_filter" if refusal else _FINISHED[finish_reason],
             prompt_tokens=int(usage.get("prompt_tokens") or 0),
             completion_tokens=int(usage.get("completion_tokens") or 0),
         )
@@ -228,6 +243,6 @@ def _seconds(retry_after: str) -> float:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(retry_after).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, OverflowError):
             return 0.0
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER) if seconds == seconds else 0.0

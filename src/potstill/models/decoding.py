@@ -13,6 +13,8 @@ from torch.nn.functional import pad
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
+from potstill.errors import PotstillError
+
 SPARE = 64
 """Columns of room kept for tokens to come."""
 
@@ -169,7 +171,7 @@ class Batch:
 def read_prefix(model: PreTrainedModel, tokens: Sequence[int]) -> DynamicCache:
     """The cache of one row that holds ``tokens``.
 
-    Raises `TypeError` for architectures whose memory is not a plain attention cache: rows cannot join or leave those.
+    Raises `PotstillError` for architectures whose memory is not a plain attention cache: rows cannot join or leave those.
     """
     cache = _new_cache(model)
     if tokens:
@@ -181,5 +183,8 @@ def read_prefix(model: PreTrainedModel, tokens: Sequence[int]) -> DynamicCache:
 def _new_cache(model: PreTrainedModel) -> DynamicCache:
     cache = DynamicCache(config=model.config)
     if any(type(layer) is not DynamicLayer for layer in cache.layers):
-        raise TypeError(f"{model.config.model_type} does not keep a plain attention cache")
+        raise PotstillError(
+            f"{model.config.model_type}: models of this kind (sliding windows, recurrent layers) cannot be run in process yet. "
+            "Serve it and name its url, or choose another."
+        )
     return cache

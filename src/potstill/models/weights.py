@@ -1,8 +1,10 @@
 """Load a model and its tokenizer from ``packaged/NAME``, ``hf/ORG/NAME`` or a folder."""
 
+import ctypes
 import gc
 import hashlib
 import os
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -50,12 +52,19 @@ def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
 
 def load_model(path: Path) -> PreTrainedModel:
     """The weights, in bfloat16 on a GPU, otherwise in float32."""
-    gc.collect()  # modules are full of cycles: a model that is done with must go before another comes
+    _make_room()
     cuda = torch.cuda.is_available()
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16 if cuda else torch.float32)
     if cuda:
         model.cuda()  # type: ignore[call-arg]
     return model
+
+
+def _make_room() -> None:
+    """Give the memory of models that are done with back to the system: they are full of cycles, and glibc keeps gigabytes."""
+    gc.collect()
+    with suppress(AttributeError, OSError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def identity(path: Path) -> dict[str, Any]:

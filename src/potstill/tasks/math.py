@@ -42,10 +42,10 @@ class Math:
     def parse(self, text: str, finish_reason: str, *, strict: bool) -> Parsed:
         if finish_reason == "content_filter":
             return Parsed(Status.REFUSED)
-        if not text.strip():
-            return Parsed(Status.EMPTY)
         if finish_reason == "length":
             return Parsed(Status.TRUNCATED)
+        if not text.strip():
+            return Parsed(Status.EMPTY)
         text = text[-LONGEST_TEXT:]
         if found := list(ANSWER.finditer(text)):
             return Parsed(Status.OK, found[-1][1], text[: found[-1].start()].strip("* \n"))

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 def train(recipe: Recipe, run: "Run") -> None:
     """Train on the kept rows, choose the checkpoint by the score on validation questions, write student/."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of libraries about each other
+        _train(recipe, run)
+
+
+def _train(recipe: Recipe, run: "Run") -> None:
     from potstill.models import weights
 
     base = weights.folder(recipe.student.model)
@@ -28,7 +34,7 @@ def train(recipe: Recipe, run: "Run") -> None:
     rows = [row for row in run.read("curated.parquet") if row["kept"]]
     work = run.path("student-checkpoints")
     shutil.rmtree(work, ignore_errors=True)
-    loss = _fit(recipe, base, [tokenized(tokenizer, row) for row in rows], work)
+    loss = _fit(recipe, base, tokenizer, rows, work)
     checkpoints = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
     validation = []
     for epoch, checkpoint in enumerate(checkpoints, 1):
@@ -57,7 +63,9 @@ def tokenized(tokenizer: "PreTrainedTokenizerBase", row: dict[str, Any]) -> dict
     return {"input_ids": prompt + said, "labels": [-100] * len(prompt) + said}
 
 
-def _fit(recipe: Recipe, base: Path, rows: list[dict[str, list[int]]], work: Path) -> list[dict[str, float]]:
+def _fit(
+    recipe: Recipe, base: Path, tokenizer: "PreTrainedTokenizerBase", rows: list[dict[str, Any]], work: Path
+) -> list[dict[str, float]]:
     """Save a checkpoint in ``work`` after each epoch; returns the loss by epoch, as often as it was logged."""
     import torch
     from datasets import Dataset
@@ -98,23 +106,22 @@ def _fit(recipe: Recipe, base: Path, rows: list[dict[str, list[int]]], work: Pat
         report_to="none",
         disable_tqdm=True,
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # libraries among themselves
-        trainer = CompletionTrainer(
-            model=weights.load_model(base),
-            args=arguments,
-            train_dataset=Dataset.from_list(rows),
-            peft_config=adapters if options.method == "lora" else None,
-        )
-        trainer.remove_callback(PrinterCallback)
-        with progress("training", steps, "steps") as shown:
+    trainer = CompletionTrainer(
+        model=weights.load_model(base),
+        args=arguments,
+        train_dataset=Dataset.from_list([tokenized(tokenizer, row) for row in rows]),
+        processing_class=tokenizer,
+        peft_config=adapters if options.method == "lora" else None,
+    )
+    trainer.remove_callback(PrinterCallback)
+    with progress("training", steps, "steps") as shown:
 
-            class Steps(TrainerCallback):
-                def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-                    shown.advance(1, state.num_input_tokens_seen - shown.tokens)
+        class Steps(TrainerCallback):
+            def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+                shown.advance(1, state.num_input_tokens_seen - shown.tokens)
 
-            trainer.add_callback(Steps)
-            trainer.train()
+        trainer.add_callback(Steps)
+        trainer.train()
     return [{"epoch": e["epoch"], "loss": float(e["loss"])} for e in trainer.state.log_history if "loss" in e]
 
 
