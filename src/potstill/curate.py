@@ -38,7 +38,7 @@ def curate(recipe: Recipe, run: "Run") -> None:
         labels = {
             Filter.PARSED: row["status"] == "ok",
             Filter.FINISHED: row["finish_reason"] == "stop",
-            Filter.RIGHT: next(iter(task.scores(row["answer"], example["gold"]).values())) == 1.0,
+            Filter.RIGHT: tasks.main_score(task, row["answer"], example["gold"]) == 1.0,
             Filter.DUPLICATE: pair in seen,
             Filter.IN_TEST_SET: pair[0] in tested,
             Filter.TOO_LONG: tokens > recipe.train.max_length,

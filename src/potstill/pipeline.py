@@ -62,8 +62,11 @@ class Run:
         return values
 
     def write_json(self, name: str, values: Mapping[str, Any]) -> None:
+        self.write_text(name, json.dumps(values, indent=1, ensure_ascii=False))
+
+    def write_text(self, name: str, text: str) -> None:
         part = self.path(name + ".part")
-        part.write_text(json.dumps(values, indent=1, ensure_ascii=False), encoding="utf-8")
+        part.write_text(text, encoding="utf-8")
         part.replace(self.path(name))
 
     def carry_out(self, stage: Callable[[Recipe, "Run"], None]) -> None:
@@ -98,7 +101,7 @@ def start(recipe_name: str, runs: Path = Path("runs")) -> Run:
     if recipe.condition is not Condition.GOLD or any(s.value.startswith("teacher") for s in recipe.evaluate.systems):
         check_source(recipe.teacher.model)
     made = Run(runs / recipe.name, recipe)
-    made.path("recipe.yaml").write_text(recipe_file.dump(recipe), encoding="utf-8")
+    made.write_text("recipe.yaml", recipe_file.dump(recipe))
     return made
 
 

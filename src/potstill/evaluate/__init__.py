@@ -86,7 +86,7 @@ def _prediction(
         kind: task.parse(completion.text, completion.finish_reason, strict=kind == "strict")
         for kind in ("strict", "lenient")
     }
-    scores = {kind: next(iter(task.scores(p.answer, example["gold"]).values())) for kind, p in parsed.items()}
+    scores = {kind: tasks.main_score(task, p.answer, example["gold"]) for kind, p in parsed.items()}
     kind = recipe.evaluate.extraction
     if completion.error:
         outcome = Outcome.ERROR

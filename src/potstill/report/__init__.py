@@ -48,9 +48,7 @@ def report(recipe: Recipe, run: "Run") -> None:
         predictions=predictions,
         longest=LONGEST,
     )
-    part = run.path("report.html.part")
-    part.write_text(html, encoding="utf-8")
-    part.replace(run.report_path)
+    run.write_text(run.report_path.name, html)
 
 
 def _percent(part: float) -> str:

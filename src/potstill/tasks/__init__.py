@@ -68,6 +68,11 @@ class Task(Protocol):
         ...
 
 
+def main_score(task: Task, answer: str | None, gold: str) -> float:
+    """The score that decides: 1.0 is right."""
+    return next(iter(task.scores(answer, gold).values()))
+
+
 def load(name: str) -> Task:
     """The task of that name."""
     from potstill.tasks.math import Math

@@ -152,5 +152,5 @@ def _validation_score(
     right = 0.0
     for row, completion in zip(asked, answers, strict=True):
         parsed = task.parse(completion.text, completion.finish_reason, strict=strict)
-        right += next(iter(task.scores(parsed.answer, row["gold"]).values()))
+        right += tasks.main_score(task, parsed.answer, row["gold"])
     return right / len(asked)
