@@ -101,7 +101,7 @@ class Generate(_Section):
     top_p: float = Field(default=1.0, gt=0, le=1)
     """Nucleus of the distribution that is drawn from."""
     max_tokens: int = Field(default=256, ge=1)
-    """New tokens a completion may have."""
+    """New tokens a completion may have; twice as many when the teacher is evaluated."""
 
     @model_validator(mode="after")
     def _samples_differ(self) -> "Generate":
@@ -127,7 +127,7 @@ class Student(_Section):
     batch_size: int = Field(default=64, ge=1)
     """Answers generated at once."""
     max_tokens: int = Field(default=256, ge=1)
-    """New tokens that base and student may use for an answer."""
+    """New tokens that base and student may use for an answer; twice as many when they are evaluated."""
 
 
 class Lora(_Section):

@@ -1,16 +1,14 @@
 """Base, student and teacher answer the same test questions: predictions/ and evaluation.json."""
 
-from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from potstill import tasks
-from potstill.evaluate.summary import TRUNCATED, summary
+from potstill.evaluate.summary import summary
 from potstill.evaluate.verdict import verdict
 from potstill.models import Completion, Request, Sampling
 from potstill.models.ask import ask, failure, open_model
 from potstill.models.store import StoredModel
-from potstill.progress import say
 from potstill.recipe import Recipe, System
 from potstill.tasks import Prompting
 
@@ -32,6 +30,9 @@ class Outcome(StrEnum):
 
 
 SPLITS = ("test_unseen", "test")
+ROOM = 2
+"""An evaluated answer may be so many times as long as ``max_tokens``, so that few are cut. Room that is not used costs
+nothing, and asking the cut ones again would cost them twice."""
 PROMPTINGS = {"": Prompting.PLAIN} | {p.value: p for p in Prompting}
 
 
@@ -57,22 +58,11 @@ def _ask(recipe: Recipe, run: "Run", system: System, examples: list[dict[str, An
     task = tasks.load(recipe.task)
     who, _, how = system.value.partition("-")
     source: Any = {"base": recipe.student.model, "student": run.path("student"), "teacher": recipe.teacher.model}[who]
-    teacher = who == "teacher"
-    sampling = Sampling(recipe.generate.max_tokens if teacher else recipe.student.max_tokens)
+    asked = recipe.teacher if who == "teacher" else recipe.student
+    limit = recipe.generate.max_tokens if who == "teacher" else recipe.student.max_tokens
+    sampling = Sampling(ROOM * limit)
     requests = [Request(row["id"], task.messages(row, PROMPTINGS[how]), sampling) for row in examples]
-    model = open_model(source, (recipe.teacher if teacher else recipe.student).batch_size)
-    stored = StoredModel(model, run.store)
-    answers = ask(stored, requests, system.value)
-    cut = [place for place, answer in enumerate(answers) if answer.finish_reason == "length"]
-    if len(cut) > TRUNCATED * len(answers):
-        say(
-            f"  {system.value}: {len(cut)} of {len(answers)} were cut at {sampling.max_tokens} tokens; twice as many now"
-        )
-        roomier = replace(sampling, max_tokens=2 * sampling.max_tokens)
-        again = ask(stored, [replace(requests[place], sampling=roomier) for place in cut], system.value)
-        for place, answer in zip(cut, again, strict=True):
-            if not answer.error:
-                answers[place] = answer
+    answers = ask(StoredModel(open_model(source, asked.batch_size), run.store), requests, system.value)
     if missing := [answer for answer in answers if answer.error and answer.error.retried]:
         # A server's bad hour must not count as a model's wrong answers.
         raise failure(system.value, answers, missing[0])

@@ -1,7 +1,8 @@
 """A batch of half-finished answers: the attention cache and what is needed for each row's next token.
 
-Rows join and leave while the batch runs. Columns of the cache that a row does not use are masked; positions count a
-row's own tokens only, so that padding changes nothing but the last bits.
+Rows join and leave while the batch runs. The prefix that all prompts share is held once, the rest row by row. Columns
+that a row does not use are masked; positions count a row's tokens only, so that padding changes nothing but the last
+bits.
 """
 
 import copy
@@ -10,13 +11,58 @@ from typing import Any
 
 import torch
 from torch.nn.functional import pad
-from transformers import DynamicCache, PreTrainedModel
+from transformers import AttentionInterface, DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from potstill.errors import PotstillError
 
 SPARE = 64
 """Columns of room kept for tokens to come."""
+ATTENTION = "potstill"
+"""Name of `_attend` among the attention functions of transformers."""
+
+
+def _attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    shared: DynamicCache | None = None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention of one query a row [rows, heads, 1, size] over the ``shared`` prefix and over each row's own columns.
+
+    One product reads the shared keys for all rows (Juravsky et al. 2024, arXiv 2402.05099), where separate copies of
+    them would be read, and held, for each. Without ``shared`` it is the usual attention.
+    """
+    if shared is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
+    layer = shared.layers[module.layer_idx]  # type: ignore[index]
+    assert isinstance(layer, DynamicLayer)
+    assert layer.keys is not None
+    assert layer.values is not None
+    rows, heads, _, size = query.shape
+    groups = key.shape[1]
+    query = query.view(rows, groups, heads // groups, size) * (size**-0.5 if scaling is None else scaling)
+    by_group = query.transpose(0, 1).reshape(groups, -1, size)
+    before = (by_group @ layer.keys[0].transpose(1, 2)).view(groups, rows, heads // groups, -1).transpose(0, 1)
+    own = query @ key.transpose(2, 3)
+    if attention_mask is not None:
+        own = own.masked_fill(~attention_mask, float("-inf"))
+    weights = torch.cat([before, own], -1).softmax(-1, dtype=torch.float32).to(query.dtype)
+    prefix = before.shape[-1]
+    said = weights[..., prefix:] @ value
+    by_group = weights[..., :prefix].transpose(0, 1).reshape(groups, -1, prefix)
+    said += (by_group @ layer.values[0]).view(groups, rows, heads // groups, size).transpose(0, 1)
+    return said.reshape(rows, 1, heads, size), None
+
+
+AttentionInterface.register(ATTENTION, _attend)
+AttentionMaskInterface.register(ATTENTION, sdpa_mask)
 
 
 class _Slots(DynamicLayer):
@@ -89,11 +135,12 @@ class Batch:
     """Up to ``capacity`` rows whose prompts all begin with the tokens in ``prefix``."""
 
     def __init__(self, model: PreTrainedModel, prefix: DynamicCache, capacity: int) -> None:
+        model.set_attn_implementation(ATTENTION)
         self.model, self.prefix, self.capacity = model, prefix, capacity
         self.cache = _new_cache(model)
         self.cache.layers = [_Slots() for _ in self.cache.layers]
         self.mask = torch.ones(0, 0, dtype=torch.long)
-        """[rows, columns]: 1 where a row has a token."""
+        """[rows, columns]: 1 where a row has a token, the prefix left out."""
         self.positions = torch.zeros(0, 1, dtype=torch.long)
         """[rows, 1]: of each row's last token."""
 
@@ -118,9 +165,9 @@ class Batch:
             assert isinstance(theirs, DynamicLayer)
             assert theirs.keys is not None
             assert theirs.values is not None
-            mine.join(theirs.keys, theirs.values, self.capacity)
-        width = max(self.mask.shape[1], mask.shape[1])
-        self.mask = torch.cat([pad(m, (width - m.shape[1], 0)) for m in (self.mask, mask)])
+            mine.join(theirs.keys[:, :, shared:], theirs.values[:, :, shared:], self.capacity)
+        width = max(self.mask.shape[1], own)
+        self.mask = torch.cat([pad(m, (width - m.shape[1], 0)) for m in (self.mask, mask[:, shared:])])
         self.positions = torch.cat([self.positions, positions[:, -1:]])
         return logits
 
@@ -129,7 +176,7 @@ class Batch:
         """Append one token to each row; returns the logits [rows, vocabulary] of the next ones."""
         self.mask = pad(self.mask, (0, 1), value=1)
         self.positions = self.positions + 1
-        return self._forward(torch.tensor(tokens)[:, None], self.mask, self.positions, self.cache)
+        return self._forward(torch.tensor(tokens)[:, None], self.mask, self.positions, self.cache, shared=self.prefix)
 
     @torch.inference_mode()
     def drop(self, leaving: Sequence[int]) -> list[int]:
@@ -152,7 +199,7 @@ class Batch:
         return [layer for layer in self.cache.layers if isinstance(layer, _Slots)]
 
     def _forward(
-        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: DynamicCache
+        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: DynamicCache, **attention: Any
     ) -> torch.Tensor:
         device = self.model.device
         output = self.model(
@@ -162,6 +209,7 @@ class Batch:
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
+            **attention,
         )
         logits: torch.Tensor = output.logits[:, -1].float().cpu()
         return logits
