@@ -13,7 +13,7 @@ from potstill.evaluate import evaluate
 from potstill.generate import generate
 from potstill.models import ErrorKind, Request, Sampling, chat, stream
 from potstill.models.ask import open_model
-from potstill.pipeline import Run
+from potstill.run_folder import Run
 from potstill.recipe import Endpoint, Evaluate, System
 
 KEY = "sk-secret-0123456789"

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from potstill.models import ErrorKind, Request, Sampling
-from potstill.models.local import LocalModel
+from potstill.models.local import LocalModel, chat_tokens
 
 
 def answers(tiny, batch_size, requests):
-    local = LocalModel(*tiny, {}, batch_size=batch_size)
+    local = LocalModel(lambda: tiny, {}, batch_size=batch_size)
 
     async def stream():
         for request in requests:
@@ -40,7 +40,7 @@ def test_batching_changes_no_answer(tiny, temperature):
 def test_greedy_answers_are_those_of_transformers_generate(tiny):
     model, tokenizer = tiny
     request = Request("0", [{"role": "user", "content": "hello"}], Sampling(12))
-    prompt = torch.tensor([LocalModel(model, tokenizer, {}, batch_size=1).prompt_tokens(request)])
+    prompt = torch.tensor([chat_tokens(tokenizer, request.messages)])
     expected = model.generate(prompt, max_new_tokens=12, do_sample=False, pad_token_id=0)[0, prompt.shape[1] :]
     assert answers(tiny, 4, [request])["0", 0].text == tokenizer.decode(expected, skip_special_tokens=True)
 

@@ -5,9 +5,11 @@ import shutil
 
 import pytest
 
-from potstill import pipeline, recipe_file
+from potstill import recipe_file
 from potstill.evaluate.summary import summary
 from potstill.evaluate.verdict import verdict
+from potstill.report import report
+from potstill.run_folder import Run
 
 HOSTILE = (
     '<script>document.title="owned"</script><img src=x onerror="document.title=\'owned\'">\u202e\x07 </td></table>'
@@ -25,7 +27,7 @@ evaluate: {systems: [base, student]}
 @pytest.fixture
 def run(tmp_path):
     """A run whose files say hostile things wherever a model or a user can."""
-    made = pipeline.Run(tmp_path, recipe_file.parse(RECIPE))
+    made = Run(tmp_path, recipe_file.parse(RECIPE))
     made.path("recipe.yaml").write_text(RECIPE + f"# {HOSTILE!r}\n")
     examples = [
         {"id": f"{split}-{i}", "split": split, "question": HOSTILE + "x" * 300, "gold": "7"}
@@ -53,7 +55,7 @@ def run(tmp_path):
     made.write_json("training.json", {"rows": 1, "loss": loss, "validation": [{"epoch": 3, "score": 0.5}], "chosen": 3})
     made.write_json("manifest.json", {"stages": {"generate": {"seconds": 3.0}}, "versions": {"potstill": "0"},
                                       "hardware": {"python": "3", "machine": HOSTILE}})  # fmt: skip
-    made.carry_out(pipeline.STAGES[-1])
+    report(made.recipe, made)
     return made
 
 

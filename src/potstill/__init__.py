@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from potstill.pipeline import Run, run
+    from potstill.pipeline import run
+    from potstill.run_folder import Run
 
 __version__ = "0.1.0"
 __all__ = ["Run", "__version__", "run"]

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from potstill import interrupt
 from potstill.errors import PotstillError
 
 app = typer.Typer(no_args_is_help=True)
@@ -31,19 +32,30 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _up_to(recipe: str, runs: Path, last: int) -> None:
+def _up_to(recipe: str, runs: Path, last: str) -> None:
     from potstill import pipeline
 
-    made = pipeline.start(recipe, runs)
-    for stage in pipeline.STAGES[:last]:
-        made.carry_out(stage)
+    pipeline.carry_out(pipeline.start(recipe, runs), last)
 
 
 @app.command()
-def run(recipe: RecipeName, runs: Runs = Path("runs"), as_json: AsJson = False) -> None:
-    """Carry out a recipe: all stages, then the verdict."""
+def run(
+    recipe: RecipeName,
+    runs: Runs = Path("runs"),
+    as_json: AsJson = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which stages would be done, and why.")] = False,
+) -> None:
+    """Carry out a recipe: all stages that do not stand already, then the verdict."""
     from potstill import pipeline
 
+    if dry_run:
+        planned = pipeline.plan(pipeline.start(recipe, runs))
+        for stage in planned:
+            what = "perhaps, " + stage.why if stage.perhaps else f"again: {stage.why}" if stage.again else "stands"
+            _say(f"{stage.stage}: {what}") if not as_json else None
+        if as_json:
+            _say(json.dumps([asdict(stage) for stage in planned]))
+        return
     made = pipeline.run(recipe, runs)
     if as_json:
         _say(json.dumps(made.evaluation | {"report": str(made.report_path)}))
@@ -54,38 +66,38 @@ def run(recipe: RecipeName, runs: Runs = Path("runs"), as_json: AsJson = False) 
 @app.command()
 def generate(recipe: RecipeName, runs: Runs = Path("runs")) -> None:
     """Ask the teacher."""
-    _up_to(recipe, runs, 1)
+    _up_to(recipe, runs, "generate")
 
 
 @app.command()
 def curate(recipe: RecipeName, runs: Runs = Path("runs")) -> None:
     """Ask the teacher, label and choose rows."""
-    _up_to(recipe, runs, 2)
+    _up_to(recipe, runs, "curate")
 
 
 @app.command()
 def train(recipe: RecipeName, runs: Runs = Path("runs")) -> None:
     """Ask, choose, and fine-tune the student."""
-    _up_to(recipe, runs, 3)
+    _up_to(recipe, runs, "train")
 
 
 @app.command()
 def evaluate(name: RunName, runs: Runs = Path("runs"), as_json: AsJson = False) -> None:
     """Have all systems answer the test questions."""
-    from potstill import pipeline
+    from potstill import pipeline, run_folder
 
-    made = pipeline.reopen(name, runs)
-    made.carry_out(pipeline.STAGES[3])
+    made = run_folder.reopen(name, runs)
+    pipeline.carry_out_only(made, "evaluate")
     _say(json.dumps(made.evaluation) if as_json else made.evaluation["verdict"])
 
 
 @app.command()
 def report(name: RunName, runs: Runs = Path("runs")) -> None:
     """Write the report of a run."""
-    from potstill import pipeline
+    from potstill import pipeline, run_folder
 
-    made = pipeline.reopen(name, runs)
-    made.carry_out(pipeline.STAGES[4])
+    made = run_folder.reopen(name, runs)
+    pipeline.carry_out_only(made, "report")
     _say(f"Report: {made.report_path}")
 
 
@@ -126,7 +138,8 @@ def main() -> None:
     debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     try:
-        app()
+        with interrupt.noticed():
+            app()
     except Exception as error:
         if debug:
             raise

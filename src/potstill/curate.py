@@ -11,7 +11,7 @@ from potstill.recipe import Condition, Filter, Recipe
 from potstill.tasks import Prompting
 
 if TYPE_CHECKING:
-    from potstill.pipeline import Run
+    from potstill.run_folder import Run
 
 
 def curate(recipe: Recipe, run: "Run") -> None:

@@ -1,10 +1,8 @@
-"""Ask the teacher: examples.parquet and generated.parquet."""
+"""Ask the teacher: generated.parquet."""
 
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from potstill import tasks
-from potstill.data.word_problems import questions
 from potstill.models import Request, Sampling
 from potstill.models.ask import ask, failure, open_model
 from potstill.models.store import StoredModel
@@ -12,30 +10,13 @@ from potstill.recipe import Condition, Recipe
 from potstill.tasks import Prompting
 
 if TYPE_CHECKING:
-    from potstill.pipeline import Run
-
-
-def examples(recipe: Recipe) -> list[dict[str, Any]]:
-    """Rows of examples.parquet: id, split, group, steps, question, gold."""
-    data = recipe.data
-    rows = []
-    seen, unseen = questions(recipe.seed), questions(recipe.seed, unseen=True)
-    for split, stream, n in (
-        ("train", seen, data.train),
-        ("validation", seen, data.validation),
-        ("test", seen, data.test),
-        ("test_unseen", unseen, data.test_unseen),
-    ):
-        rows += [{"id": f"{split}-{i}", "split": split, **row} for i, row in enumerate(islice(stream, n))]
-    return rows
+    from potstill.run_folder import Run
 
 
 def generate(recipe: Recipe, run: "Run") -> None:
-    """Write examples.parquet, ask the teacher about the training split, write generated.parquet."""
+    """Ask the teacher about the training split, write generated.parquet."""
     task = tasks.load(recipe.task)
-    rows = examples(recipe)
-    run.write("examples.parquet", rows)
-    train = [row for row in rows if row["split"] == "train"]
+    train = [row for row in run.read("examples.parquet") if row["split"] == "train"]
     if recipe.condition is Condition.GOLD:
         run.write("generated.parquet", [_gold(task, row) for row in train])
         return

@@ -1,121 +1,188 @@
-"""A run: its folder, its stages in order, its manifest."""
+"""The stages in order, and what of them is to be done."""
 
-import json
+import os
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from potstill import curate, evaluate, generate, recipe_file, report, train
-from potstill.errors import RecipeError
-from potstill.models.ask import check_source
-from potstill.models.store import Store, default_path
+from potstill import curate, data, evaluate, generate, interrupt, recipe_file, report, train
+from potstill.checks import check
+from potstill.errors import PotstillError, RecipeError
 from potstill.progress import say
-from potstill.recipe import Condition, Recipe
+from potstill.run_folder import Part, Run, digest_of_rows
+from potstill.stage import Stage, inputs, outputs, why_again
+
+VERSIONS = ("potstill", "torch", "transformers", "trl", "peft")
+EXAMPLES, GENERATED, CURATED = "examples.parquet", "generated.parquet", "curated.parquet"
+
+STAGES: tuple[Stage, ...] = (
+    Stage(data.data, recipe=("task", "data", "seed"), writes=(EXAMPLES,)),
+    Stage(
+        generate.generate,
+        recipe=("task", "teacher.model", "condition", "generate", "evaluate.extraction", "seed"),
+        reads=(Part(EXAMPLES, splits=("train",)),),
+        writes=(GENERATED,),
+    ),
+    Stage(
+        curate.curate,
+        recipe=("task", "condition", "curate", "student.model", "train.max_length", "seed"),
+        reads=(Part(EXAMPLES), Part(GENERATED)),
+        writes=(CURATED,),
+    ),
+    Stage(
+        train.train,
+        recipe=("task", "student.model", "student.max_tokens", "train", "evaluate.extraction", "seed"),
+        reads=(
+            Part(CURATED, kept=True, columns=("student_messages", "completion")),
+            Part(EXAMPLES, splits=("validation",)),
+        ),
+        writes=("student", "training.json"),
+        scratch="student-checkpoints",
+        packages=("torch", "transformers", "trl", "peft"),
+    ),
+    Stage(
+        evaluate.evaluate,
+        recipe=(
+            "task", "evaluate", "student.model", "student.max_tokens", "teacher.model", "generate.max_tokens",
+        ),
+        reads=(Part(EXAMPLES, splits=evaluate.SPLITS), Part("student")),
+        writes=("predictions", "evaluation.json"),
+    ),
+    Stage(
+        report.report,
+        recipe=("name", "task", "data", "teacher", "condition", "generate", "curate", "student", "train", "evaluate",
+                "report", "seed"),
+        reads=(Part(EXAMPLES), Part(CURATED), Part("training.json"), Part("predictions"), Part("evaluation.json")),
+        writes=("report.html",),
+    ),
+)  # fmt: skip
 
 
-class Run:
-    """One recipe carried out in one folder."""
+@dataclass(frozen=True)
+class Planned:
+    """What a run would do with a stage. ``perhaps``: only if an earlier stage, done again, comes out differently."""
 
-    def __init__(self, folder: Path, recipe: Recipe) -> None:
-        self.folder, self.recipe = folder, recipe
-
-    @property
-    def report_path(self) -> Path:
-        return self.folder / "report.html"
-
-    @property
-    def evaluation(self) -> dict[str, Any]:
-        """`evaluation.json`: systems and comparisons of each test split, and the verdict."""
-        return self.read_json("evaluation.json")
-
-    @cached_property
-    def store(self) -> Store:
-        return Store(default_path(self.folder.parent))
-
-    def path(self, name: str) -> Path:
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
-
-    def read(self, name: str) -> list[dict[str, Any]]:
-        """Rows of a Parquet file of the run. Raises `RecipeError` when an earlier stage has not written it."""
-        if not self.path(name).exists():
-            raise RecipeError(f"{self.folder}: no {name} yet; carry out the earlier stages first (potstill run).")
-        rows: list[dict[str, Any]] = pq.read_table(self.path(name)).to_pylist()
-        return rows
-
-    def write(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        part = self.path(name + ".part")
-        pq.write_table(pa.Table.from_pylist([dict(row) for row in rows]), part)
-        part.replace(self.path(name))
-
-    def read_json(self, name: str) -> dict[str, Any]:
-        path = self.path(name)
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        return values
-
-    def write_json(self, name: str, values: Mapping[str, Any]) -> None:
-        self.write_text(name, json.dumps(values, indent=1, ensure_ascii=False))
-
-    def write_text(self, name: str, text: str) -> None:
-        part = self.path(name + ".part")
-        part.write_text(text, encoding="utf-8")
-        part.replace(self.path(name))
-
-    def carry_out(self, stage: Callable[[Recipe, "Run"], None]) -> None:
-        """Carry out one stage and write its time into the manifest."""
-        name = stage.__name__
-        say(f"{name}: started")
-        started = time.perf_counter()
-        stage(self.recipe, self)
-        seconds = time.perf_counter() - started
-        manifest = self.read_json("manifest.json")
-        manifest.setdefault("stages", {})[name] = {"seconds": round(seconds, 1)}
-        manifest["versions"] = {p: version(p) for p in ("potstill", "torch", "transformers", "trl", "peft")}
-        manifest["hardware"] = {"machine": platform.platform(), "python": platform.python_version()}
-        manifest["seed"] = self.recipe.seed
-        self.write_json("manifest.json", manifest)
-        say(f"{name}: done in {seconds:.0f} s")
-
-
-STAGES: tuple[Callable[[Recipe, Run], None], ...] = (
-    generate.generate,
-    curate.curate,
-    train.train,
-    evaluate.evaluate,
-    report.report,
-)
+    stage: str
+    again: bool
+    perhaps: bool
+    why: str
 
 
 def start(recipe_name: str, runs: Path = Path("runs")) -> Run:
-    """Read a recipe, check that its models can be there, and make its run folder. Raises `RecipeError`."""
+    """Read and check a recipe. Raises `RecipeError` before anything is written or asked."""
     recipe = recipe_file.load(recipe_name)
-    check_source(recipe.student.model)
-    if recipe.condition is not Condition.GOLD or any(s.value.startswith("teacher") for s in recipe.evaluate.systems):
-        check_source(recipe.teacher.model)
-    made = Run(runs / recipe.name, recipe)
-    made.write_text("recipe.yaml", recipe_file.dump(recipe))
-    return made
+    file = recipe_file.find(recipe_name)
+    built_in = file.parent == recipe_file.BUILT_IN
+    run = Run(runs / recipe.name, recipe, file.stem if built_in else os.path.relpath(file, runs))
+    check(run)
+    return run
 
 
-def reopen(name_or_path: str, runs: Path = Path("runs")) -> Run:
-    """A run by name or folder. Raises `RecipeError` when there is none."""
-    for folder in (Path(name_or_path), runs / name_or_path):
-        if (folder / "recipe.yaml").is_file():
-            return Run(folder, recipe_file.load(str(folder / "recipe.yaml")))
-    raise RecipeError(f"No run '{name_or_path}': neither a folder with a recipe.yaml nor a name in {runs}/.")
+def plan(run: Run) -> list[Planned]:
+    """What the recipe would do, without doing it: examples are made, nothing is asked, trained or written."""
+    planned: list[Planned] = []
+    instead: dict[str, str] = {}
+    unsettled: dict[str, str] = {}
+    """Files that a stage may write anew, by the stage's name."""
+    for stage in STAGES:
+        why = why_again(stage, run, inputs(stage, run, instead))
+        earlier = [unsettled[part.file] for part in stage.reads if part.file in unsettled and str(part) not in instead]
+        again = bool(why)
+        perhaps = bool(earlier) and not again
+        if perhaps:
+            why = f"if {earlier[0]} comes out differently"
+        planned.append(Planned(stage.name, again, perhaps, why))
+        if stage.carry_out is data.data and again:
+            rows = data.examples(run.recipe)
+            for part in {part for later in STAGES for part in later.reads if part.file == EXAMPLES}:
+                instead[str(part)] = digest_of_rows(rows, part)
+        elif again or perhaps:
+            unsettled |= dict.fromkeys(stage.writes, stage.name)
+    return planned
+
+
+def carry_out(run: Run, last: str = STAGES[-1].name) -> None:
+    """Carry out what is to be done, up to the stage named ``last``. Raises `PotstillError`.
+
+    A stage whose result stands is left alone; one that was stopped goes on.
+    """
+    with run.locked():
+        _claim(run)
+        for stage in STAGES:
+            _carry_out(stage, run)
+            if stage.name == last:
+                break
+
+
+def carry_out_only(run: Run, name: str) -> None:
+    """Carry out one stage of a run whose earlier stages stand. Raises `PotstillError` when one does not."""
+    with run.locked():
+        for stage in STAGES:
+            if stage.name == name:
+                _carry_out(stage, run)
+                return
+            if why := why_again(stage, run, inputs(stage, run)):
+                raise PotstillError(
+                    f"{run.folder}: {name} builds on {stage.name}, which is to be done first ({why}). Use `potstill run`."
+                )
 
 
 def run(recipe_name: str, runs: Path = Path("runs")) -> Run:
     """Carry out a recipe, all stages. Returns the run, with ``.evaluation`` and ``.report_path``."""
     made = start(recipe_name, runs)
-    for stage in STAGES:
-        made.carry_out(stage)
+    carry_out(made)
     return made
+
+
+def _claim(run: Run) -> None:
+    """Make the folder this recipe's. Raises `RecipeError` when it belongs to another."""
+    manifest = run.read_json("manifest.json")
+    if manifest.setdefault("source", run.source) != run.source:
+        raise RecipeError(
+            f"{run.folder} belongs to another recipe of the same name, {manifest['source']}. "
+            f"Give this one another 'name', or use another folder (--runs)."
+        )
+    run.write_text("recipe.yaml", recipe_file.dump(run.recipe))
+    run.write_json("manifest.json", manifest)
+
+
+def _carry_out(stage: Stage, run: Run) -> None:
+    interrupt.check()
+    now = inputs(stage, run)
+    why = why_again(stage, run, now)
+    if not why:
+        say(f"{stage.name}: stands")
+        return
+    manifest = run.read_json("manifest.json")
+    stages = manifest.setdefault("stages", {})
+    entry = stages.get(stage.name, {})
+    goes_on = entry.get("state") == "started" and entry["inputs"] == now
+    if stage.scratch and not goes_on:
+        run.remove(stage.scratch)
+    spent = entry["seconds"] if goes_on else 0.0
+    say(f"{stage.name}: goes on" if goes_on else f"{stage.name}: started")
+    began = time.perf_counter()
+
+    def note(state: str, **values: Any) -> float:
+        seconds = spent + time.perf_counter() - began
+        stages[stage.name] = {"state": state, "seconds": round(seconds, 1), "inputs": now} | values
+        run.write_json("manifest.json", manifest)
+        return seconds
+
+    manifest["versions"] = {package: version(package) for package in VERSIONS}
+    manifest["hardware"] = {"machine": platform.platform(), "python": platform.python_version()}
+    manifest["seed"] = run.recipe.seed
+    note("started")
+    run.log("started", stage=stage.name, why=why)
+    try:
+        stage.carry_out(run.recipe, run)
+    except Exception as error:
+        note("started")
+        run.log("stopped", stage=stage.name, why=str(error))
+        raise
+    seconds = note("done", outputs=outputs(stage, run))
+    run.log("done", stage=stage.name)
+    say(f"{stage.name}: done in {seconds:.0f} s")

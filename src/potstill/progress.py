@@ -23,12 +23,17 @@ def say(line: str) -> None:
     _console().print(line, markup=False, highlight=False)
 
 
+def show_cursor() -> None:
+    """Give a terminal its cursor back when live bars end without their own end."""
+    _console().show_cursor()
+
+
 class Progress:
     """Counts what is done of ``total`` and shows it with the rate of tokens and the time left."""
 
     def __init__(self, name: str, total: float, unit: str) -> None:
         self.name, self.total, self.unit = name, total, unit
-        self.done = self.tokens = 0.0
+        self.done = self.tokens = self.given = 0.0
         self._started = self._said = time.perf_counter()
         self._bars: Bars | None = None
         if _console().is_terminal:
@@ -49,6 +54,11 @@ class Progress:
             self._said = now
             say(f"  {self.name}: {self.state()}")
 
+    def give(self, done: float) -> None:
+        """So much more was done before; it says nothing about the rate."""
+        self.given += done
+        self.advance(done)
+
     def reach(self, done: float) -> None:
         """``done`` is done, unless more is already."""
         self.advance(max(done - self.done, 0))
@@ -58,8 +68,8 @@ class Progress:
         text = f"{self.done:.0f} of {self.total:.0f} {self.unit}"
         if self.tokens:
             text += f", {self.tokens / seconds:.0f} tokens/s"
-        if 0 < self.done < self.total:
-            text += f", {seconds / self.done * (self.total - self.done):.0f} s left"
+        if self.given < self.done < self.total:
+            text += f", {seconds / (self.done - self.given) * (self.total - self.done):.0f} s left"
         return text
 
 

@@ -13,7 +13,7 @@ from potstill.recipe import Recipe, System
 from potstill.tasks import Prompting
 
 if TYPE_CHECKING:
-    from potstill.pipeline import Run
+    from potstill.run_folder import Run
 
 
 class Outcome(StrEnum):
@@ -40,6 +40,7 @@ def evaluate(recipe: Recipe, run: "Run") -> None:
     """Ask every system of the recipe; write predictions/SYSTEM.parquet and evaluation.json."""
     options = recipe.evaluate
     examples = [row for row in run.read("examples.parquet") if row["split"] in SPLITS]
+    run.remove("predictions")
     predictions = {}
     for system in options.systems:
         predictions[system.value] = _ask(recipe, run, system, examples)

@@ -1,16 +1,21 @@
 """Open a model, and ask it a list of requests with progress."""
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from potstill import interrupt
 from potstill.errors import PotstillError, RecipeError
 from potstill.models import Completion, ErrorKind, Model, Request, packaged, stream
 from potstill.progress import progress, say
 from potstill.recipe import Endpoint
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 CURES = {
     ErrorKind.AUTH: "Check the key, and which variable api_key_env names.",
@@ -45,9 +50,11 @@ def open_model(source: str | Path | Endpoint, batch_size: int) -> Model:
     from potstill.models.local import LocalModel
 
     folder = weights.folder(str(source))
-    return LocalModel(
-        weights.load_model(folder), weights.load_tokenizer(folder), weights.identity(folder), batch_size=batch_size
-    )
+
+    def load() -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+        return weights.load_model(folder), weights.load_tokenizer(folder)
+
+    return LocalModel(load, weights.identity(folder), batch_size=batch_size)
 
 
 def ask(model: Model, requests: Sequence[Request], name: str) -> list[Completion]:
@@ -60,13 +67,23 @@ def ask(model: Model, requests: Sequence[Request], name: str) -> list[Completion
         done: dict[tuple[str, int], Completion] = {}
         fatal = None
         with progress(name, len(requests)) as shown:
-            async for completion in model.complete(stream(requests)):
+            async for completion in model.complete(
+                stream(itertools.takewhile(lambda _: not interrupt.asked(), requests))
+            ):
                 done[completion.id, completion.sample] = completion
                 if completion.error and completion.error.fatal:
                     fatal = completion
-                shown.advance(1, 0 if completion.cached else completion.completion_tokens)
+                if completion.cached:
+                    shown.give(1)
+                else:
+                    shown.advance(1, completion.completion_tokens)
         if fatal:
             raise failure(name, list(done.values()), fatal)
+        if len(done) < len(requests):
+            raise interrupt.Interrupted(
+                f"{name}: stopped with {len(done)} of {len(requests)} answers, which are kept; "
+                "the same command again asks for the others only."
+            )
         return [done[r.id, r.sample] for r in requests]
 
     answers = _run(collect())

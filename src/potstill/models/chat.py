@@ -14,6 +14,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from yarl import URL
 
+from potstill import interrupt
 from potstill.errors import RecipeError
 from potstill.models import Completion, ErrorKind, Request
 from potstill.recipe import Endpoint
@@ -111,7 +112,8 @@ class ChatModel:
             completion, retry_after = await self._try(session, request)
             if completion.error is None or not completion.error.retried or attempt == self.endpoint.max_attempts:
                 break
-            await asyncio.sleep(max(retry_after, wait * random.uniform(0.5, 1)))
+            if not await _waited(max(retry_after, wait * random.uniform(0.5, 1))):
+                break
             wait = min(2 * wait, LONGEST_WAIT)
         return completion
 
@@ -136,6 +138,14 @@ class ChatModel:
         if self._key:
             detail = detail.replace(self._key, "***")
         return replace(completion, detail=detail[:LONGEST_DETAIL], seconds=time.perf_counter() - started), retry_after
+
+
+async def _waited(seconds: float) -> bool:
+    """Wait, unless the work should end; False when it should."""
+    until = time.monotonic() + seconds
+    while not interrupt.asked() and (left := until - time.monotonic()) > 0:
+        await asyncio.sleep(min(left, 0.5))
+    return not interrupt.asked()
 
 
 def _key(endpoint: Endpoint) -> str:

@@ -3,13 +3,15 @@ finished rows replaced by waiting ones."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from potstill import interrupt
 from potstill.models import Completion, ErrorKind, Request, Sampling
 from potstill.models.decoding import Batch, read_prefix
 
@@ -38,18 +40,17 @@ class LocalModel:
 
     def __init__(
         self,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
+        load: Callable[[], tuple[PreTrainedModel, PreTrainedTokenizerBase]],
         identity: Mapping[str, Any],
         *,
         batch_size: int,
     ) -> None:
-        self.model = model.eval()
-        self.tokenizer = tokenizer
-        self.identity = identity
-        self.batch_size = batch_size
-        self.end_tokens = _end_tokens(model, tokenizer)
-        self.context = int(getattr(model.config, "max_position_embeddings", 0)) or 1 << 30
+        self._load, self.identity, self.batch_size = load, identity, batch_size
+
+    @cached_property
+    def _loaded(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+        model, tokenizer = self._load()
+        return model.eval(), tokenizer
 
     async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[Completion]:
         window: list[Request] = []
@@ -63,17 +64,21 @@ class LocalModel:
             yield completion
 
     async def _answer(self, window: Sequence[Request]) -> AsyncIterator[Completion]:
+        if not window:
+            return
+        model, tokenizer = await asyncio.to_thread(lambda: self._loaded)
+        context = int(getattr(model.config, "max_position_embeddings", 0)) or 1 << 30
         rows = []
         for request in window:
-            prompt = self.prompt_tokens(request)
-            room = self.context - len(prompt)
+            prompt = chat_tokens(tokenizer, request.messages)
+            room = context - len(prompt)
             if room < request.sampling.max_tokens:
                 yield Completion(
                     request.id,
                     request.sample,
                     prompt_tokens=len(prompt),
                     error=ErrorKind.CONTEXT_TOO_LONG,
-                    detail=f"{len(prompt)} tokens of prompt leave {room} of {self.context} for the answer",
+                    detail=f"{len(prompt)} tokens of prompt leave {room} of {context} for the answer",
                 )
             else:
                 rows.append(_Row(request, prompt, _generator(request)))
@@ -83,28 +88,26 @@ class LocalModel:
             for row in ended:
                 yield self._completion(row)
 
-    def prompt_tokens(self, request: Request) -> list[int]:
-        """The messages in the model's own chat template, as token ids that end where the answer begins."""
-        return chat_tokens(self.tokenizer, request.messages)
-
     def _generate(self, waiting: list[_Row]) -> Iterator[list[_Row]]:
         """Answer all rows; yields those that ended, as they end."""
         if not waiting:
             return
+        model, tokenizer = self._loaded
+        ends = _end_tokens(model, tokenizer)
         shared = _shared_prefix([row.prompt for row in waiting])
-        prefix = read_prefix(self.model, waiting[0].prompt[:shared])
-        batch = Batch(self.model, prefix, min(self.batch_size, len(waiting)))
+        prefix = read_prefix(model, waiting[0].prompt[:shared])
+        batch = Batch(model, prefix, min(self.batch_size, len(waiting)))
         live: list[_Row] = []
         clock = time.perf_counter()
-        while live or waiting:
+        while (live or waiting) and not interrupt.asked():
             free = self.batch_size - len(live)
             # Reading prompts interrupts the others: worth it only for a good part of the batch.
             if waiting and free >= min(len(waiting), self.batch_size // 4 or 1):
                 reading, waiting = waiting[: min(free, READ)], waiting[min(free, READ) :]
                 live += reading
-                self._take(reading, batch.read([row.prompt for row in reading]))
+                _take(reading, batch.read([row.prompt for row in reading]), ends)
             else:
-                self._take(live, batch.step([row.answer[-1] for row in live]))
+                _take(live, batch.step([row.answer[-1] for row in live]), ends)
             now = time.perf_counter()
             for row in live:
                 row.seconds += (now - clock) / len(live)
@@ -113,21 +116,11 @@ class LocalModel:
                 yield [live[place] for place in ended]
                 live = [live[place] for place in batch.drop(ended)]
 
-    def _take(self, rows: Sequence[_Row], logits: torch.Tensor) -> None:
-        """Give each row its next token."""
-        for row, token in zip(rows, _choose(logits, rows), strict=True):
-            if token in self.end_tokens:
-                row.finish_reason = "stop"
-            else:
-                row.answer.append(token)
-                if len(row.answer) == row.request.sampling.max_tokens:
-                    row.finish_reason = "length"
-
     def _completion(self, row: _Row) -> Completion:
         return Completion(
             row.request.id,
             row.request.sample,
-            text=str(self.tokenizer.decode(row.answer, skip_special_tokens=True)),
+            text=str(self._loaded[1].decode(row.answer, skip_special_tokens=True)),
             finish_reason=row.finish_reason,
             prompt_tokens=len(row.prompt),
             completion_tokens=len(row.answer),
@@ -139,6 +132,17 @@ def chat_tokens(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[s
     """Token ids of ``messages`` in the tokenizer's chat template, up to where the assistant begins to speak."""
     text = tokenizer.apply_chat_template([dict(m) for m in messages], tokenize=False, add_generation_prompt=True)
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _take(rows: Sequence[_Row], logits: torch.Tensor, ends: set[int]) -> None:
+    """Give each row its next token."""
+    for row, token in zip(rows, _choose(logits, rows), strict=True):
+        if token in ends:
+            row.finish_reason = "stop"
+        else:
+            row.answer.append(token)
+            if len(row.answer) == row.request.sampling.max_tokens:
+                row.finish_reason = "length"
 
 
 def _choose(logits: torch.Tensor, rows: Sequence[_Row]) -> list[int]:

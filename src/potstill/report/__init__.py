@@ -11,7 +11,7 @@ from potstill.evaluate.verdict import WHERE, points
 from potstill.recipe import Recipe
 
 if TYPE_CHECKING:
-    from potstill.pipeline import Run
+    from potstill.run_folder import Run
 
 LONGEST = 2_000
 """Characters of a model's text that are shown."""

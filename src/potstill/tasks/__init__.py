@@ -3,9 +3,11 @@
 A task is one file, its prompts beside it as text files. It depends on nothing but the example and the text.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Protocol
 
 from potstill.models import Message
@@ -71,6 +73,14 @@ class Task(Protocol):
 def main_score(task: Task, answer: str | None, gold: str) -> float:
     """The score that decides: 1.0 is right."""
     return next(iter(task.scores(answer, gold).values()))
+
+
+def digest(name: str) -> str:
+    """SHA-256 of a task's file and prompts: what it makes of an example and of a text."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob(f"{name}.*")):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 def load(name: str) -> Task:

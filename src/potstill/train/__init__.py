@@ -6,17 +6,19 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from potstill import tasks
+from potstill import interrupt, tasks
 from potstill.models import Request, Sampling
 from potstill.models.ask import ask
+from potstill.models.store import StoredModel
 from potstill.progress import progress, say
 from potstill.recipe import Recipe
 from potstill.tasks import Prompting
+from potstill.train import checkpoints
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from potstill.pipeline import Run
+    from potstill.run_folder import Run
 
 
 def train(recipe: Recipe, run: "Run") -> None:
@@ -33,25 +35,21 @@ def _train(recipe: Recipe, run: "Run") -> None:
     tokenizer = weights.load_tokenizer(base)
     rows = [row for row in run.read("curated.parquet") if row["kept"]]
     work = run.path("student-checkpoints")
-    shutil.rmtree(work, ignore_errors=True)
-    loss = _fit(recipe, base, tokenizer, rows, work)
-    checkpoints = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-    validation = []
-    for epoch, checkpoint in enumerate(checkpoints, 1):
-        model = _load(base, checkpoint)
-        score = _validation_score(recipe, run, model, tokenizer, f"validation after epoch {epoch}")
-        validation.append({"epoch": epoch, "score": score})
-        if score > max((earlier["score"] for earlier in validation[:-1]), default=-1.0):
-            model.save_pretrained(run.path("student"))
-        del model
-    tokenizer.save_pretrained(run.path("student"))
-    chosen = max(validation, key=lambda entry: entry["score"])
-    run.write_json(
-        "training.json", {"rows": len(rows), "loss": loss, "validation": validation, "chosen": chosen["epoch"]}
-    )
+    ends, loss = _fit(recipe, base, tokenizer, rows, work)
+    scores = [
+        _validation_score(recipe, run, base, checkpoint, f"validation after epoch {epoch}")
+        for epoch, checkpoint in enumerate(ends, 1)
+    ]
+    chosen = scores.index(max(scores)) + 1
+    validation = [{"epoch": epoch, "score": score} for epoch, score in enumerate(scores, 1)]
+    shutil.rmtree(work / "chosen", ignore_errors=True)
+    _load(base, ends[chosen - 1]).save_pretrained(work / "chosen")
+    tokenizer.save_pretrained(work / "chosen")
+    run.write_folder("student", work / "chosen")
+    run.write_json("training.json", {"rows": len(rows), "loss": loss, "validation": validation, "chosen": chosen})
     shutil.rmtree(work)
-    scores = ", ".join(f"{entry['score']:.0%}" for entry in validation)
-    say(f"  right of the validation questions after each epoch: {scores}; epoch {chosen['epoch']} is chosen")
+    after_each = ", ".join(f"{score:.0%}" for score in scores)
+    say(f"  right of the validation questions after each epoch: {after_each}; epoch {chosen} is chosen")
 
 
 def tokenized(tokenizer: "PreTrainedTokenizerBase", row: dict[str, Any]) -> dict[str, list[int]]:
@@ -65,20 +63,47 @@ def tokenized(tokenizer: "PreTrainedTokenizerBase", row: dict[str, Any]) -> dict
 
 def _fit(
     recipe: Recipe, base: Path, tokenizer: "PreTrainedTokenizerBase", rows: list[dict[str, Any]], work: Path
-) -> list[dict[str, float]]:
-    """Save a checkpoint in ``work`` after each epoch; returns the loss by epoch, as often as it was logged."""
+) -> tuple[list[Path], list[dict[str, float]]]:
+    """Train, from the last checkpoint in ``work`` if there is one.
+
+    Returns a checkpoint for each epoch, and the loss by epoch as often as it was logged. Raises `Interrupted` when
+    the user stops it, with a checkpoint of where it was.
+    """
+    steps_an_epoch = math.ceil(len(rows) / recipe.train.batch_size)
+    steps = recipe.train.epochs * steps_an_epoch
+    last = checkpoints.newest(work)
+    if last is None or checkpoints.step(last) < steps:
+        _train_on(recipe, base, tokenizer, rows, work, last, steps)
+    ended = checkpoints.newest(work)
+    if ended is None or checkpoints.step(ended) < steps:
+        done = checkpoints.step(ended) if ended else 0
+        raise interrupt.Interrupted(
+            f"training: stopped after {done} of {steps} steps; the same command again goes on from there."
+        )
+    epochs = [work / f"checkpoint-{epoch * steps_an_epoch}" for epoch in range(1, recipe.train.epochs + 1)]
+    return epochs, checkpoints.losses(ended)
+
+
+def _train_on(
+    recipe: Recipe,
+    base: Path,
+    tokenizer: "PreTrainedTokenizerBase",
+    rows: list[dict[str, Any]],
+    work: Path,
+    last: Path | None,
+    steps: int,
+) -> None:
     import torch
     from datasets import Dataset
     from peft import LoraConfig
-    from transformers import PrinterCallback, TrainerCallback
+    from transformers import PrinterCallback
     from trl.trainer.sft_config import SFTConfig
 
     from potstill.models import weights
-    from potstill.train.trainer import CompletionTrainer
+    from potstill.train.trainer import Checkpoints, CompletionTrainer
 
     options = recipe.train
     cuda = torch.cuda.is_available()
-    steps = options.epochs * math.ceil(len(rows) / options.batch_size)
     adapters = LoraConfig(
         r=options.lora.rank,
         lora_alpha=options.lora.alpha,
@@ -115,14 +140,8 @@ def _fit(
     )
     trainer.remove_callback(PrinterCallback)
     with progress("training", steps, "steps") as shown:
-
-        class Steps(TrainerCallback):
-            def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-                shown.advance(1, state.num_input_tokens_seen - shown.tokens)
-
-        trainer.add_callback(Steps)
-        trainer.train()
-    return [{"epoch": e["epoch"], "loss": float(e["loss"])} for e in trainer.state.log_history if "loss" in e]
+        trainer.add_callback(Checkpoints(shown))
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
 
 
 def _load(base: Path, checkpoint: Path) -> "PreTrainedModel":
@@ -137,17 +156,21 @@ def _load(base: Path, checkpoint: Path) -> "PreTrainedModel":
     return merged
 
 
-def _validation_score(
-    recipe: Recipe, run: "Run", model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", name: str
-) -> float:
-    """Part of the validation questions that a model answers right."""
+def _validation_score(recipe: Recipe, run: "Run", base: Path, checkpoint: Path, name: str) -> float:
+    """Part of the validation questions that a checkpoint answers right."""
+    from potstill.models import weights
     from potstill.models.local import LocalModel
+
+    def load() -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+        return _load(base, checkpoint), weights.load_tokenizer(base)
 
     task = tasks.load(recipe.task)
     asked = [row for row in run.read("examples.parquet") if row["split"] == "validation"]
     sampling = Sampling(recipe.student.max_tokens)
     requests = [Request(row["id"], task.messages(row, Prompting.PLAIN), sampling) for row in asked]
-    answers = ask(LocalModel(model, tokenizer, {}, batch_size=recipe.student.batch_size), requests, name)
+    identity = weights.identity(base) | {"checkpoint": weights.identity(checkpoint)["weights"]}
+    model = LocalModel(load, identity, batch_size=recipe.student.batch_size)
+    answers = ask(StoredModel(model, run.store), requests, name)
     strict = recipe.evaluate.extraction == "strict"
     right = 0.0
     for row, completion in zip(asked, answers, strict=True):

@@ -1,0 +1,62 @@
+"""What can be known before anything is asked or trained: models, keys, the folder, the disk."""
+
+import os
+import shutil
+from pathlib import Path
+
+from potstill.errors import PotstillError
+from potstill.models import packaged
+from potstill.models.ask import check_source
+from potstill.recipe import Condition, Recipe
+from potstill.run_folder import Run
+
+SPARE = 50_000_000
+"""Bytes for examples, answers, tables and the report."""
+UNQUANTIZED = 7.5
+"""A packaged file's weights take so many times its bytes in float32: 4.5 bits become 32, and some were 8 before."""
+
+
+def check(run: Run) -> None:
+    """Raises `RecipeError` or `PotstillError` for what would stop the run later."""
+    recipe = run.recipe
+    check_source(recipe.student.model)
+    if recipe.condition is not Condition.GOLD or any(s.value.startswith("teacher") for s in recipe.evaluate.systems):
+        check_source(recipe.teacher.model)
+    _writable(run.folder)
+    _room(run.folder, needed(recipe) if not run.path("student").exists() else SPARE)
+
+
+def needed(recipe: Recipe) -> int:
+    """Bytes that the run's folder will take, about: the student, and its checkpoints while it is trained."""
+    weights = _weights(recipe.student.model)
+    if recipe.train.method == "lora":
+        return SPARE + 2 * weights
+    return SPARE + weights * (recipe.train.epochs + 4)  # AdamW keeps two numbers for each weight
+
+
+def _weights(source: str) -> int:
+    """Bytes of a model's weights in float32, about; 0 for what is yet to come from the hub."""
+    if source.startswith("packaged/"):
+        return int(UNQUANTIZED * packaged.find(source.removeprefix("packaged/")).gguf_bytes)
+    return sum(file.stat().st_size for file in Path(source).glob("*.safetensors"))
+
+
+def _writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError("no write permission")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise PotstillError(
+            f"{folder}: cannot be written: {reason}. Mend its permissions, or choose another place with --runs."
+        ) from error
+
+
+def _room(folder: Path, bytes_: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < bytes_:
+        raise PotstillError(
+            f"{folder}: {free / 1e6:.0f} MB are free on this disk, and about {bytes_ / 1e6:.0f} MB are needed. "
+            "Make room, or choose another place with --runs."
+        )

@@ -1,0 +1,199 @@
+"""A run's folder: its files, what they hold, its manifest, its log, and the lock that keeps others out."""
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+
+from potstill.errors import PotstillError, RecipeError
+from potstill.models.store import Store, default_path
+from potstill.recipe import Recipe
+
+DIGESTS = "digests.json"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file or folder of a run, or those rows of a Parquet file, and columns, that a stage depends on."""
+
+    file: str
+    splits: tuple[str, ...] = ()
+    kept: bool = False
+    columns: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        what = ", ".join((*self.splits, *(["kept rows"] if self.kept else [])))
+        return f"{self.file} ({what})" if what else self.file
+
+
+class Run:
+    """One recipe carried out in one folder."""
+
+    def __init__(self, folder: Path, recipe: Recipe, source: str = "") -> None:
+        self.folder, self.recipe, self.source = folder, recipe, source
+
+    @property
+    def report_path(self) -> Path:
+        return self.folder / "report.html"
+
+    @property
+    def evaluation(self) -> dict[str, Any]:
+        """`evaluation.json`: systems and comparisons of each test split, and the verdict."""
+        return self.read_json("evaluation.json")
+
+    @cached_property
+    def store(self) -> Store:
+        return Store(default_path(self.folder.parent))
+
+    def path(self, name: str) -> Path:
+        return self.folder / name
+
+    def read(self, name: str) -> list[dict[str, Any]]:
+        """Rows of a Parquet file of the run. Raises `PotstillError` when no stage has written it."""
+        if not self.path(name).exists():
+            raise PotstillError(f"{self.folder}: no {name} yet; carry out the earlier stages first (potstill run).")
+        rows: list[dict[str, Any]] = pq.read_table(self.path(name)).to_pylist()
+        return rows
+
+    def write(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        with self._replaced(name) as part:
+            pq.write_table(pa.Table.from_pylist([dict(row) for row in rows]), part)
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        path = self.path(name)
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return values
+
+    def write_json(self, name: str, values: Mapping[str, Any]) -> None:
+        self.write_text(name, json.dumps(values, indent=1, ensure_ascii=False))
+
+    def write_text(self, name: str, text: str) -> None:
+        with self._replaced(name) as part:
+            part.write_text(text, encoding="utf-8")
+
+    def write_folder(self, name: str, source: Path) -> None:
+        """Put ``source``, a finished folder beside it, in the place of the folder ``name``."""
+        shutil.rmtree(self.path(name), ignore_errors=True)
+        source.replace(self.path(name))
+
+    @contextmanager
+    def _replaced(self, name: str) -> Iterator[Path]:
+        """A path beside ``name`` that takes its place when all is written."""
+        self.path(name).parent.mkdir(parents=True, exist_ok=True)
+        part = self.path(name + ".part")
+        try:
+            yield part
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        part.replace(self.path(name))
+
+    def remove(self, name: str) -> None:
+        path = self.path(name)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+    def digest(self, part: Part) -> str:
+        """SHA-256 of what a part holds; empty when it is not there. Files that stayed as they were are not read again."""
+        path = self.path(part.file)
+        if not path.exists():
+            return ""
+        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        stamp = [[str(file.relative_to(self.folder)), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+        known = self.read_json(DIGESTS)
+        if known.get(str(part), {}).get("stamp") != stamp:
+            rows = part.splits or part.kept
+            digest = digest_of_rows(self.read(part.file), part) if rows else _digest_of_files(files, self.folder)
+            known[str(part)] = {"stamp": stamp, "sha256": digest}
+            self.write_json(DIGESTS, known)
+        found: str = known[str(part)]["sha256"]
+        return found
+
+    def log(self, event: str, **values: Any) -> None:
+        """Append an event to `log.jsonl`."""
+        line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), "event": event} | values)
+        with self.path("log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out; the lock of a process that died is free. Raises `PotstillError` when it is taken."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path("lock"), timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise PotstillError(
+                f"{self.folder} is in use{self.owner()}. Wait until it has ended, or stop it."
+            ) from None
+        try:
+            self.write_json("owner.json", {"process": os.getpid(), "host": socket.gethostname(), "since": _now()})
+            yield
+        finally:
+            self.remove("owner.json")
+            lock.release()
+
+    def owner(self) -> str:
+        """Who holds the lock, in words that follow 'in use'."""
+        try:
+            return " by process {process} on {host} since {since}".format(**self.read_json("owner.json"))
+        except (KeyError, ValueError, OSError):
+            return ""
+
+    def in_use(self) -> bool:
+        lock = FileLock(self.path("lock"), timeout=0)
+        if not self.path("lock").exists():
+            return False
+        try:
+            with lock:
+                return False
+        except Timeout:
+            return True
+
+
+def digest_of_rows(rows: Sequence[Mapping[str, Any]], part: Part) -> str:
+    """SHA-256 of the rows and columns that ``part`` names."""
+    digest = hashlib.sha256()
+    for row in rows:
+        if (part.splits and row["split"] not in part.splits) or (part.kept and not row["kept"]):
+            continue
+        chosen = {k: v for k, v in row.items() if v is not None and (not part.columns or k in part.columns)}
+        digest.update(json.dumps(chosen, sort_keys=True, default=str).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _digest_of_files(files: Sequence[Path], folder: Path) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as opened:
+            content = hashlib.file_digest(opened, "sha256").hexdigest()
+        digest.update(f"{file.relative_to(folder).as_posix()}:{content}\n".encode())
+    return digest.hexdigest()
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def reopen(name_or_path: str, runs: Path = Path("runs")) -> Run:
+    """A run by name or folder. Raises `RecipeError` when there is none."""
+    from potstill import recipe_file
+
+    for folder in (Path(name_or_path), runs / name_or_path):
+        if (folder / "recipe.yaml").is_file():
+            return Run(folder, recipe_file.load(str(folder / "recipe.yaml")))
+    raise RecipeError(f"No run '{name_or_path}': neither a folder with a recipe.yaml nor a name in {runs}/.")

@@ -1,0 +1,88 @@
+"""A stage, what decides its result, and whether that still stands."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from potstill import tasks
+from potstill.recipe import Recipe
+from potstill.run_folder import Part, Run
+
+HOW_FAST = {"teacher.model.concurrency", "teacher.model.timeout", "teacher.model.max_attempts"}
+"""Keys inside those that a stage depends on which change how fast a result comes, and not what it is."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A function from files to files, and everything that decides its result."""
+
+    carry_out: Callable[[Recipe, Run], None]
+    recipe: tuple[str, ...]
+    """Keys of the recipe, whole sections or single ones."""
+    reads: tuple[Part, ...] = ()
+    writes: tuple[str, ...] = ()
+    scratch: str = ""
+    """Folder in which it keeps what it needs to go on after it was stopped."""
+    packages: tuple[str, ...] = ()
+    """Libraries whose version decides, beside potstill's own."""
+
+    @property
+    def name(self) -> str:
+        return self.carry_out.__name__
+
+
+def inputs(stage: Stage, run: Run, instead: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What decides the stage's result, by name: values of the recipe, digests of what it reads, versions.
+
+    ``instead`` gives digests for parts that are yet to be written.
+    """
+    values = {
+        key: value
+        for key, value in _flat(run.recipe.model_dump(mode="json")).items()
+        if any(key == chosen or key.startswith(chosen + ".") for chosen in stage.recipe) and key not in HOW_FAST
+    }
+    if "task" in stage.recipe:
+        values["rules and prompts of the task"] = tasks.digest(run.recipe.task)
+    for part in stage.reads:
+        values[str(part)] = (instead or {}).get(str(part)) or run.digest(part)
+    for package in ("potstill", *stage.packages):
+        values[f"version of {package}"] = version(package)
+    return values
+
+
+def outputs(stage: Stage, run: Run) -> dict[str, str]:
+    """Digests of what the stage has written."""
+    return {name: run.digest(Part(name)) for name in stage.writes}
+
+
+def why_again(stage: Stage, run: Run, now: Mapping[str, Any]) -> str:
+    """Why the stage must be carried out, in words; empty when its result stands. ``now`` are its inputs."""
+    entry = run.read_json("manifest.json").get("stages", {}).get(stage.name)
+    if entry is None:
+        return "not done yet"
+    before = entry["inputs"]
+    if changes := [key for key in {**before, **now} if before.get(key) != now.get(key)]:
+        more = f", and {len(changes) - 1} more" if len(changes) > 1 else ""
+        return _change(changes[0], before, now) + more
+    if entry["state"] != "done":
+        return "not finished"
+    for name, digest in outputs(stage, run).items():
+        if digest != entry["outputs"][name]:
+            return f"{name} is not as it was written" if digest else f"{name} is missing"
+    return ""
+
+
+def _change(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    old, new = before.get(key), now.get(key)
+    if any(isinstance(value, str) and len(value) == 64 for value in (old, new)):
+        return f"{key} changed"
+    return f"{key} was {old}, is {new}"
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, keys joined with dots."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return flat

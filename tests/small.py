@@ -1,0 +1,108 @@
+"""Small real parts for tests and benchmarks: a random Llama on disk, and a teacher whose answers depend on the request alone."""
+
+import hashlib
+import json
+import threading
+import time
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+TEMPLATE = "{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}{% if add_generation_prompt %}a:{% endif %}"
+
+
+def tiny_llama(context=128):
+    """A Llama with random weights, and a tokenizer of bytes."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    inner = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate([*alphabet, "<end>"])}, merges=[]))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<end>", chat_template=TEMPLATE)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=context, eos_token_id=tokenizer.eos_token_id, bos_token_id=None,
+    )  # fmt: skip
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():  # random weights hardly ever end an answer by themselves
+        model.lm_head.weight[tokenizer.eos_token_id] *= 3
+    return model, tokenizer
+
+
+def save_tiny_llama(folder):
+    model, tokenizer = tiny_llama(2048)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+class Teacher:
+    """A chat-completions server on a loopback port. ``seen`` counts requests by their whole body."""
+
+    def __init__(self, delay=0.0):
+        self.seen, self.now, self.delay, self.lock = Counter(), 0, delay, threading.Lock()
+        teacher = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                with teacher.lock:
+                    teacher.seen[body] += 1
+                    teacher.now += 1
+                time.sleep(teacher.delay)
+                said = json.dumps(teacher.answer(json.loads(body))).encode()
+                with teacher.lock:
+                    teacher.now -= 1
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(said)))
+                self.end_headers()
+                self.wfile.write(said)
+
+            def handle_one_request(self):
+                try:
+                    super().handle_one_request()
+                except ConnectionError:  # the asker was killed
+                    self.close_connection = True
+
+            def log_message(self, *args):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
+
+    def answer(self, body):
+        digest = hashlib.sha256(json.dumps(body["messages"]).encode()).hexdigest()
+        text = f"It is {digest[:12]}.\nAnswer: {int(digest, 16) % 50}"
+        message = {"role": "assistant", "content": text}
+        return {
+            "choices": [{"message": message, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 40, "completion_tokens": 12},
+        }
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *args):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+RECIPE = """\
+name: small
+task: math
+data: {{source: word_problems, train: 24, validation: 3, test: 8, test_unseen: 4}}
+teacher: {{model: {{url: "{url}", model: t, concurrency: 4}}}}
+generate: {{max_tokens: 64}}
+curate: {{filters: [parsed, finished, duplicate, in-test-set, too-long]}}
+student: {{model: "{student}", max_tokens: 8}}
+train: {{epochs: 2, learning_rate: 1.0e-3, lora: {{dropout: 0.1}}}}
+evaluate: {{systems: [base, student, teacher-direct]}}
+seed: 3
+"""

@@ -1,0 +1,204 @@
+"""The same command again: what stands is left alone, what was stopped goes on, nothing is asked twice."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow.parquet as pq
+import pytest
+import small
+
+POTSTILL = [sys.executable, "-m", "potstill"]
+TIMES = {"seconds"}
+STAGES = ["data", "generate", "curate", "train", "evaluate", "report"]
+
+
+def potstill(*arguments, cwd, **options):
+    env = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    return subprocess.run([*POTSTILL, *arguments], cwd=cwd, env=env, capture_output=True, text=True, **options)
+
+
+def begin(*arguments, cwd):
+    env = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    return subprocess.Popen([*POTSTILL, *arguments], cwd=cwd, env=env, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(process, line):
+    """Read what a process says until it says ``line``."""
+    for said in process.stderr:
+        if line in said:
+            return
+    raise AssertionError(f"it ended without saying {line!r}")
+
+
+def rows(run):
+    """All tables of a run, without times, and the weights of the student."""
+    from safetensors.torch import load_file
+
+    tables = {}
+    for file in sorted(run.rglob("*.parquet")):
+        tables[file.name] = [
+            {k: v for k, v in row.items() if k not in TIMES} for row in pq.read_table(file).to_pylist()
+        ]
+    weights = load_file(run / "student" / "model.safetensors")
+    return tables, {name: weights[name].tolist() for name in weights}, json.loads((run / "training.json").read_text())
+
+
+def redone(folder, *arguments):
+    return {stage["stage"] for stage in json.loads(potstill("run", "r.yaml", "--dry-run", "--json", cwd=folder).stdout)
+            if stage["again"]}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    with small.Teacher(delay=0.02) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def recipe(teacher, tiny_folder):
+    return small.RECIPE.format(url=teacher.url, student=tiny_folder)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, recipe):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "r.yaml").write_text(recipe)
+    result = potstill("run", "r.yaml", cwd=folder)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def test_an_unchanged_recipe_asks_and_trains_nothing(undisturbed, teacher):
+    before = rows(undisturbed / "runs" / "small")
+    asked = teacher.seen.total()
+    again = potstill("run", "r.yaml", cwd=undisturbed)
+    assert again.returncode == 0
+    assert [f"{stage}: stands" in again.stderr for stage in STAGES] == [True] * 6
+    assert "Report: runs/small/report.html" in again.stdout
+    assert teacher.seen.total() == asked
+    assert rows(undisturbed / "runs" / "small") == before
+    assert redone(undisturbed) == set()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "again"),
+    [
+        ("concurrency: 4", "concurrency: 2", set()),
+        ("max_tokens: 8", "batch_size: 2, max_tokens: 8", {"report"}),
+        ("test: 8", "test: 9", {"data", "curate", "evaluate", "report"}),
+        ("train: 24", "train: 25", {"data", "generate", "curate", "report"}),
+        ("[parsed, finished,", "[finished, parsed,", {"curate", "report"}),
+        ("1.0e-3", "1.5e-3", {"train", "report"}),
+        ("student, teacher-direct]", "student]", {"evaluate", "report"}),
+        ("max_tokens: 64", "max_tokens: 65", {"generate", "evaluate", "report"}),
+        ("seed: 3", "seed: 4\nreport: {examples: 3}", {*STAGES}),
+        ("seed: 3", "seed: 3\nreport: {examples: 3}", {"report"}),
+    ],
+)
+def test_a_dry_run_says_which_stages_a_changed_field_concerns(undisturbed, recipe, teacher, old, new, again):
+    assert old in recipe
+    asked = teacher.seen.total()
+    (undisturbed / "r.yaml").write_text(recipe.replace(old, new))
+    try:
+        assert redone(undisturbed) == again
+        said = potstill("run", "r.yaml", "--dry-run", cwd=undisturbed).stdout
+        assert sum(": again: " in line for line in said.splitlines()) == len(again)
+    finally:
+        (undisturbed / "r.yaml").write_text(recipe)
+    assert teacher.seen.total() == asked
+
+
+def test_a_changed_field_redoes_what_depends_on_it_and_no_more(tmp_path, recipe, teacher):
+    (tmp_path / "r.yaml").write_text(recipe)
+    assert potstill("run", "r.yaml", cwd=tmp_path).returncode == 0
+    asked = teacher.seen.total()
+    (tmp_path / "r.yaml").write_text(recipe.replace("test: 8", "test: 9"))
+    said = potstill("run", "r.yaml", cwd=tmp_path).stderr
+    assert "data.test was 8, is 9" in potstill("run", "r.yaml", "--dry-run", cwd=tmp_path).stdout or "data: done" in said
+    # The kept rows came out the same, so the student stands; one new question of the teacher's, and no other.
+    assert [stage for stage in STAGES if f"{stage}: stands" in said] == ["generate", "train"]
+    assert teacher.seen.total() == asked + 1
+
+    (tmp_path / "r.yaml").write_text(recipe.replace("test: 8", "test: 9").replace("1.0e-3", "2.0e-3"))
+    refused = potstill("report", "small", cwd=tmp_path)
+    assert refused.returncode == 0  # of the run as it was carried out
+    assert potstill("train", "r.yaml", cwd=tmp_path).returncode == 0
+    refused = potstill("report", "small", cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "evaluate, which is to be done first" in refused.stderr
+
+
+def test_what_was_damaged_or_removed_is_made_again(undisturbed, teacher):
+    run = undisturbed / "runs" / "small"
+    before, asked = rows(run), teacher.seen.total()
+    (run / "generated.parquet").write_bytes((run / "generated.parquet").read_bytes()[:100])
+    (run / "report.html").unlink()
+    said = potstill("run", "r.yaml", "--dry-run", cwd=undisturbed).stdout
+    assert "generated.parquet is not as it was written" in said
+    assert "report.html is missing" in said
+    assert potstill("run", "r.yaml", cwd=undisturbed).returncode == 0
+    assert rows(run) == before
+    assert teacher.seen.total() == asked
+
+
+@pytest.mark.parametrize("stage", ["generate", "train", "evaluate"])
+def test_killed_in_a_stage_it_ends_as_if_undisturbed(undisturbed, tmp_path, recipe, teacher, stage):
+    (tmp_path / "r.yaml").write_text(recipe)
+    teacher.seen.clear()
+    process = begin("run", "r.yaml", cwd=tmp_path)
+    wait_for(process, f"{stage}: started")
+    time.sleep({"generate": 0.3, "train": 3.0, "evaluate": 1.0}[stage])
+    process.kill()
+    process.communicate()
+    in_flight = teacher.now
+    again = potstill("run", "r.yaml", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert f"{stage}: goes on" in again.stderr
+    assert rows(tmp_path / "runs" / "small") == rows(undisturbed / "runs" / "small")
+    assert teacher.seen.total() - len(teacher.seen) <= max(in_flight, 4)
+
+
+@pytest.mark.parametrize("stage", ["generate", "train"])
+def test_ctrl_c_keeps_what_is_in_hand_and_says_how_to_go_on(undisturbed, tmp_path, recipe, teacher, stage):
+    (tmp_path / "r.yaml").write_text(recipe.replace("epochs: 2", "epochs: 60") if stage == "train" else recipe)
+    teacher.seen.clear()
+    process = begin("run", "r.yaml", cwd=tmp_path)
+    wait_for(process, f"{stage}: started")
+    time.sleep(0.2 if stage == "generate" else 8)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Stopping" in said
+    assert "the same command again" in said
+    assert "Traceback" not in said
+    if stage == "train":
+        assert list((tmp_path / "runs" / "small" / "student-checkpoints").glob("checkpoint-*/whole"))
+        return
+    again = potstill("run", "r.yaml", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert rows(tmp_path / "runs" / "small") == rows(undisturbed / "runs" / "small")
+    assert teacher.seen.total() == len(teacher.seen)
+
+
+def test_a_second_process_is_told_who_is_at_work(undisturbed, tmp_path, recipe):
+    (tmp_path / "r.yaml").write_text(recipe)
+    process = begin("run", "r.yaml", cwd=tmp_path)
+    wait_for(process, "generate: started")
+    second = potstill("run", "r.yaml", cwd=tmp_path)
+    process.kill()
+    process.communicate()
+    assert second.returncode == 1
+    assert f"in use by process {process.pid} on " in second.stderr
+    assert potstill("generate", "r.yaml", cwd=tmp_path).returncode == 0  # the dead owner's lock is free
+
+
+def test_another_recipe_of_the_same_name_is_kept_out(undisturbed, recipe):
+    (undisturbed / "other.yaml").write_text(recipe)
+    result = potstill("run", "other.yaml", cwd=undisturbed)
+    assert result.returncode == 2
+    assert "belongs to another recipe of the same name" in result.stderr
+    assert "'name'" in result.stderr
