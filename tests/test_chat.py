@@ -8,13 +8,14 @@ import pytest
 from aiohttp import web
 
 from potstill import recipe_file
+from potstill.data import data
 from potstill.errors import PotstillError, RecipeError
 from potstill.evaluate import evaluate
 from potstill.generate import generate
 from potstill.models import ErrorKind, Request, Sampling, chat, stream
 from potstill.models.ask import open_model
-from potstill.run_folder import Run
 from potstill.recipe import Endpoint, Evaluate, System
+from potstill.run_folder import Run
 
 KEY = "sk-secret-0123456789"
 
@@ -215,6 +216,7 @@ def test_a_server_that_is_not_there_fails_the_run_with_one_message(tmp_path):
         "teacher: {model: {url: 'http://127.0.0.1:9/v1', model: m, max_attempts: 2}}\n"
     )
     with pytest.raises(PotstillError, match=r"teacher: connection: .* Check that the server runs"):
+        data(recipe, Run(tmp_path, recipe))
         generate(recipe, Run(tmp_path, recipe))
     recipe = recipe.model_copy(update={"evaluate": Evaluate(systems=[System.TEACHER_DIRECT])})
     with pytest.raises(PotstillError, match=r"teacher-direct: connection: .* 0 answers came"):

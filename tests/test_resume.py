@@ -9,6 +9,7 @@ import time
 
 import pyarrow.parquet as pq
 import pytest
+
 import small
 
 POTSTILL = [sys.executable, "-m", "potstill"]
@@ -118,7 +119,9 @@ def test_a_changed_field_redoes_what_depends_on_it_and_no_more(tmp_path, recipe,
     asked = teacher.seen.total()
     (tmp_path / "r.yaml").write_text(recipe.replace("test: 8", "test: 9"))
     said = potstill("run", "r.yaml", cwd=tmp_path).stderr
-    assert "data.test was 8, is 9" in potstill("run", "r.yaml", "--dry-run", cwd=tmp_path).stdout or "data: done" in said
+    assert (
+        "data.test was 8, is 9" in potstill("run", "r.yaml", "--dry-run", cwd=tmp_path).stdout or "data: done" in said
+    )
     # The kept rows came out the same, so the student stands; one new question of the teacher's, and no other.
     assert [stage for stage in STAGES if f"{stage}: stands" in said] == ["generate", "train"]
     assert teacher.seen.total() == asked + 1
@@ -151,15 +154,14 @@ def test_killed_in_a_stage_it_ends_as_if_undisturbed(undisturbed, tmp_path, reci
     teacher.seen.clear()
     process = begin("run", "r.yaml", cwd=tmp_path)
     wait_for(process, f"{stage}: started")
-    time.sleep({"generate": 0.3, "train": 3.0, "evaluate": 1.0}[stage])
+    time.sleep({"generate": 0.1, "train": 1.0, "evaluate": 0.05}[stage])
     process.kill()
     process.communicate()
-    in_flight = teacher.now
     again = potstill("run", "r.yaml", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert f"{stage}: goes on" in again.stderr
     assert rows(tmp_path / "runs" / "small") == rows(undisturbed / "runs" / "small")
-    assert teacher.seen.total() - len(teacher.seen) <= max(in_flight, 4)
+    assert teacher.seen.total() - len(teacher.seen) <= 4  # the recipe's concurrency
 
 
 @pytest.mark.parametrize("stage", ["generate", "train"])

@@ -1,12 +1,18 @@
 """Training on a tiny random model: the loss, and what it is taken over."""
 
 import copy
+from functools import partial
+from itertools import count
 
 import pytest
 from datasets import Dataset
+from safetensors.torch import load_file
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
+import small
+from potstill import interrupt, recipe_file, train
+from potstill.models import weights
 from potstill.train import tokenized
 from potstill.train.trainer import CompletionTrainer
 
@@ -25,9 +31,12 @@ def test_loss_is_taken_over_the_completion_and_its_end_token(tiny):
 
 
 def test_the_cheaper_loss_is_that_of_sft_trainer(tiny, tmp_path):
+    class InTheSameOrder(SFTTrainer):
+        _get_train_sampler = CompletionTrainer._get_train_sampler
+
     model, tokenizer = tiny
     losses = []
-    for trainer_class in (SFTTrainer, CompletionTrainer):
+    for trainer_class in (InTheSameOrder, CompletionTrainer):
         trainer = trainer_class(
             model=copy.deepcopy(model),
             args=SFTConfig(
@@ -43,3 +52,30 @@ def test_the_cheaper_loss_is_that_of_sft_trainer(tiny, tmp_path):
     assert len(losses[0]) == 6
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
     assert losses[0][-1] < losses[0][0]
+
+
+@pytest.mark.parametrize("stopped_at", [1, 3, 4, 7])
+def test_training_that_goes_on_ends_with_equal_weights(tiny_folder, tmp_path, monkeypatch, stopped_at):
+    recipe = recipe_file.parse(small.RECIPE.format(url="http://127.0.0.1:9", student=tiny_folder))
+    tokenizer = weights.load_tokenizer(tiny_folder)
+    fit = partial(train._fit, recipe, tiny_folder, tokenizer, ROWS)  # 3 steps an epoch, 2 epochs, dropout
+    whole, losses = fit(tmp_path / "whole")
+
+    steps = count(1)
+    monkeypatch.setattr(interrupt, "asked", lambda: next(steps) == stopped_at)
+    if stopped_at < 6:
+        with pytest.raises(interrupt.Interrupted, match=f"stopped after {stopped_at} of 6 steps"):
+            fit(tmp_path / "stopped")
+        # A checkpoint that was being written when the process died is none.
+        (tmp_path / "stopped" / "checkpoint-5").mkdir()
+    went_on, losses_again = fit(tmp_path / "stopped")
+    assert losses_again == losses
+    for one, other in zip(whole, went_on, strict=True):
+        assert_equal(load_file(one / "adapter_model.safetensors"), load_file(other / "adapter_model.safetensors"))
+    assert not list((tmp_path / "stopped").glob("checkpoint-[1245]"))
+    assert not (went_on[0] / "optimizer.pt").exists()
+
+
+def assert_equal(one, other):
+    assert one.keys() == other.keys()
+    assert all(one[name].equal(other[name]) for name in one)

@@ -1,10 +1,13 @@
 from collections import Counter
 from itertools import islice
+from types import SimpleNamespace
 
 import pytest
 
+from potstill.data import examples
 from potstill.data.word_problem_templates import TEMPLATES
 from potstill.data.word_problems import questions
+from potstill.recipe import WordProblems
 
 
 @pytest.mark.parametrize("unseen", [False, True])
@@ -20,6 +23,20 @@ def test_templates_are_many_and_a_third_each_takes_one_two_and_three_steps():
     assert len(TEMPLATES) >= 16
     for unseen in (False, True):
         assert len(set(Counter(t.steps for t in TEMPLATES if t.unseen == unseen).values())) == 1
+
+
+def test_more_questions_of_one_split_change_no_other_and_splits_share_none():
+    def splits(**sizes):
+        data = WordProblems(**{"train": 200, "validation": 30, "test": 100, "test_unseen": 50} | sizes)
+        rows = examples(SimpleNamespace(data=data, seed=5))
+        assert len({row["question"] for row in rows}) == len(rows)
+        return {s: {r["question"] for r in rows if r["split"] == s} for s in ("train", "validation", "test")}
+
+    before, more = splits(), splits(train=300)
+    assert before["test"] == more["test"]
+    assert before["validation"] == more["validation"]
+    assert before["train"] < more["train"]
+    assert len(before["train"] - splits(test=101)["train"]) <= 2
 
 
 def test_seed_decides_and_unseen_templates_are_others():

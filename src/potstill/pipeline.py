@@ -163,7 +163,6 @@ def _carry_out(stage: Stage, run: Run) -> None:
     if stage.scratch and not goes_on:
         run.remove(stage.scratch)
     spent = entry["seconds"] if goes_on else 0.0
-    say(f"{stage.name}: goes on" if goes_on else f"{stage.name}: started")
     began = time.perf_counter()
 
     def note(state: str, **values: Any) -> float:
@@ -177,6 +176,7 @@ def _carry_out(stage: Stage, run: Run) -> None:
     manifest["seed"] = run.recipe.seed
     note("started")
     run.log("started", stage=stage.name, why=why)
+    say(f"{stage.name}: goes on" if goes_on else f"{stage.name}: started")
     try:
         stage.carry_out(run.recipe, run)
     except Exception as error:

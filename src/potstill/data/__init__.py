@@ -18,13 +18,15 @@ def data(recipe: Recipe, run: "Run") -> None:
 def examples(recipe: Recipe) -> list[dict[str, Any]]:
     """Rows of examples.parquet: id, split, group, the task's fields, gold."""
     source = recipe.data
-    rows = []
-    seen, unseen = questions(recipe.seed), questions(recipe.seed, unseen=True)
-    for split, stream, n in (
-        ("train", seen, source.train),
-        ("validation", seen, source.validation),
-        ("test", seen, source.test),
-        ("test_unseen", unseen, source.test_unseen),
+    rows: list[dict[str, Any]] = []
+    # Test questions come first: what is trained on gives way to them, and never the other way round.
+    for split, n in (
+        ("test", source.test),
+        ("test_unseen", source.test_unseen),
+        ("validation", source.validation),
+        ("train", source.train),
     ):
+        taken = {row["question"] for row in rows}
+        stream = questions(recipe.seed, split, unseen=split == "test_unseen", taken=taken)
         rows += [{"id": f"{split}-{i}", "split": split, **row} for i, row in enumerate(islice(stream, n))]
     return rows

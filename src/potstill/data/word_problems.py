@@ -1,12 +1,12 @@
 """Arithmetic word problems without limit from a seed, with exact whole-number gold.
 
-A third each take one, two and three steps; about a fifth carry a sentence that does not matter. Training,
-validation and test questions are drawn from one stream without repetition, so they never share a question;
+A third each take one, two and three steps; about a fifth carry a sentence that does not matter. Each split has a
+stream of its own, so that more questions of one change no other; a question that another split has is left out.
 ``test_unseen`` uses templates that the other splits never use.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from potstill.data.word_problem_templates import TEMPLATES, Template
 
@@ -56,15 +56,17 @@ DISTRACTORS = (
 )
 
 
-def questions(seed: int, *, unseen: bool = False) -> Iterator[dict[str, str]]:
+def questions(
+    seed: int, split: str = "train", *, unseen: bool = False, taken: Collection[str] = ()
+) -> Iterator[dict[str, str]]:
     """Yield distinct ``{question, gold, group, steps}`` without end; steps go 1, 2, 3, 1, 2, 3, ...
 
-    ``group`` is the template's name. Equal seeds give equal streams.
+    ``group`` is the template's name. Equal seeds and splits give equal streams, which leave out questions in ``taken``.
     """
-    rng = random.Random(f"word_problems:{seed}:{unseen}")
+    rng = random.Random(f"word_problems:{seed}:{split}")
     by_steps = [[t for t in TEMPLATES if t.steps == steps and t.unseen == unseen] for steps in (1, 2, 3)]
     decks: list[list[Template]] = [[], [], []]
-    seen: set[str] = set()
+    seen = set(taken)
     while True:
         for deck, templates in zip(decks, by_steps, strict=True):
             if not deck:

@@ -65,7 +65,7 @@ class ChatModel:
     async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[Completion]:
         source = aiter(requests)
         turn = asyncio.Lock()
-        done: asyncio.Queue[Completion | Exception | None] = asyncio.Queue()
+        done: asyncio.Queue[tuple[Completion, asyncio.Event] | Exception | None] = asyncio.Queue()
         hopeless = asyncio.Event()
 
         async def work(session: aiohttp.ClientSession) -> None:
@@ -76,7 +76,10 @@ class ChatModel:
                     completion = await self._answer(session, request)
                     if completion.error and completion.error.fatal:
                         hopeless.set()
-                    await done.put(completion)
+                    kept = asyncio.Event()
+                    await done.put((completion, kept))
+                    # Only then is there room for another: what a kill can lose is what is in flight, and no more.
+                    await kept.wait()
             except StopAsyncIteration:
                 pass
             except Exception as error:
@@ -96,9 +99,10 @@ class ChatModel:
                     match await done.get():
                         case None:
                             working -= 1
-                        case Completion() as completion:
+                        case completion, kept:
                             yield completion
-                        case error:
+                            kept.set()
+                        case Exception() as error:
                             raise error
             finally:
                 for worker in workers:
