@@ -215,8 +215,8 @@ def test_a_server_that_is_not_there_fails_the_run_with_one_message(tmp_path):
         "name: x\ntask: math\ndata: {train: 2, validation: 1, test: 1, test_unseen: 1}\nstudent: {model: packaged/s}\n"
         "teacher: {model: {url: 'http://127.0.0.1:9/v1', model: m, max_attempts: 2}}\n"
     )
+    data(recipe, Run(tmp_path, recipe))
     with pytest.raises(PotstillError, match=r"teacher: connection: .* Check that the server runs"):
-        data(recipe, Run(tmp_path, recipe))
         generate(recipe, Run(tmp_path, recipe))
     recipe = recipe.model_copy(update={"evaluate": Evaluate(systems=[System.TEACHER_DIRECT])})
     with pytest.raises(PotstillError, match=r"teacher-direct: connection: .* 0 answers came"):

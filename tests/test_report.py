@@ -49,6 +49,8 @@ def run(tmp_path):
         split: summary({s: [r for r in rows if r["id"].startswith(f"{split}-")] for s, rows in predictions.items()}, 0.95, 0.05)
         for split in ("test_unseen", "test")
     }  # fmt: skip
+    seal = {"sha256": "a" * 64, "first_used": "2026-01-01", "evaluations": 2, "students": 1, "test_sets": 1}
+    splits = {split: values | {"sealed": seal} for split, values in splits.items()}
     made.write_json("evaluation.json", {"splits": splits, "verdict": verdict(splits)})
     made.write("curated.parquet", [{"reason": ""}, {"reason": "right"}])
     loss = [{"epoch": 0.5, "loss": 2.0}, {"epoch": 3.0, "loss": 0.5}]

@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+from potstill import data
 from potstill.errors import PotstillError
 from potstill.models import packaged
 from potstill.models.ask import check_source
@@ -22,6 +23,8 @@ def check(run: Run) -> None:
     check_source(recipe.student.model)
     if recipe.condition is not Condition.GOLD or any(s.value.startswith("teacher") for s in recipe.evaluate.systems):
         check_source(recipe.teacher.model)
+    for path in data.sources(recipe):
+        data.files.check(path)
     _writable(run.folder)
     _room(run.folder, needed(recipe) if not run.path("student").exists() else SPARE)
 

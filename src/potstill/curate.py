@@ -24,7 +24,7 @@ def curate(recipe: Recipe, run: "Run") -> None:
 
     task = tasks.load(recipe.task)
     examples = {row["id"]: row for row in run.read("examples.parquet")}
-    tested = {_normal(task, row) for row in examples.values() if row["split"] != "train"}
+    tested = {tasks.question(recipe.task, row) for row in examples.values() if row["split"] != "train"}
     tokenizer = weights.load_tokenizer(weights.folder(recipe.student.model))
     seen: set[tuple[str, str]] = set()
     rows: list[dict[str, Any]] = []
@@ -34,7 +34,7 @@ def curate(recipe: Recipe, run: "Run") -> None:
         said = task.completion(rationale, row["answer"]) if row["answer"] is not None else ""
         messages = [dict(m) for m in task.messages(example, Prompting.PLAIN)]
         tokens = len(chat_tokens(tokenizer, messages)) + len(tokenizer(said, add_special_tokens=False)["input_ids"]) + 1
-        pair = (_normal(task, example), said)
+        pair = (tasks.question(recipe.task, example), said)
         labels = {
             Filter.PARSED: row["status"] == "ok",
             Filter.FINISHED: row["finish_reason"] == "stop",
@@ -68,7 +68,3 @@ def curate(recipe: Recipe, run: "Run") -> None:
 def _in_words(reason: str) -> str:
     positive = (Filter.PARSED.value, Filter.FINISHED.value, Filter.RIGHT.value)
     return f"not {reason}" if reason in positive else reason
-
-
-def _normal(task: tasks.Task, example: dict[str, Any]) -> str:
-    return "\n".join(" ".join(str(example[field]).lower().split()) for field in task.fields)

@@ -48,7 +48,7 @@ STAGES: tuple[Stage, ...] = (
         recipe=(
             "task", "evaluate", "student.model", "student.max_tokens", "teacher.model", "generate.max_tokens",
         ),
-        reads=(Part(EXAMPLES, splits=evaluate.SPLITS), Part("student")),
+        reads=(Part(EXAMPLES, splits=data.TEST_SPLITS), Part("student")),
         writes=("predictions", "evaluation.json"),
     ),
     Stage(

@@ -1,9 +1,21 @@
 """What a recipe may say. The YAML is read by `potstill.recipe_file`; JSON Schema comes from these models."""
 
+import os
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationInfo,
+    model_validator,
+)
 
 
 class _Section(BaseModel):
@@ -78,6 +90,39 @@ class WordProblems(_Section):
     """Test questions of the templates that training uses, none of them a training question."""
     test_unseen: int = Field(default=100, ge=0)
     """Test questions of templates that training never uses."""
+
+
+def _beside_the_recipe(path: Path, info: ValidationInfo) -> Path:
+    return Path(os.path.abspath((info.context or {}).get("folder", Path()) / path))
+
+
+DataFile = Annotated[Path, AfterValidator(_beside_the_recipe)]
+
+
+class Files(_Section):
+    """Your own examples: JSON Lines (also gzipped), CSV or Parquet, a row for each question."""
+
+    source: Literal["files"]
+    """Where the examples come from."""
+    train: DataFile
+    """Rows that the teacher answers. Paths are relative to the recipe's folder."""
+    validation: DataFile | Annotated[int, Field(ge=1)] = 30
+    """Rows by which a checkpoint is chosen: a file, or so many drawn by seed out of `train`."""
+    test: DataFile | Annotated[int, Field(ge=1)] = 100
+    """Rows that systems are compared on: a file, or so many drawn by seed out of `train`."""
+    test_unseen: DataFile | None = None
+    """A second test set, of a kind that training never sees."""
+    columns: dict[str, str] = {}
+    """Your column for each of potstill's: the task's own (`question`), `gold`, and, if you have them, `id` and `group`.
+    Left out: the column of the same name."""
+    limit: int | None = Field(default=None, ge=1)
+    """At most so many rows are taken from the head of each file."""
+
+
+Data = Annotated[
+    Annotated[WordProblems, Tag("word_problems")] | Annotated[Files, Tag("files")],
+    Discriminator(lambda data: data.get("source", "word_problems") if isinstance(data, dict) else data.source),
+]
 
 
 class Teacher(_Section):
@@ -198,7 +243,7 @@ class Recipe(_Section):
     """Name of the run and of its folder."""
     task: Literal["math"]
     """What is asked; see `potstill.tasks`."""
-    data: WordProblems
+    data: Data
     """Where the examples come from."""
     teacher: Teacher
     """The model that is distilled."""

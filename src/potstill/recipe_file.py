@@ -10,8 +10,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from potstill.errors import RecipeError
-from potstill.recipe import Recipe
+from potstill.recipe import Files, Recipe, WordProblems
 
+SOURCES: dict[str, type[BaseModel]] = {"word_problems": WordProblems, "files": Files}
+"""What pydantic names in the place of a fault inside 'data', beside the keys."""
 BUILT_IN = Path(__file__).parent / "recipes"
 
 
@@ -41,11 +43,14 @@ def load(name_or_path: str) -> Recipe:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: cannot be read as UTF-8 text: {error}") from error
-    return parse(text, str(path))
+    return parse(text, str(path), path.parent)
 
 
-def parse(text: str, where: str = "recipe") -> Recipe:
-    """Check the text of a recipe. Raises `RecipeError`; ``where`` names the source in messages."""
+def parse(text: str, where: str = "recipe", folder: Path = Path()) -> Recipe:
+    """Check the text of a recipe. Raises `RecipeError`; ``where`` names the source in messages.
+
+    Data files are looked for from ``folder``.
+    """
     try:
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
         values = yaml.safe_load(text)
@@ -59,7 +64,7 @@ def parse(text: str, where: str = "recipe") -> Recipe:
     for key, mark in _repeated_keys(tree):
         raise RecipeError(f"{where}:{mark.line + 1}:{mark.column + 1}: '{key}' stands here twice; keep one.")
     try:
-        return Recipe.model_validate(values)
+        return Recipe.model_validate(values, context={"folder": folder})
     except ValidationError as error:
         lines = [f"{where}:{_place(tree, fault)}: {_message(fault)}" for fault in _faults(error)]
         raise RecipeError("\n".join(dict.fromkeys(lines))) from error
@@ -80,11 +85,11 @@ def _faults(error: ValidationError) -> list[ErrorDetails]:
 
 
 def _message(fault: ErrorDetails) -> str:
-    loc = [part for part in fault["loc"] if part not in ("Endpoint", "constrained-str")]
+    loc = [part for part in fault["loc"] if part not in ("Endpoint", *SOURCES) and not _of_pydantic(part)]
     name = ".".join(map(str, loc)) or "recipe"
     match fault["type"]:
         case "extra_forbidden":
-            keys = _keys(loc[:-1])
+            keys = _keys(list(fault["loc"][:-1]))
             return f"unknown key '{loc[-1]}'.{_did_you_mean(str(loc[-1]), keys)} Keys here: {', '.join(keys)}."
         case "missing":
             return f"'{name}' is missing; add it."
@@ -92,6 +97,11 @@ def _message(fault: ErrorDetails) -> str:
             wanted = str(fault["ctx"]["expected"])
             choices = [piece.strip().strip("'") for piece in wanted.replace(" or ", ", ").split(",")]
             return f"'{name}' is {fault['input']!r}.{_did_you_mean(str(fault['input']), choices)} It must be {wanted}."
+        case "union_tag_invalid":
+            source = str(fault["ctx"]["tag"])
+            return (
+                f"'data.source' is {source!r}.{_did_you_mean(source, list(SOURCES))} It must be {' or '.join(SOURCES)}."
+            )
         case "model_type":
             return f"'{name}' is {fault['input']!r}; it must be a mapping of keys."
         case "value_error":
@@ -100,13 +110,21 @@ def _message(fault: ErrorDetails) -> str:
             return f"'{name}' is {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}."
 
 
+def _of_pydantic(part: int | str) -> bool:
+    return isinstance(part, str) and part.startswith(("constrained-", "function-"))
+
+
 def _keys(loc: list[Any]) -> list[str]:
     """Keys that may stand in the section at ``loc``."""
     section: Any = Recipe
     for part in loc:
+        if part in SOURCES:
+            section = SOURCES[part]
+        if part not in section.model_fields:
+            continue
         annotation = section.model_fields[part].annotation
         models = [m for m in (annotation, *getattr(annotation, "__args__", ())) if isinstance(m, type)]
-        section = next(m for m in models if issubclass(m, BaseModel))
+        section = next((m for m in models if issubclass(m, BaseModel)), section)
     return list(section.model_fields)
 
 
@@ -119,7 +137,7 @@ def _place(tree: yaml.Node, fault: ErrorDetails) -> str:
     """``line:column`` of the value at fault; of the key for unknown keys, of the section for missing ones."""
     mark = tree.start_mark
     node = tree
-    for part in fault["loc"]:
+    for part in (part for part in fault["loc"] if part not in SOURCES):
         if isinstance(node, yaml.MappingNode):
             pair = next(((k, v) for k, v in node.value if k.value == part), None)
             if pair is None:

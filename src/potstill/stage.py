@@ -6,6 +6,8 @@ from importlib.metadata import version
 from typing import Any
 
 from potstill import tasks
+from potstill.data import sources
+from potstill.models.packaged import file_sha256
 from potstill.recipe import Recipe
 from potstill.run_folder import Part, Run
 
@@ -44,6 +46,8 @@ def inputs(stage: Stage, run: Run, instead: Mapping[str, str] | None = None) -> 
     }
     if "task" in stage.recipe:
         values["rules and prompts of the task"] = tasks.digest(run.recipe.task)
+    if "data" in stage.recipe and not stage.reads:
+        values |= {f"content of {path}": file_sha256(path) for path in sources(run.recipe)}
     for part in stage.reads:
         values[str(part)] = (instead or {}).get(str(part)) or run.digest(part)
     for package in ("potstill", *stage.packages):

@@ -4,12 +4,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from potstill import tasks
+from potstill.data import TEST_SPLITS, sealed
 from potstill.evaluate.summary import summary
 from potstill.evaluate.verdict import verdict
 from potstill.models import Completion, Request, Sampling
 from potstill.models.ask import ask, failure, open_model
 from potstill.models.store import StoredModel
 from potstill.recipe import Recipe, System
+from potstill.run_folder import Part
 from potstill.tasks import Prompting
 
 if TYPE_CHECKING:
@@ -29,7 +31,6 @@ class Outcome(StrEnum):
     ERROR = "error"
 
 
-SPLITS = ("test_unseen", "test")
 ROOM = 2
 """An evaluated answer may be so many times as long as ``max_tokens``, so that few are cut. Room that is not used costs
 nothing, and asking the cut ones again would cost them twice."""
@@ -39,18 +40,19 @@ PROMPTINGS = {"": Prompting.PLAIN} | {p.value: p for p in Prompting}
 def evaluate(recipe: Recipe, run: "Run") -> None:
     """Ask every system of the recipe; write predictions/SYSTEM.parquet and evaluation.json."""
     options = recipe.evaluate
-    examples = [row for row in run.read("examples.parquet") if row["split"] in SPLITS]
+    examples = [row for row in run.read("examples.parquet") if row["split"] in TEST_SPLITS]
     run.remove("predictions")
     predictions = {}
     for system in options.systems:
         predictions[system.value] = _ask(recipe, run, system, examples)
         run.write(f"predictions/{system.value}.parquet", predictions[system.value])
     splits = {}
-    for split in SPLITS:
+    for split in TEST_SPLITS:
         ids = {row["id"] for row in examples if row["split"] == split}
         of_split = {name: [row for row in rows if row["id"] in ids] for name, rows in predictions.items()}
         if ids:
             splits[split] = summary(of_split, options.confidence, options.margin)
+            splits[split]["sealed"] = sealed.count(recipe, run.store, split, examples, run.digest(Part("student")))
     run.write_json("evaluation.json", {"splits": splits, "verdict": verdict(splits)})
 
 

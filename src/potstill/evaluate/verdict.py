@@ -1,12 +1,17 @@
 """The verdict: what the comparisons show, in words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import sqrt
 from typing import Any
 
 WHERE = {
-    "test_unseen": "On question templates never trained on",
-    "test": "On new questions of the templates trained on",
+    "test_unseen": "On questions of a kind never trained on",
+    "test": "On new questions of the kind trained on",
 }
+SMALL = 100
+"""Questions below which the verdict says how little they can show."""
+DISCORDANT = 0.3
+"""Part of the questions on which two systems commonly differ; it decides what a test set can show."""
 FINDINGS = {
     "better": "it is better",
     "worse": "it is worse",
@@ -34,7 +39,26 @@ def _of_split(split: str, values: Mapping[str, Any]) -> str:
         if of_role:
             strongest = min(of_role, key=lambda c: float(c["difference"]))
             text += "; " + _against(strongest, systems[strongest["b"]], only_one=len(of_role) == 1)
-    return text + "."
+    return text + "." + _caution(systems, values["comparisons"])
+
+
+def _caution(systems: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]]) -> str:
+    """What the test set cannot show, in sentences."""
+    text = ""
+    n = systems["student"]["n"]
+    if comparisons and n < SMALL:
+        # Half the width of the interval of a paired difference d with discordant part q is z sqrt((q - d^2) / n).
+        detectable = 1.96 * sqrt(DISCORDANT / n)
+        text += (
+            f" With {n} questions this test is too small to show differences of less than about "
+            f"{min(detectable, 1):.0%}; take more."
+        )
+    estimates = {system["metrics"]["accuracy"]["estimate"] for system in systems.values()}
+    if len(systems) > 1 and estimates <= {1.0}:
+        text += " Every system answered all of them right: harder questions are needed to tell the systems apart."
+    if len(systems) > 1 and estimates <= {0.0}:
+        text += " No system answered any of them right: easier questions are needed to tell the systems apart."
+    return text
 
 
 def _against(c: Mapping[str, Any], other: Mapping[str, Any], *, only_one: bool) -> str:

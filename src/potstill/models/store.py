@@ -49,19 +49,19 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         # SQLite does not wait for another process that is changing the mode at the same time.
-        with FileLock(f"{path}.lock"), closing(self._connect()) as connection, connection:
+        with FileLock(f"{path}.lock"), closing(self.connect()) as connection, connection:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS completions (key TEXT PRIMARY KEY, text TEXT NOT NULL, finish_reason TEXT NOT NULL,"
                 " prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, seconds REAL NOT NULL) WITHOUT ROWID"
             )
 
-    def _connect(self) -> sqlite3.Connection:
+    def connect(self) -> sqlite3.Connection:
         return sqlite3.connect(self.path, timeout=60)
 
     def get(self, keys: Sequence[str]) -> dict[str, Completion]:
         """The stored completions among ``keys``, without id."""
-        with closing(self._connect()) as connection:
+        with closing(self.connect()) as connection:
             rows = connection.execute(
                 f"SELECT {','.join(_COLUMNS)} FROM completions WHERE key IN (SELECT value FROM json_each(?))",
                 [json.dumps(keys)],
@@ -70,7 +70,7 @@ class Store:
 
     def put(self, completions: Sequence[Completion]) -> None:
         """Commit completions; one that is there already stays."""
-        with closing(self._connect()) as connection, connection:
+        with closing(self.connect()) as connection, connection:
             connection.executemany(
                 f"INSERT OR IGNORE INTO completions ({','.join(_COLUMNS)}) VALUES ({','.join('?' * len(_COLUMNS))})",
                 [tuple(getattr(c, column) for column in _COLUMNS) for c in completions],

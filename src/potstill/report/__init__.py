@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from potstill.data import TEST_SPLITS
 from potstill.evaluate.verdict import WHERE, points
 from potstill.recipe import Recipe
 
@@ -27,8 +29,9 @@ def report(recipe: Recipe, run: "Run") -> None:
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": _percent, "interval": _interval, "points": points}
-    examples = [row for row in run.read("examples.parquet") if row["split"].startswith("test")]
-    shown = sorted(examples, key=lambda row: (int(row["id"].rsplit("-", 1)[1]), row["split"]))[: recipe.report.examples]
+    examples = run.read("examples.parquet")
+    by_split = [[row for row in examples if row["split"] == split] for split in TEST_SPLITS]
+    in_turn = [row for rows in zip_longest(*by_split) for row in rows if row is not None]
     predictions = {
         system.value: {row["id"]: row for row in run.read(f"predictions/{system.value}.parquet")}
         for system in recipe.evaluate.systems
@@ -44,7 +47,8 @@ def report(recipe: Recipe, run: "Run") -> None:
         curve=_curve(training["loss"], recipe.train.epochs),
         manifest=run.read_json("manifest.json"),
         recipe_text=run.path("recipe.yaml").read_text(encoding="utf-8"),
-        shown=shown,
+        shown=in_turn[: recipe.report.examples],
+        validated=sum(row["split"] == "validation" for row in examples),
         predictions=predictions,
         longest=LONGEST,
     )

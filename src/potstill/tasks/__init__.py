@@ -65,9 +65,18 @@ class Task(Protocol):
         """Named scores of an answer; the first decides whether it is right (1.0)."""
         ...
 
+    def gold(self, text: str) -> str:
+        """The gold answer that a data set's own column holds. Raises `ValueError` when there is none."""
+        ...
+
     def completion(self, rationale: str, answer: str) -> str:
         """What the student is trained to say; an empty rationale leaves the answer alone."""
         ...
+
+
+def question(name: str, example: Example) -> str:
+    """What is asked, without the accidents of case and space: two examples that agree in it are the same."""
+    return "\n".join(" ".join(str(example[field]).lower().split()) for field in load(name).fields)
 
 
 def main_score(task: Task, answer: str | None, gold: str) -> float:

@@ -60,6 +60,14 @@ class Math:
     def scores(self, answer: str | None, gold: str) -> dict[str, float]:
         return {"accuracy": float(answer is not None and _value(answer) == _value(gold))}
 
+    def gold(self, text: str) -> str:
+        # GSM8K (Cobbe et al. 2021, arXiv 2110.14168) puts its number after its own rationale.
+        number = text.rsplit("####", 1)[-1].strip().strip("$ ").replace(",", "")
+        value = _value(number)
+        if value is None or not value.is_finite():
+            raise ValueError(f"{text[:60]!r} is not a number, nor does it end in '#### NUMBER'.")
+        return number
+
     def completion(self, rationale: str, answer: str) -> str:
         return f"{rationale.strip()}\nAnswer: {answer}".strip()
 
