@@ -8,7 +8,7 @@ from potstill import data
 from potstill.errors import PotstillError
 from potstill.models import packaged
 from potstill.models.ask import check_source
-from potstill.recipe import Condition, Recipe
+from potstill.recipe import Condition, Endpoint, Recipe
 from potstill.run_folder import Run
 
 SPARE = 50_000_000
@@ -20,13 +20,27 @@ UNQUANTIZED = 7.5
 def check(run: Run) -> None:
     """Raises `RecipeError` or `PotstillError` for what would stop the run later."""
     recipe = run.recipe
-    check_source(recipe.student.model)
-    if recipe.condition is not Condition.GOLD or any(s.value.startswith("teacher") for s in recipe.evaluate.systems):
-        check_source(recipe.teacher.model)
+    for source in _sources(recipe):
+        check_source(source)
     for path in data.sources(recipe):
         data.files.check(path)
     _writable(run.folder)
     _room(run.folder, needed(recipe) if not run.path("student").exists() else SPARE)
+
+
+def bring(recipe: Recipe) -> None:
+    """Have the weights of all models here before anything is paid for. Raises `PotstillError`."""
+    for source in _sources(recipe):
+        if isinstance(source, str):
+            from potstill.models import weights
+
+            weights.folder(source)
+
+
+def _sources(recipe: Recipe) -> list[str | Endpoint]:
+    """The student, and the teacher where it is asked."""
+    asks = recipe.condition is not Condition.GOLD or any(s.value.startswith("teacher") for s in recipe.evaluate.systems)
+    return [recipe.student.model, *([recipe.teacher.model] if asks else [])]
 
 
 def needed(recipe: Recipe) -> int:

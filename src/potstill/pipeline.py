@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from potstill import curate, data, evaluate, generate, interrupt, recipe_file, report, train
-from potstill.checks import check
+from potstill.checks import bring, check
 from potstill.errors import PotstillError, RecipeError
 from potstill.progress import say
 from potstill.run_folder import Part, Run, digest_of_rows
@@ -176,6 +176,8 @@ def _carry_out(stage: Stage, run: Run) -> None:
     manifest["seed"] = run.recipe.seed
     note("started")
     run.log("started", stage=stage.name, why=why)
+    if stage.carry_out is generate.generate:
+        bring(run.recipe)
     say(f"{stage.name}: goes on" if goes_on else f"{stage.name}: started")
     try:
         stage.carry_out(run.recipe, run)

@@ -189,6 +189,24 @@ def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
+def summary(folder: Path) -> dict[str, str]:
+    """Name, state and verdict of the run in ``folder``; the verdict is empty until the evaluation is done."""
+    run = Run(folder, None)  # type: ignore[arg-type]
+    stages = run.read_json("manifest.json").get("stages", {})
+    done = [name for name, entry in stages.items() if entry["state"] == "done"]
+    unfinished = [name for name, entry in stages.items() if entry["state"] != "done"]
+    if run.in_use():
+        state = f"in use{run.owner()}"
+    elif unfinished:
+        state = f"stopped in {unfinished[0]}; the same command again goes on"
+    elif "report" in done:
+        state = "done"
+    else:
+        state = f"done up to {done[-1]}" if done else "begun"
+    verdict = run.read_json("evaluation.json").get("verdict", "") if "evaluate" in done else ""
+    return {"name": folder.name, "state": state, "verdict": verdict}
+
+
 def reopen(name_or_path: str, runs: Path = Path("runs")) -> Run:
     """A run by name or folder. Raises `RecipeError` when there is none."""
     from potstill import recipe_file

@@ -51,7 +51,7 @@ def _caution(systems: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]
         detectable = 1.96 * sqrt(DISCORDANT / n)
         text += (
             f" With {n} questions this test is too small to show differences of less than about "
-            f"{min(detectable, 1):.0%}; take more."
+            f"{100 * min(detectable, 1):.0f} points; take more."
         )
     estimates = {system["metrics"]["accuracy"]["estimate"] for system in systems.values()}
     if len(systems) > 1 and estimates <= {1.0}:

@@ -79,6 +79,8 @@ def ask(model: Model, requests: Sequence[Request], name: str) -> list[Completion
                     shown.advance(1, completion.completion_tokens)
         if fatal:
             raise failure(name, list(done.values()), fatal)
+        if len(done) < len(requests) and not interrupt.asked():
+            raise failure(name, list(done.values()), next(c for c in done.values() if c.error))
         if len(done) < len(requests):
             raise interrupt.Interrupted(
                 f"{name}: stopped with {len(done)} of {len(requests)} answers, which are kept; "

@@ -25,6 +25,8 @@ LONGEST_DETAIL = 500
 """Characters of a server's error message that are kept."""
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
 """Seconds between attempts: the first bound, doubled each time, and the last."""
+TRIED_UNSEEN = 4
+"""Attempts at a server that never answered anything and is out of reach."""
 LONGEST_RETRY_AFTER = 600.0
 """Seconds a server may make us wait."""
 
@@ -54,13 +56,14 @@ class ChatModel:
 
     A request is tried again, up to ``max_attempts`` times, when the server is busy, slow or out of reach; the wait
     doubles, with jitter, and is never shorter than the server's ``Retry-After``. After an error that concerns every
-    request, those in flight are finished and no other is sent.
+    request, those in flight are finished and no other is sent; so too when nothing was ever heard of the server.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.identity: Mapping[str, Any] = {"engine": "chat-completions", "url": endpoint.url, "model": endpoint.model}
         self._key = _key(endpoint)
+        self._answered = False
 
     async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[Completion]:
         source = aiter(requests)
@@ -74,7 +77,9 @@ class ChatModel:
                     async with turn:
                         request = await anext(source)
                     completion = await self._answer(session, request)
-                    if completion.error and completion.error.fatal:
+                    if completion.error is None:
+                        self._answered = True
+                    elif completion.error.fatal or self._nobody_there(completion.error):
                         hopeless.set()
                     kept = asyncio.Event()
                     await done.put((completion, kept))
@@ -109,12 +114,18 @@ class ChatModel:
                     worker.cancel()
                 await asyncio.gather(*workers, return_exceptions=True)
 
+    def _nobody_there(self, error: ErrorKind) -> bool:
+        """Whether a server that never answered is out of reach: more likely a wrong address than a bad moment."""
+        return error is ErrorKind.CONNECTION and not self._answered
+
     async def _answer(self, session: aiohttp.ClientSession, request: Request) -> Completion:
         """One request, tried until it is answered, hopeless, or tried often enough."""
         wait = FIRST_WAIT
         for attempt in range(1, self.endpoint.max_attempts + 1):
             completion, retry_after = await self._try(session, request)
             if completion.error is None or not completion.error.retried or attempt == self.endpoint.max_attempts:
+                break
+            if attempt >= TRIED_UNSEEN and self._nobody_there(completion.error):
                 break
             if not await _waited(max(retry_after, wait * random.uniform(0.5, 1))):
                 break

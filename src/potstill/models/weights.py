@@ -3,7 +3,10 @@
 import ctypes
 import gc
 import hashlib
+import json
 import os
+import shutil
+import struct
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -40,7 +43,25 @@ def folder(source: str) -> Path:
             )
         except Exception as error:
             raise PotstillError(f"{source}: the hub did not deliver it: {error}") from error
+    if not is_whole(Path(source)):
+        raise PotstillError(f"{source}: its weights (*.safetensors) are missing, cut off or damaged. Copy them again.")
     return Path(source)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether there are safetensors in ``path``, each as long as its header says."""
+    files = list(path.glob("*.safetensors"))
+    for file in files:
+        with file.open("rb") as opened:
+            try:
+                (length,) = struct.unpack("<Q", opened.read(8))
+                header = json.loads(opened.read(min(length, 100_000_000)))
+                ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
+            except (struct.error, ValueError, LookupError, TypeError):
+                return False
+        if file.stat().st_size != 8 + length + max(ends, default=0):
+            return False
+    return bool(files)
 
 
 def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
@@ -90,7 +111,8 @@ def _unpacked(gguf: Path) -> Path:
     """Dequantize a GGUF into a folder beside it, once for each version of transformers."""
     target = gguf.parent / f"transformers-{transformers.__version__}"
     with FileLock(gguf.parent / "unpack.lock"):
-        if not target.exists():
+        if not is_whole(target):
+            shutil.rmtree(target, ignore_errors=True)
             say(f"  {gguf.stem}: unpacking the weights, once")
             part = gguf.parent / f"unpacking-{os.getpid()}"
             tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
