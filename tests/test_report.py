@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from html import unescape
 
 import pytest
 
@@ -52,6 +53,7 @@ def run(tmp_path):
     seal = {"sha256": "a" * 64, "first_used": "2026-01-01", "evaluations": 2, "students": 1, "test_sets": 1}
     splits = {split: values | {"sealed": seal} for split, values in splits.items()}
     made.write_json("evaluation.json", {"splits": splits, "verdict": verdict(splits)})
+    made.write("generated.parquet", [{"prompt_tokens": 1200, "completion_tokens": 34}])
     made.write("curated.parquet", [{"reason": ""}, {"reason": "right"}])
     loss = [{"epoch": 0.5, "loss": 2.0}, {"epoch": 3.0, "loss": 0.5}]
     made.write_json("training.json", {"rows": 1, "loss": loss, "validation": [{"epoch": 3, "score": 0.5}], "chosen": 3})
@@ -76,7 +78,7 @@ def test_hostile_text_stays_text_at_every_width(run, width):
         assert page.locator("script, img").count() == 0
         assert page.locator("figure.split").count() == 2
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert "only student right" in page.inner_text("body")
+        assert "only student" in page.inner_text("body")
         browser.close()
     assert asked == [run.report_path.as_uri()]
 
@@ -87,6 +89,11 @@ def test_long_answers_are_cut_and_the_verdict_stands_first(run):
     assert "<script" not in html
     verdict = json.loads(run.path("evaluation.json").read_text())["verdict"]
     assert verdict.split(",")[0] in html
+    text = unescape(html)
+    assert (
+        text.index("How good") < text.index("How sure") < text.index("What it cost") < text.index(verdict.split(",")[0])
+    )
+    assert "the teacher read 1,200 tokens and wrote 34" in text
     assert verdict.index("test_unseen") < verdict.index("(test,")
 
 

@@ -55,7 +55,7 @@ STAGES: tuple[Stage, ...] = (
         report.report,
         recipe=("name", "task", "data", "teacher", "condition", "generate", "curate", "student", "train", "evaluate",
                 "report", "seed"),
-        reads=(Part(EXAMPLES), Part(CURATED), Part("training.json"), Part("predictions"), Part("evaluation.json")),
+        reads=(Part(EXAMPLES), Part(GENERATED), Part(CURATED), Part("training.json"), Part("predictions"), Part("evaluation.json")),
         writes=("report.html",),
     ),
 )  # fmt: skip

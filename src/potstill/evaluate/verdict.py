@@ -22,10 +22,11 @@ FINDINGS = {
 
 def verdict(splits: Mapping[str, Any]) -> str:
     """One paragraph about the student, split by split, unseen templates first."""
-    return " ".join(_of_split(split, values) for split, values in splits.items())
+    return " ".join(of_split(split, values) for split, values in splits.items())
 
 
-def _of_split(split: str, values: Mapping[str, Any]) -> str:
+def of_split(split: str, values: Mapping[str, Any]) -> str:
+    """What one split shows, in sentences."""
     systems = values["systems"]
     if "student" not in systems:
         return f"{WHERE[split]} ({split}) the student was not asked."
@@ -35,10 +36,8 @@ def _of_split(split: str, values: Mapping[str, Any]) -> str:
         f"right [{student['low'] * 100:.0f}, {student['high'] * 100:.0f}]"
     )
     for role in ("base", "teacher"):
-        of_role = [c for c in values["comparisons"] if c["b"].startswith(role)]
-        if of_role:
-            strongest = min(of_role, key=lambda c: float(c["difference"]))
-            text += "; " + _against(strongest, systems[strongest["b"]], only_one=len(of_role) == 1)
+        if c := strongest(values["comparisons"], role):
+            text += "; " + _against(c, systems[c["b"]], only_one=sum(n.startswith(role) for n in systems) == 1)
     return text + "." + _caution(systems, values["comparisons"])
 
 
@@ -59,6 +58,12 @@ def _caution(systems: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]
     if len(systems) > 1 and estimates <= {0.0}:
         text += " No system answered any of them right: easier questions are needed to tell the systems apart."
     return text
+
+
+def strongest(comparisons: Sequence[Mapping[str, Any]], role: str) -> Mapping[str, Any] | None:
+    """The comparison with the best way to ask the base or the teacher, if it was asked."""
+    of_role = [c for c in comparisons if c["b"].startswith(role)]
+    return min(of_role, key=lambda c: float(c["difference"])) if of_role else None
 
 
 def _against(c: Mapping[str, Any], other: Mapping[str, Any], *, only_one: bool) -> str:

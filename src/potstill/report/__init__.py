@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from potstill.data import TEST_SPLITS
-from potstill.evaluate.verdict import WHERE, points
+from potstill.evaluate.verdict import WHERE, of_split, points
 from potstill.recipe import Recipe
+from potstill.report.glance import glance
 
 if TYPE_CHECKING:
     from potstill.run_folder import Run
@@ -37,6 +38,7 @@ def report(recipe: Recipe, run: "Run") -> None:
         for system in recipe.evaluate.systems
     }
     training = run.read_json("training.json")
+    manifest = run.read_json("manifest.json")
     html = environment.get_template("report.html.jinja").render(
         recipe=recipe,
         teacher=recipe.teacher.model if isinstance(recipe.teacher.model, str) else recipe.teacher.model.model,
@@ -45,7 +47,9 @@ def report(recipe: Recipe, run: "Run") -> None:
         fates=Counter(row["reason"] or "kept" for row in run.read("curated.parquet")).most_common(),
         training=training,
         curve=_curve(training["loss"], recipe.train.epochs),
-        manifest=run.read_json("manifest.json"),
+        manifest=manifest,
+        glance=glance(run.evaluation, run.read("generated.parquet"), manifest["stages"]),
+        verdicts=[of_split(split, values) for split, values in run.evaluation["splits"].items()],
         recipe_text=run.path("recipe.yaml").read_text(encoding="utf-8"),
         shown=in_turn[: recipe.report.examples],
         validated=sum(row["split"] == "validation" for row in examples),
