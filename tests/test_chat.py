@@ -14,6 +14,7 @@ from potstill.evaluate import evaluate
 from potstill.generate import generate
 from potstill.models import ErrorKind, Request, Sampling, chat, stream
 from potstill.models.ask import open_model
+from potstill.progress import say
 from potstill.recipe import Endpoint, Evaluate, System
 from potstill.run_folder import Run
 
@@ -227,3 +228,11 @@ def test_a_server_that_is_not_there_fails_the_run_with_one_message(tmp_path):
 def test_a_url_with_a_password_or_none_at_all_is_refused(url):
     with pytest.raises(ValueError, match="url"):
         Endpoint(url=url, model="m")
+
+
+def test_prices_become_costs_and_what_a_server_says_cannot_steer_the_terminal(capsys):
+    server = Server(lambda body, n: said("yes"))
+    got = server.ask(request("1"), price={"input": 1e6, "output": 2e6})
+    assert got["1"].cost == 7 + 2 * 3
+    say("quota: \x1b[2J\u202egone\nline")
+    assert capsys.readouterr().err == "quota: \ufffd[2J\ufffdgone\nline\n"

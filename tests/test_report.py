@@ -19,7 +19,7 @@ RECIPE = """\
 name: hostile
 task: math
 data: {source: word_problems, train: 2, validation: 2, test: 2, test_unseen: 2}
-teacher: {model: packaged/a}
+teacher: {model: {url: "http://t/v1", model: t, price: {input: 1000, output: 2000}}}
 student: {model: packaged/b}
 evaluate: {systems: [base, student]}
 """
@@ -93,7 +93,7 @@ def test_long_answers_are_cut_and_the_verdict_stands_first(run):
     assert (
         text.index("How good") < text.index("How sure") < text.index("What it cost") < text.index(verdict.split(",")[0])
     )
-    assert "the teacher read 1,200 tokens and wrote 34" in text
+    assert "the teacher read 1,200 tokens and wrote 34, $1.27 at the recipe's prices" in text
     assert verdict.index("test_unseen") < verdict.index("(test,")
 
 

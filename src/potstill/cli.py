@@ -210,5 +210,7 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        print(_in_words(error), file=sys.stderr)
+        from potstill.progress import printable
+
+        print(printable(_in_words(error)), file=sys.stderr)
         sys.exit(error.exit_code if isinstance(error, PotstillError) else 1)

