@@ -70,7 +70,7 @@ def refused(result, code, *said):
         (QUESTIONS + " ,4\n", ["line 42", "'question' is empty"]),
         (QUESTIONS.encode() + b"caf\xe9?,4\n", ["q.csv", "not UTF-8"]),
         ("id," + QUESTIONS.replace("\n", "\n7,")[:-2], ["the id '7' stands there twice"]),
-        ("question,answer\nWhat is 1 plus 3?,4\n", ["1 rows are too few", "data.test"]),
+        ("question,answer\nWhat is 1 plus 3?,4\n", ["1 rows in 1 groups are too few", "data.test"]),
     ],
 )
 def test_a_file_of_questions(work, teacher, content, said):
@@ -230,9 +230,9 @@ def test_a_disk_that_fills_up(work):
 def test_a_folder_that_cannot_be_written(work, teacher):
     (work / "runs").mkdir()
     before = small_disk(work / "runs", "ro")
-    refused(potstill("run", "r.yaml", cwd=work, before=before), 1, "cannot be written", "Read-only", "--runs")
+    refused(potstill("run", "r.yaml", cwd=work, before=before), 1, "cannot be made", "read-only", "--runs")
     (work / "file").touch()
-    refused(potstill("run", "r.yaml", "--runs", "file", cwd=work), 1, "cannot be written", "--runs")
+    refused(potstill("run", "r.yaml", "--runs", "file", cwd=work), 1, "cannot be made", "it is a file", "--runs")
     assert not teacher.seen
 
 

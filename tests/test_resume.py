@@ -113,6 +113,12 @@ def test_a_dry_run_says_which_stages_a_changed_field_concerns(undisturbed, recip
     assert teacher.seen.total() == asked
 
 
+def test_a_dry_run_writes_nothing(tmp_path, recipe):
+    (tmp_path / "r.yaml").write_text(recipe)
+    assert potstill("run", "r.yaml", "--dry-run", cwd=tmp_path).stdout.count("again: not done yet") == 6
+    assert [path.name for path in tmp_path.iterdir()] == ["r.yaml"]
+
+
 def test_a_changed_field_redoes_what_depends_on_it_and_no_more(tmp_path, recipe, teacher):
     (tmp_path / "r.yaml").write_text(recipe)
     assert potstill("run", "r.yaml", cwd=tmp_path).returncode == 0
@@ -142,7 +148,7 @@ def test_what_was_damaged_or_removed_is_made_again(undisturbed, teacher):
     (run / "report.html").unlink()
     said = potstill("run", "r.yaml", "--dry-run", cwd=undisturbed).stdout
     assert "generated.parquet is not as it was written" in said
-    assert "report.html is missing" in said
+    assert "report: again" in said
     assert potstill("run", "r.yaml", cwd=undisturbed).returncode == 0
     assert rows(run) == before
     assert teacher.seen.total() == asked

@@ -1,6 +1,7 @@
 """Training on a tiny random model: the loss, and what it is taken over."""
 
 import copy
+import shutil
 from functools import partial
 from itertools import count
 
@@ -13,7 +14,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 import small
 from potstill import interrupt, recipe_file, train
 from potstill.models import weights
-from potstill.train import tokenized
+from potstill.train import checkpoints, tokenized
 from potstill.train.trainer import CompletionTrainer
 
 ROWS = [
@@ -62,18 +63,34 @@ def test_training_that_goes_on_ends_with_equal_weights(tiny_folder, tmp_path, mo
     whole, losses = fit(tmp_path / "whole")
 
     steps = count(1)
-    monkeypatch.setattr(interrupt, "asked", lambda: next(steps) == stopped_at)
+    monkeypatch.setattr(interrupt, "asked", lambda: next(steps) >= stopped_at)
     if stopped_at < 6:
         with pytest.raises(interrupt.Interrupted, match=f"stopped after {stopped_at} of 6 steps"):
             fit(tmp_path / "stopped")
         # A checkpoint that was being written when the process died is none.
         (tmp_path / "stopped" / "checkpoint-5").mkdir()
+    monkeypatch.setattr(interrupt, "asked", lambda: False)
     went_on, losses_again = fit(tmp_path / "stopped")
     assert losses_again == losses
     for one, other in zip(whole, went_on, strict=True):
         assert_equal(load_file(one / "adapter_model.safetensors"), load_file(other / "adapter_model.safetensors"))
     assert not list((tmp_path / "stopped").glob("checkpoint-[1245]"))
     assert not (went_on[0] / "optimizer.pt").exists()
+
+
+def test_only_checkpoints_with_all_epochs_before_them_are_gone_on_with(tmp_path):
+    def made(*steps):
+        for step in steps:
+            (tmp_path / f"checkpoint-{step}").mkdir(parents=True)
+            (tmp_path / f"checkpoint-{step}" / "optimizer.pt").touch()
+            checkpoints.written(tmp_path, step, steps_an_epoch=3)
+
+    made(2, 3, 5)
+    assert checkpoints.newest(tmp_path, 3).name == "checkpoint-5"
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-3", "checkpoint-5"}
+    shutil.rmtree(tmp_path / "checkpoint-3")
+    assert checkpoints.newest(tmp_path, 3) is None
+    assert not list(tmp_path.iterdir())
 
 
 def assert_equal(one, other):

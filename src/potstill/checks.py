@@ -25,7 +25,8 @@ def check(run: Run) -> None:
     for path in data.sources(recipe):
         data.files.check(path)
     _writable(run.folder)
-    _room(run.folder, needed(recipe) if not run.path("student").exists() else SPARE)
+    held = sum(_bytes(run.path(name)) for name in ("student", "student-checkpoints"))
+    _room(run.folder, max(needed(recipe) - held, SPARE))
 
 
 def bring(recipe: Recipe) -> None:
@@ -51,6 +52,10 @@ def needed(recipe: Recipe) -> int:
     return SPARE + weights * (recipe.train.epochs + 4)  # AdamW keeps two numbers for each weight
 
 
+def _bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
 def _weights(source: str) -> int:
     """Bytes of a model's weights in float32, about; 0 for what is yet to come from the hub."""
     if source.startswith("packaged/"):
@@ -59,19 +64,22 @@ def _weights(source: str) -> int:
 
 
 def _writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise PermissionError("no write permission")
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise PotstillError(
-            f"{folder}: cannot be written: {reason}. Mend its permissions, or choose another place with --runs."
-        ) from error
+    place = _there(folder)
+    if place.is_dir() and os.access(place, os.W_OK):
+        return
+    why = "no write permission, or a read-only disk" if place.is_dir() else "it is a file"
+    raise PotstillError(
+        f"{folder} cannot be made: {place}: {why}. Mend its permissions, or choose another place with --runs."
+    )
+
+
+def _there(folder: Path) -> Path:
+    """The folder, or what is there of the way to it."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
 
 
 def _room(folder: Path, bytes_: int) -> None:
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(_there(folder)).free
     if free < bytes_:
         raise PotstillError(
             f"{folder}: {free / 1e6:.0f} MB are free on this disk, and about {bytes_ / 1e6:.0f} MB are needed. "

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from potstill.errors import PotstillError
@@ -45,12 +45,14 @@ def noticed() -> Iterator[None]:
 
 
 def _on_signal(number: int, frame: Any) -> None:
-    from potstill.progress import say, show_cursor
+    from potstill.progress import show_cursor
 
     if _asked.is_set():
         # Everything that is kept was committed before: ending here is as safe as being killed.
-        show_cursor()
-        os.write(2, b"Stopped at once. The same command again goes on from what was kept.\n")
+        with suppress(Exception):
+            show_cursor()
+            os.write(2, b"Stopped at once. The same command again goes on from what was kept.\n")
         os._exit(130)
     _asked.set()
-    say("Stopping: what is in hand is brought to an end and kept. Once more stops at once.")
+    with suppress(OSError):
+        os.write(2, b"Stopping: what is in hand is brought to an end and kept. Once more stops at once.\n")

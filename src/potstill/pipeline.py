@@ -176,15 +176,17 @@ def _carry_out(stage: Stage, run: Run) -> None:
     manifest["seed"] = run.recipe.seed
     note("started")
     run.log("started", stage=stage.name, why=why)
-    if stage.carry_out is generate.generate:
-        bring(run.recipe)
     say(f"{stage.name}: goes on" if goes_on else f"{stage.name}: started")
     try:
+        if stage.carry_out is generate.generate:
+            bring(run.recipe)
         stage.carry_out(run.recipe, run)
     except Exception as error:
         note("started")
         run.log("stopped", stage=stage.name, why=str(error))
         raise
     seconds = note("done", outputs=outputs(stage, run))
+    if stage.scratch:
+        run.remove(stage.scratch)
     run.log("done", stage=stage.name)
     say(f"{stage.name}: done in {seconds:.0f} s")

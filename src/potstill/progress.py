@@ -15,7 +15,13 @@ EVERY = 10.0
 
 @cache
 def _console() -> Console:
-    return Console(stderr=True, soft_wrap=True)
+    return _Console(stderr=True, soft_wrap=True)
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Nobody reads on: the work goes on without words."""
+        self.quiet = True
 
 
 def say(line: str) -> None:

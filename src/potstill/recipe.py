@@ -56,6 +56,10 @@ class Filter(StrEnum):
     TOO_LONG = "too-long"
 
 
+def _beside_the_recipe(path: Path, info: ValidationInfo) -> Path:
+    return Path(os.path.abspath((info.context or {}).get("folder", Path()) / path))
+
+
 class Price(_Section):
     """What a server's tokens cost."""
 
@@ -88,7 +92,12 @@ class Endpoint(_Section):
     """What it charges; progress and report show the cost where this is given."""
 
 
-ModelSource = Annotated[str, StringConstraints(min_length=1)] | Endpoint
+def _model_beside_the_recipe(source: str, info: ValidationInfo) -> str:
+    return source if source.startswith(("packaged/", "hf/")) else str(_beside_the_recipe(Path(source), info))
+
+
+LocalSource = Annotated[str, StringConstraints(min_length=1), AfterValidator(_model_beside_the_recipe)]
+ModelSource = LocalSource | Endpoint
 """`packaged/NAME` (see `potstill models`), `hf/ORG/NAME`, a folder, or an endpoint."""
 
 
@@ -105,10 +114,6 @@ class WordProblems(_Section):
     """Test questions of the templates that training uses, none of them a training question."""
     test_unseen: int = Field(default=100, ge=0)
     """Test questions of templates that training never uses."""
-
-
-def _beside_the_recipe(path: Path, info: ValidationInfo) -> Path:
-    return Path(os.path.abspath((info.context or {}).get("folder", Path()) / path))
 
 
 DataFile = Annotated[Path, AfterValidator(_beside_the_recipe)]
@@ -182,8 +187,8 @@ class Curate(_Section):
 class Student(_Section):
     """The model that is trained."""
 
-    model: Annotated[str, StringConstraints(min_length=1)]
-    """`packaged/NAME`, `hf/ORG/NAME`, or a folder with weights."""
+    model: LocalSource
+    """`packaged/NAME`, `hf/ORG/NAME`, or a folder with weights, relative to the recipe's."""
     batch_size: int = Field(default=64, ge=1)
     """Answers generated at once."""
     max_tokens: int = Field(default=256, ge=1)

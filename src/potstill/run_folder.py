@@ -43,6 +43,7 @@ class Run:
 
     def __init__(self, folder: Path, recipe: Recipe, source: str = "") -> None:
         self.folder, self.recipe, self.source = folder, recipe, source
+        self._locked = False
 
     @property
     def report_path(self) -> Path:
@@ -113,13 +114,14 @@ class Run:
         if not path.exists():
             return ""
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-        stamp = [[str(file.relative_to(self.folder)), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+        stamp = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
         known = self.read_json(DIGESTS)
         if known.get(str(part), {}).get("stamp") != stamp:
             rows = part.splits or part.kept
-            digest = digest_of_rows(self.read(part.file), part) if rows else _digest_of_files(files, self.folder)
+            digest = digest_of_rows(self.read(part.file), part) if rows else _digest_of_files(files, path)
             known[str(part)] = {"stamp": stamp, "sha256": digest}
-            self.write_json(DIGESTS, known)
+            if self._locked:
+                self.write_json(DIGESTS, known)
         found: str = known[str(part)]["sha256"]
         return found
 
@@ -141,9 +143,11 @@ class Run:
                 f"{self.folder} is in use{self.owner()}. Wait until it has ended, or stop it."
             ) from None
         try:
+            self._locked = True
             self.write_json("owner.json", {"process": os.getpid(), "host": socket.gethostname(), "since": _now()})
             yield
         finally:
+            self._locked = False
             self.remove("owner.json")
             lock.release()
 
@@ -176,12 +180,12 @@ def digest_of_rows(rows: Sequence[Mapping[str, Any]], part: Part) -> str:
     return digest.hexdigest()
 
 
-def _digest_of_files(files: Sequence[Path], folder: Path) -> str:
+def _digest_of_files(files: Sequence[Path], path: Path) -> str:
     digest = hashlib.sha256()
     for file in files:
         with file.open("rb") as opened:
             content = hashlib.file_digest(opened, "sha256").hexdigest()
-        digest.update(f"{file.relative_to(folder).as_posix()}:{content}\n".encode())
+        digest.update(f"{file.relative_to(path).as_posix()}:{content}\n".encode())
     return digest.hexdigest()
 
 
@@ -212,6 +216,6 @@ def reopen(name_or_path: str, runs: Path = Path("runs")) -> Run:
     from potstill import recipe_file
 
     for folder in (Path(name_or_path), runs / name_or_path):
-        if (folder / "recipe.yaml").is_file():
+        if (folder / "recipe.yaml").is_file() and (folder / "manifest.json").is_file():
             return Run(folder, recipe_file.load(str(folder / "recipe.yaml")))
-    raise RecipeError(f"No run '{name_or_path}': neither a folder with a recipe.yaml nor a name in {runs}/.")
+    raise RecipeError(f"No run '{name_or_path}': neither the folder of a run nor a name in {runs}/.")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from potstill import tasks
@@ -50,7 +51,13 @@ def inputs(stage: Stage, run: Run, instead: Mapping[str, str] | None = None) -> 
     if "task" in stage.recipe:
         values["rules and prompts of the task"] = tasks.digest(run.recipe.task)
     if "data" in stage.recipe and not stage.reads:
-        values |= {f"content of {path}": file_sha256(path) for path in sources(run.recipe)}
+        before = run.read_json("manifest.json").get("stages", {}).get(stage.name, {}).get("inputs", {})
+        for name, path in ((f"content of {path}", path) for path in sources(run.recipe)):
+            # A file that has gone since is no reason to make a report anew that needs it no more.
+            values[name] = file_sha256(path) if path.is_file() else before.get(name)
+    for source in (values.get("student.model"), values.get("teacher.model")):
+        if isinstance(source, str) and Path(source).is_dir():
+            values[f"weights of {source}"] = run.digest(Part(source))
     for part in stage.reads:
         values[str(part)] = (instead or {}).get(str(part)) or run.digest(part)
     for package in ("potstill", *stage.packages):

@@ -1,6 +1,7 @@
 """Where examples come from: examples.parquet."""
 
-import random
+import hashlib
+from collections import Counter
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,21 +84,20 @@ def _of_files(recipe: Recipe, source: Files) -> list[dict[str, Any]]:
 def _draw(
     rows: list[dict[str, Any]], n: int, seed: int, split: str, path: Path
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """About ``n`` rows, whole groups only, and the others."""
-    groups = sorted({row["group"] for row in rows})
-    random.Random(f"{seed}:{split}").shuffle(groups)
-    sizes = dict.fromkeys(groups, 0)
-    for row in rows:
-        sizes[row["group"]] += 1
+    """At least ``n`` rows, whole groups only, and the others. A row that is added later changes few of them, if any."""
+    sizes = Counter(row["group"] for row in rows)
     drawn: set[str] = set()
     total = 0
-    for group in groups:
+    for group in sorted(sizes, key=lambda group: hashlib.sha256(f"{seed}:{split}:{group}".encode()).digest()):
         if total >= n:
             break
         drawn.add(group)
         total += sizes[group]
     if total < n or total == len(rows):
         raise RecipeError(
-            f"{path}: {len(rows)} rows are too few to draw {n} of them for data.{split} and leave some to train on."
+            f"{path}: {len(rows)} rows in {len(sizes)} groups are too few to draw {n} of them for data.{split} and leave "
+            "some to train on; groups are never torn apart."
         )
+    if total > 2 * n:
+        say(f"  {split}: {total} rows instead of {n}, since groups are never torn apart")
     return [row for row in rows if row["group"] in drawn], [row for row in rows if row["group"] not in drawn]

@@ -5,6 +5,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,8 @@ def read(path: Path, task: Task, columns: Mapping[str, str], limit: int | None) 
             example["gold"] = task.gold(example["gold"])
         except ValueError as error:
             raise RecipeError(f"{place}: column '{wanted['gold']}': {error}") from error
-        id_ = str(row.get(optional["id"]) or number)
-        rows.append(example | {"id": id_, "group": str(row.get(optional["group"]) or id_)})
+        id_ = _given(row.get(optional["id"]), str(number))
+        rows.append(example | {"id": id_, "group": _given(row.get(optional["group"]), id_)})
     if not rows:
         raise RecipeError(f"{path}: there are no rows in it.")
     seen: set[str] = set()
@@ -121,16 +122,24 @@ def _parquet(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
             for row in batch.to_pylist():
                 number += 1
                 yield f"{path}, row {number}", row
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
         raise RecipeError(f"{path}: not a Parquet file that can be read: {error}.") from error
 
 
 def _text(value: Any, place: str, column: str) -> str:
-    if not isinstance(value, str | int | float) or isinstance(value, bool):
+    if not isinstance(value, str | int | float | Decimal) or isinstance(value, bool):
         raise RecipeError(f"{place}: column '{column}' holds {type(value).__name__}, not text or a number.")
     if not (text := str(value).strip()):
         raise RecipeError(f"{place}: column '{column}' is empty.")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise RecipeError(f"{place}: column '{column}' holds half of a character ({error.reason}).") from error
     return text
+
+
+def _given(value: Any, otherwise: str) -> str:
+    return otherwise if value is None or value == "" else str(value)
 
 
 def _hint(missing: str, row: Mapping[str, Any]) -> str:

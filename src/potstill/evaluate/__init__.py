@@ -8,7 +8,7 @@ from potstill.data import TEST_SPLITS, sealed
 from potstill.evaluate.summary import summary
 from potstill.evaluate.verdict import verdict
 from potstill.models import Completion, Request, Sampling
-from potstill.models.ask import ask, failure, open_model
+from potstill.models.ask import ask, open_model
 from potstill.models.store import StoredModel
 from potstill.recipe import Recipe, System
 from potstill.run_folder import Part
@@ -66,9 +66,6 @@ def _ask(recipe: Recipe, run: "Run", system: System, examples: list[dict[str, An
     sampling = Sampling(ROOM * limit)
     requests = [Request(row["id"], task.messages(row, PROMPTINGS[how]), sampling) for row in examples]
     answers = ask(StoredModel(open_model(source, asked.batch_size), run.store), requests, system.value)
-    if missing := [answer for answer in answers if answer.error and answer.error.retried]:
-        # A server's bad hour must not count as a model's wrong answers.
-        raise failure(system.value, answers, missing[0])
     return [_prediction(recipe, task, *row) for row in zip(examples, requests, answers, strict=True)]
 
 

@@ -60,7 +60,8 @@ def open_model(source: str | Path | Endpoint, batch_size: int) -> Model:
 def ask(model: Model, requests: Sequence[Request], name: str) -> list[Completion]:
     """Completions in the order of ``requests``; ``name`` stands before the progress.
 
-    Raises `PotstillError` after an error that concerns every request; what was answered before is kept.
+    Raises `PotstillError` when an error concerns every request, or one is left that may pass: a server's bad hour must
+    count neither as a row that is missing nor as a wrong answer. What was answered is kept.
     """
 
     async def collect() -> list[Completion]:
@@ -79,17 +80,20 @@ def ask(model: Model, requests: Sequence[Request], name: str) -> list[Completion
                     shown.advance(1, completion.completion_tokens, completion.cost)
         if fatal:
             raise failure(name, list(done.values()), fatal)
-        if len(done) < len(requests) and not interrupt.asked():
+        missing = len(done) < len(requests)
+        if missing and not interrupt.asked():
             raise failure(name, list(done.values()), next(c for c in done.values() if c.error))
-        if len(done) < len(requests):
+        if missing or (interrupt.asked() and any(c.error and c.error.retried for c in done.values())):
             raise interrupt.Interrupted(
-                f"{name}: stopped with {len(done)} of {len(requests)} answers, which are kept; "
+                f"{name}: stopped with {sum(c.error is None for c in done.values())} of {len(requests)} answers, which are kept; "
                 "the same command again asks for the others only."
             )
         return [done[r.id, r.sample] for r in requests]
 
     answers = _run(collect())
     failed = [completion for completion in answers if completion.error]
+    if left := [completion for completion in failed if completion.error and completion.error.retried]:
+        raise failure(name, answers, left[0])
     if failed:
         kinds = Counter(str(completion.error) for completion in failed)
         say(f"  {name}: {len(failed)} without an answer: " + ", ".join(f"{n} {k}" for k, n in kinds.most_common()))

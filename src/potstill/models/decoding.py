@@ -174,9 +174,10 @@ class Batch:
     @torch.inference_mode()
     def step(self, tokens: Sequence[int]) -> torch.Tensor:
         """Append one token to each row; returns the logits [rows, vocabulary] of the next ones."""
+        shared = self.prefix if self.prefix.get_seq_length() else None
         self.mask = pad(self.mask, (0, 1), value=1)
         self.positions = self.positions + 1
-        return self._forward(torch.tensor(tokens)[:, None], self.mask, self.positions, self.cache, shared=self.prefix)
+        return self._forward(torch.tensor(tokens)[:, None], self.mask, self.positions, self.cache, shared=shared)
 
     @torch.inference_mode()
     def drop(self, leaving: Sequence[int]) -> list[int]:

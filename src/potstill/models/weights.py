@@ -114,7 +114,8 @@ def _unpacked(gguf: Path) -> Path:
         if not is_whole(target):
             shutil.rmtree(target, ignore_errors=True)
             say(f"  {gguf.stem}: unpacking the weights, once")
-            part = gguf.parent / f"unpacking-{os.getpid()}"
+            part = gguf.parent / "unpacking"
+            shutil.rmtree(part, ignore_errors=True)
             tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
             model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
             # transformers keeps a GGUF quantizer on dequantized weights and then refuses to save them.

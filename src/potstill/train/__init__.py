@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill import interrupt, tasks
+from potstill.errors import PotstillError
 from potstill.models import Request, Sampling
 from potstill.models.ask import ask
 from potstill.models.store import StoredModel
@@ -47,7 +48,6 @@ def _train(recipe: Recipe, run: "Run") -> None:
     tokenizer.save_pretrained(work / "chosen")
     run.write_folder("student", work / "chosen")
     run.write_json("training.json", {"rows": len(rows), "loss": loss, "validation": validation, "chosen": chosen})
-    shutil.rmtree(work)
     after_each = ", ".join(f"{score:.0%}" for score in scores)
     say(f"  right of the validation questions after each epoch: {after_each}; epoch {chosen} is chosen")
 
@@ -71,12 +71,14 @@ def _fit(
     """
     steps_an_epoch = math.ceil(len(rows) / recipe.train.batch_size)
     steps = recipe.train.epochs * steps_an_epoch
-    last = checkpoints.newest(work)
+    last = checkpoints.newest(work, steps_an_epoch)
     if last is None or checkpoints.step(last) < steps:
         _train_on(recipe, base, tokenizer, rows, work, last, steps)
-    ended = checkpoints.newest(work)
+    ended = checkpoints.newest(work, steps_an_epoch)
     if ended is None or checkpoints.step(ended) < steps:
         done = checkpoints.step(ended) if ended else 0
+        if not interrupt.asked():
+            raise PotstillError(f"training ended after {done} of {steps} steps; --debug and {work} may show why.")
         raise interrupt.Interrupted(
             f"training: stopped after {done} of {steps} steps; the same command again goes on from there."
         )
@@ -131,6 +133,7 @@ def _train_on(
         report_to="none",
         disable_tqdm=True,
     )
+    arguments._n_gpu = 1  # several visible GPUs would multiply the recipe's batch
     trainer = CompletionTrainer(
         model=weights.load_model(base),
         args=arguments,

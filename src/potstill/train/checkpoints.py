@@ -15,15 +15,24 @@ def step(checkpoint: Path) -> int:
     return int(checkpoint.name.split("-")[1])
 
 
-def newest(work: Path) -> Path | None:
-    """The last whole checkpoint; what is left of others that were being written goes."""
-    whole = None
-    for checkpoint in sorted(work.glob("checkpoint-*"), key=step):
-        if (checkpoint / WHOLE).exists():
-            whole = checkpoint
-        else:
+def is_whole(work: Path, now: int) -> bool:
+    """Whether there is a whole checkpoint of step ``now``."""
+    return (work / f"checkpoint-{now}" / WHOLE).exists()
+
+
+def newest(work: Path, steps_an_epoch: int) -> Path | None:
+    """The last whole checkpoint that has those of all epochs before it; what is left of others goes."""
+    found = sorted(work.glob("checkpoint-*"), key=step)
+    whole = [checkpoint for checkpoint in found if (checkpoint / WHOLE).exists()]
+    steps = {step(checkpoint) for checkpoint in whole}
+    while whole and not steps.issuperset(range(steps_an_epoch, step(whole[-1]), steps_an_epoch)):
+        whole.pop()
+    if whole and not (whole[-1] / FOR_GOING_ON[0]).exists():
+        whole = []
+    for checkpoint in found:
+        if checkpoint not in whole:
             shutil.rmtree(checkpoint)
-    return whole
+    return whole[-1] if whole else None
 
 
 def written(work: Path, now: int, steps_an_epoch: int) -> None:

@@ -80,6 +80,10 @@ class Checkpoints(TrainerCallback):
         elif time.monotonic() - self.saved > SAVE_EVERY:
             control.should_save = True
 
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if checkpoints.is_whole(Path(args.output_dir), state.global_step):
+            control.should_save = False  # it was just saved: writing over it would put it at risk
+
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.saved = time.monotonic()
         steps_an_epoch = state.max_steps // state.num_train_epochs
