@@ -48,14 +48,12 @@ def _say(line: str) -> None:
 
 def _table(evaluation: dict[str, Any]) -> str:
     """What each system got right of each test split, in lines."""
+    from potstill.evaluate.verdict import interval
+
     splits = evaluation["splits"]
     lines = [["right, %", *(f"{split} ({next(iter(v['systems'].values()))['n']})" for split, v in splits.items())]]
     for system in next(iter(splits.values()))["systems"]:
-        line = [system]
-        for values in splits.values():
-            m = values["systems"][system]["metrics"]["accuracy"]
-            line.append(f"{100 * m['estimate']:.0f} [{100 * m['low']:.0f}, {100 * m['high']:.0f}]")
-        lines.append(line)
+        lines.append([system, *(interval(v["systems"][system]["metrics"]["accuracy"]) for v in splits.values())])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
 
@@ -78,11 +76,12 @@ def run(
 
     if dry_run:
         planned = pipeline.plan(pipeline.start(recipe, runs))
-        for stage in planned:
-            what = "perhaps, " + stage.why if stage.perhaps else f"again: {stage.why}" if stage.again else "stands"
-            _say(f"{stage.stage}: {what}") if not as_json else None
         if as_json:
             _say(json.dumps([asdict(stage) for stage in planned]))
+            return
+        for stage in planned:
+            what = f"perhaps, {stage.why}" if stage.perhaps else f"again: {stage.why}" if stage.again else "stands"
+            _say(f"{stage.stage}: {what}")
         return
     made = pipeline.run(recipe, runs)
     if as_json:

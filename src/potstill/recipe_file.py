@@ -1,6 +1,5 @@
 """Read a recipe from YAML; whatever is wrong is named with its line, its column and the cure."""
 
-import difflib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from potstill.errors import RecipeError
+from potstill.errors import RecipeError, did_you_mean
 from potstill.recipe import Files, Recipe, WordProblems
 
 SOURCES: dict[str, type[BaseModel]] = {"word_problems": WordProblems, "files": Files}
@@ -29,7 +28,7 @@ def find(name_or_path: str) -> Path:
         return path
     if name_or_path in built_in_names():
         return BUILT_IN / f"{name_or_path}.yaml"
-    hint = _did_you_mean(name_or_path, built_in_names())
+    hint = did_you_mean(name_or_path, built_in_names())
     raise RecipeError(
         f"No recipe '{name_or_path}': there is no such file, and the recipes inside potstill are "
         f"{', '.join(built_in_names())}.{hint}"
@@ -90,17 +89,17 @@ def _message(fault: ErrorDetails) -> str:
     match fault["type"]:
         case "extra_forbidden":
             keys = _keys(list(fault["loc"][:-1]))
-            return f"unknown key '{loc[-1]}'.{_did_you_mean(str(loc[-1]), keys)} Keys here: {', '.join(keys)}."
+            return f"unknown key '{loc[-1]}'.{did_you_mean(str(loc[-1]), keys)} Keys here: {', '.join(keys)}."
         case "missing":
             return f"'{name}' is missing; add it."
         case "enum" | "literal_error":
             wanted = str(fault["ctx"]["expected"])
             choices = [piece.strip().strip("'") for piece in wanted.replace(" or ", ", ").split(",")]
-            return f"'{name}' is {fault['input']!r}.{_did_you_mean(str(fault['input']), choices)} It must be {wanted}."
+            return f"'{name}' is {fault['input']!r}.{did_you_mean(str(fault['input']), choices)} It must be {wanted}."
         case "union_tag_invalid":
             source = str(fault["ctx"]["tag"])
             return (
-                f"'data.source' is {source!r}.{_did_you_mean(source, list(SOURCES))} It must be {' or '.join(SOURCES)}."
+                f"'data.source' is {source!r}.{did_you_mean(source, list(SOURCES))} It must be {' or '.join(SOURCES)}."
             )
         case "model_type":
             return f"'{name}' is {fault['input']!r}; it must be a mapping of keys."
@@ -126,11 +125,6 @@ def _keys(loc: list[Any]) -> list[str]:
         models = [m for m in (annotation, *getattr(annotation, "__args__", ())) if isinstance(m, type)]
         section = next((m for m in models if issubclass(m, BaseModel)), section)
     return list(section.model_fields)
-
-
-def _did_you_mean(word: str, choices: list[str]) -> str:
-    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
-    return f" Did you mean '{close[0]}'?" if close else ""
 
 
 def _place(tree: yaml.Node, fault: ErrorDetails) -> str:

@@ -125,6 +125,12 @@ class Run:
         found: str = known[str(part)]["sha256"]
         return found
 
+    @property
+    def stages(self) -> dict[str, Any]:
+        """What the manifest says of each stage that was begun: state, seconds, inputs, outputs."""
+        stages: dict[str, Any] = self.read_json("manifest.json").get("stages", {})
+        return stages
+
     def log(self, event: str, **values: Any) -> None:
         """Append an event to `log.jsonl`."""
         line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), "event": event} | values)
@@ -144,7 +150,7 @@ class Run:
             ) from None
         try:
             self._locked = True
-            self.write_json("owner.json", {"process": os.getpid(), "host": socket.gethostname(), "since": _now()})
+            self.write_json("owner.json", {"process": os.getpid(), "host": socket.gethostname(), "since": now()})
             yield
         finally:
             self._locked = False
@@ -159,11 +165,10 @@ class Run:
             return ""
 
     def in_use(self) -> bool:
-        lock = FileLock(self.path("lock"), timeout=0)
         if not self.path("lock").exists():
             return False
         try:
-            with lock:
+            with FileLock(self.path("lock"), timeout=0):
                 return False
         except Timeout:
             return True
@@ -189,14 +194,14 @@ def _digest_of_files(files: Sequence[Path], path: Path) -> str:
     return digest.hexdigest()
 
 
-def _now() -> str:
+def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def summary(folder: Path) -> dict[str, str]:
     """Name, state and verdict of the run in ``folder``; the verdict is empty until the evaluation is done."""
     run = Run(folder, None)  # type: ignore[arg-type]
-    stages = run.read_json("manifest.json").get("stages", {})
+    stages = run.stages
     done = [name for name, entry in stages.items() if entry["state"] == "done"]
     unfinished = [name for name, entry in stages.items() if entry["state"] != "done"]
     if run.in_use():

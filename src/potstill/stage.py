@@ -51,7 +51,7 @@ def inputs(stage: Stage, run: Run, instead: Mapping[str, str] | None = None) -> 
     if "task" in stage.recipe:
         values["rules and prompts of the task"] = tasks.digest(run.recipe.task)
     if "data" in stage.recipe and not stage.reads:
-        before = run.read_json("manifest.json").get("stages", {}).get(stage.name, {}).get("inputs", {})
+        before = run.stages.get(stage.name, {}).get("inputs", {})
         for name, path in ((f"content of {path}", path) for path in sources(run.recipe)):
             # A file that has gone since is no reason to make a report anew that needs it no more.
             values[name] = file_sha256(path) if path.is_file() else before.get(name)
@@ -72,7 +72,7 @@ def outputs(stage: Stage, run: Run) -> dict[str, str]:
 
 def why_again(stage: Stage, run: Run, now: Mapping[str, Any]) -> str:
     """Why the stage must be carried out, in words; empty when its result stands. ``now`` are its inputs."""
-    entry = run.read_json("manifest.json").get("stages", {}).get(stage.name)
+    entry = run.stages.get(stage.name)
     if entry is None:
         return "not done yet"
     before = entry["inputs"]

@@ -1,16 +1,15 @@
 """Examples from a user's files, checked row by row before anything is asked."""
 
-import difflib
 import gzip
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from potstill.errors import RecipeError
+from potstill.errors import RecipeError, did_you_mean
 from potstill.tasks import Task
 
 KINDS = ".jsonl, .jsonl.gz, .csv or .parquet"
@@ -143,7 +142,5 @@ def _given(value: Any, otherwise: str) -> str:
 
 
 def _hint(missing: str, row: Mapping[str, Any]) -> str:
-    have: Sequence[str] = [str(column) for column in row]
-    close = difflib.get_close_matches(missing, have, n=1, cutoff=0.5)
-    meant = f" Did you mean '{close[0]}'?" if close else ""
-    return f"{meant} There are: {', '.join(have[:20])}. Name yours under data.columns."
+    have = [str(column) for column in row]
+    return f"{did_you_mean(missing, have)} There are: {', '.join(have[:20])}. Name yours under data.columns."

@@ -6,13 +6,12 @@ A test set that is looked at again and again is trained on in the end, by the on
 import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
 from typing import Any
 
 from potstill.errors import PotstillError
 from potstill.models.store import Store
 from potstill.recipe import Recipe
-from potstill.run_folder import Part, digest_of_rows
+from potstill.run_folder import Part, digest_of_rows, now
 
 TABLE = (
     "CREATE TABLE IF NOT EXISTS evaluations (test_set TEXT NOT NULL, run TEXT NOT NULL, split TEXT NOT NULL,"
@@ -43,12 +42,11 @@ def count(
     ``test_sets`` counts those that this recipe's name was evaluated on.
     """
     digest = _digest(split, rows)
-    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     with closing(store.connect()) as connection, connection:
         connection.execute(TABLE)
         connection.execute(
             "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?)",
-            [digest, recipe.name, split, _data(recipe), student, now],
+            [digest, recipe.name, split, _data(recipe), student, now()],
         )
         first, evaluations, students = connection.execute(
             "SELECT min(time), count(*), count(DISTINCT student) FROM evaluations WHERE test_set = ?", [digest]

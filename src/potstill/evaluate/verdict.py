@@ -80,3 +80,8 @@ def _against(c: Mapping[str, Any], other: Mapping[str, Any], *, only_one: bool) 
 def points(c: Mapping[str, Any]) -> str:
     """A difference with its interval, in points of a hundred."""
     return f"{c['difference'] * 100:+.0f} [{c['low'] * 100:+.0f}, {c['high'] * 100:+.0f}]"
+
+
+def interval(metric: Mapping[str, float]) -> str:
+    """An estimate with its interval, in parts of a hundred."""
+    return f"{100 * metric['estimate']:.0f} [{100 * metric['low']:.0f}, {100 * metric['high']:.0f}]"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from potstill.data import TEST_SPLITS
-from potstill.evaluate.verdict import WHERE, of_split, points
+from potstill.evaluate.verdict import WHERE, interval, of_split, points
 from potstill.recipe import Recipe
 from potstill.report.glance import glance
 
@@ -29,7 +29,7 @@ def report(recipe: Recipe, run: "Run") -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "interval": _interval, "points": points}
+    environment.filters |= {"percent": _percent, "interval": interval, "points": points}
     examples = run.read("examples.parquet")
     by_split = [[row for row in examples if row["split"] == split] for split in TEST_SPLITS]
     in_turn = [row for rows in zip_longest(*by_split) for row in rows if row is not None]
@@ -38,19 +38,19 @@ def report(recipe: Recipe, run: "Run") -> None:
         for system in recipe.evaluate.systems
     }
     training = run.read_json("training.json")
-    manifest = run.read_json("manifest.json")
+    manifest, evaluation = run.read_json("manifest.json"), run.evaluation
     price = None if isinstance(recipe.teacher.model, str) else recipe.teacher.model.price
     html = environment.get_template("report.html.jinja").render(
         recipe=recipe,
         teacher=recipe.teacher.model if isinstance(recipe.teacher.model, str) else recipe.teacher.model.model,
         where=WHERE,
-        evaluation=run.evaluation,
+        evaluation=evaluation,
         fates=Counter(row["reason"] or "kept" for row in run.read("curated.parquet")).most_common(),
         training=training,
         curve=_curve(training["loss"], recipe.train.epochs),
         manifest=manifest,
-        glance=glance(run.evaluation, run.read("generated.parquet"), manifest["stages"], price),
-        verdicts=[of_split(split, values) for split, values in run.evaluation["splits"].items()],
+        glance=glance(evaluation, run.read("generated.parquet"), manifest["stages"], price),
+        verdicts=[of_split(split, values) for split, values in evaluation["splits"].items()],
         recipe_text=run.path("recipe.yaml").read_text(encoding="utf-8"),
         shown=in_turn[: recipe.report.examples],
         validated=sum(row["split"] == "validation" for row in examples),
@@ -62,10 +62,6 @@ def report(recipe: Recipe, run: "Run") -> None:
 
 def _percent(part: float) -> str:
     return f"{100 * part:.0f} %"
-
-
-def _interval(metric: Mapping[str, float]) -> str:
-    return f"{100 * metric['estimate']:.0f} [{100 * metric['low']:.0f}, {100 * metric['high']:.0f}]"
 
 
 def _curve(loss: Sequence[Mapping[str, float]], epochs: int) -> dict[str, Any]:
