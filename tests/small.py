@@ -39,10 +39,14 @@ def save_tiny_llama(folder):
 
 
 class Teacher:
-    """A chat-completions server on a loopback port. ``seen`` counts requests by their whole body."""
+    """A chat-completions server on a loopback port. ``seen`` counts requests by their whole body.
 
-    def __init__(self, delay=0.0):
+    After ``busy_after`` answers it wants to be asked later.
+    """
+
+    def __init__(self, delay=0.0, busy_after=None):
         self.seen, self.now, self.delay, self.lock = Counter(), 0, delay, threading.Lock()
+        self.busy_after = busy_after
         teacher = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -53,11 +57,14 @@ class Teacher:
                 with teacher.lock:
                     teacher.seen[body] += 1
                     teacher.now += 1
+                    busy = teacher.busy_after is not None and teacher.seen.total() > teacher.busy_after
                 time.sleep(teacher.delay)
                 said = json.dumps(teacher.answer(json.loads(body))).encode()
                 with teacher.lock:
                     teacher.now -= 1
-                self.send_response(200)
+                self.send_response(429 if busy else 200)
+                if busy:
+                    self.send_header("Retry-After", "300")
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(said)))
                 self.end_headers()

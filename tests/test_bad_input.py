@@ -1,5 +1,6 @@
 """What a user can get wrong: one clear message with place and cure, the right exit code, before any costly step."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 import small
@@ -97,6 +99,19 @@ def test_other_kinds_of_files(work, name, content, said):
     with_files(work, FILES.replace("q.csv", name))
     (work / name).write_text(content)
     refused(potstill("run", "r.yaml", "--dry-run", cwd=work), 2, *said)
+
+
+def test_an_id_or_group_of_nought_is_one(work):
+    with_files(work, FILES.replace("columns: {", "columns: {group: kind, "))
+    rows = [{"id": i, "kind": i % 4, "question": f"What is {i} plus one?", "answer": i + 1} for i in range(40)]
+    (work / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    edit(work, "q.csv", "q.jsonl")
+    assert potstill("generate", "r.yaml", cwd=work).returncode == 0
+    examples = pq.read_table(work / "runs" / "small" / "examples.parquet").to_pylist()
+    assert {row["id"].split("-")[1] for row in examples} == {str(i) for i in range(40)}
+    assert {row["group"] for row in examples} == {"0", "1", "2", "3"}
+    splits = {group: {row["split"] for row in examples if row["group"] == group} for group in "0123"}
+    assert all(len(of_one) == 1 for of_one in splits.values())
 
 
 def test_a_recipe(work):

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -190,6 +192,31 @@ def test_ctrl_c_keeps_what_is_in_hand_and_says_how_to_go_on(undisturbed, tmp_pat
     assert again.returncode == 0, again.stderr
     assert rows(tmp_path / "runs" / "small") == rows(undisturbed / "runs" / "small")
     assert teacher.seen.total() == len(teacher.seen)
+
+
+def test_ctrl_c_does_not_wait_for_a_busy_server(tmp_path, recipe):
+    with small.Teacher(busy_after=3) as server:
+        (tmp_path / "r.yaml").write_text(re.sub('url: "[^"]*"', f'url: "{server.url}"', recipe))
+        process = begin("run", "r.yaml", cwd=tmp_path)
+        while server.seen.total() < 6:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "stopped with 3 of 24 answers" in said
+    assert time.monotonic() - began < 10
+
+
+def test_weights_that_changed_under_their_name_are_noticed(tmp_path, recipe, tiny_folder):
+    shutil.copytree(tiny_folder, tmp_path / "student")
+    (tmp_path / "r.yaml").write_text(recipe.replace(str(tiny_folder), "student"))
+    assert potstill("train", "r.yaml", cwd=tmp_path).returncode == 0
+    assert "train" not in redone(tmp_path)
+    weights = tmp_path / "student" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    said = potstill("run", "r.yaml", "--dry-run", cwd=tmp_path).stdout
+    assert re.search(r"^train: again: weights of .*student changed", said, re.MULTILINE)
 
 
 def test_a_second_process_is_told_who_is_at_work(undisturbed, tmp_path, recipe):
