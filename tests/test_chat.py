@@ -12,7 +12,7 @@ from potstill.data import data
 from potstill.errors import PotstillError, RecipeError
 from potstill.evaluate import evaluate
 from potstill.generate import generate
-from potstill.models import ErrorKind, Request, Sampling, chat, stream
+from potstill.models import ErrorKind, Request, Sampling, chat, stream, wire
 from potstill.models.ask import open_model
 from potstill.progress import say
 from potstill.recipe import Endpoint, Evaluate, System
@@ -69,7 +69,7 @@ class Server:
             try:
                 url = f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}/v1?api-version=1"
                 model = chat.ChatModel(Endpoint(url=url, model="m", **endpoint))
-                return {c.id: c async for c in model.complete(stream(requests))}
+                return {c.id: c async for group in model.complete(stream(requests)) for c in group}
             finally:
                 await runner.cleanup()
 
@@ -125,8 +125,8 @@ async def too_late():
         (lambda: web.Response(text="[" * 100_000), ErrorKind.BAD_RESPONSE, 3),
         (lambda: web.Response(text='{"choices":[{"message":{"content":7}}]}'), ErrorKind.BAD_RESPONSE, 3),
         (lambda: said("half", "error"), ErrorKind.BAD_RESPONSE, 3),
-        (lambda: web.Response(text="x" * (chat.LARGEST_ANSWER + 1)), ErrorKind.BAD_RESPONSE, 3),
-        (lambda: web.Response(status=302, headers={"Location": "http://127.0.0.1:9/elsewhere"}), ErrorKind.INVALID_REQUEST, 1),
+        (lambda: web.Response(text="x" * (wire.LARGEST_ANSWER + 1)), ErrorKind.BAD_RESPONSE, 3),
+        (lambda: web.Response(status=302, headers={"Location": "http://127.0.0.1:9/elsewhere"}), ErrorKind.NOT_FOUND, 1),
         (too_late, ErrorKind.TIMEOUT, 3),
     ],
 )  # fmt: skip

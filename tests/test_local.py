@@ -17,7 +17,7 @@ def answers(tiny, batch_size, requests):
             yield request
 
     async def collect():
-        return {(c.id, c.sample): c async for c in local.complete(stream())}
+        return {(c.id, c.sample): c async for group in local.complete(stream()) for c in group}
 
     return asyncio.run(collect())
 

@@ -1,4 +1,3 @@
-import asyncio
 import subprocess
 import sys
 from dataclasses import replace
@@ -6,13 +5,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from potstill.errors import PotstillError
 from potstill.models import Completion, ErrorKind, Request, Sampling
-from potstill.models.store import Store, StoredModel, request_key
+from potstill.models import ask as asking
+from potstill.models.store import Store, keys
 
 REQUEST = Request("a", [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}], Sampling(10, 0.7))
+
+
+def key_of(request, identity=None):
+    return keys(identity or {"weights": "w"})(request)
 
 
 class Counting:
@@ -24,94 +30,97 @@ class Counting:
     async def complete(self, requests):
         async for request in requests:
             self.asked.append(request.id)
-            yield Completion(request.id, request.sample, text=f"to {request.messages[-1]['content']}", error=self.error)
+            yield [
+                Completion(request.id, request.sample, text=f"to {request.messages[-1]['content']}", error=self.error)
+            ]
 
 
 def ask(model, store, *requests):
-    async def stream():
-        for request in requests:
-            yield request
-
-    async def collect():
-        return [c async for c in StoredModel(model, store).complete(stream())]
-
-    return asyncio.run(collect())
+    return list(asking.ask(model, requests, "model", store))
 
 
 def test_a_stored_answer_is_served_and_never_asked_again(tmp_path):
     model = Counting()
     first = ask(model, Store(tmp_path / "s.sqlite"), REQUEST)
     again = ask(model, Store(tmp_path / "s.sqlite"), replace(REQUEST, id="other row"))
-    assert (first[0].cached, again[0].cached) == (False, True)
     assert again[0].text == first[0].text == "to q"
     assert again[0].id == "other row"
     assert model.asked == ["a"]
 
 
-def test_failures_are_not_served_as_answers(tmp_path):
+def test_failures_are_recorded_and_never_served_as_answers(tmp_path):
     store = Store(tmp_path / "s.sqlite")
-    assert ask(Counting(ErrorKind.TIMEOUT), store, REQUEST)[0].error is ErrorKind.TIMEOUT
+    with pytest.raises(PotstillError, match="timeout"):
+        ask(Counting(ErrorKind.TIMEOUT), store, REQUEST)
+    assert store.get([key_of(REQUEST)])[key_of(REQUEST)].error is ErrorKind.TIMEOUT
     assert ask(Counting(), store, REQUEST)[0].text == "to q"
 
 
 def test_key_changes_with_what_was_asked_and_not_with_the_row():
-    key = request_key({"weights": "w"}, REQUEST)
-    assert request_key({"weights": "w"}, replace(REQUEST, id="b")) == key
+    key = key_of(REQUEST)
+    assert key_of(replace(REQUEST, id="b")) == key
     others = [
-        request_key({"weights": "v"}, REQUEST),
-        request_key({"weights": "w"}, replace(REQUEST, sample=1)),
-        request_key({"weights": "w"}, replace(REQUEST, messages=REQUEST.messages[1:])),
-        request_key({"weights": "w"}, replace(REQUEST, sampling=Sampling(11, 0.7))),
+        key_of(REQUEST, {"weights": "v"}),
+        key_of(replace(REQUEST, sample=1)),
+        key_of(replace(REQUEST, messages=REQUEST.messages[1:])),
+        key_of(replace(REQUEST, sampling=Sampling(11, 0.7))),
+        key_of(replace(REQUEST, sampling=Sampling(10, 0.7, top_logprobs=2))),
+        key_of(replace(REQUEST, schema={"type": "object"})),
     ]
-    assert len({key, *others}) == 5
+    assert len({key, *others}) == 7
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+MESSAGES = st.lists(st.fixed_dictionaries({"role": st.sampled_from(["user", "system"]), "content": TEXT}), min_size=1)
 
 
-@given(st.dictionaries(st.text("abcdef0123456789", min_size=1), TEXT, max_size=20), st.data())
+@given(MESSAGES, MESSAGES, st.integers(0, 3), st.integers(0, 3))
+def test_two_requests_have_one_key_just_when_they_ask_the_same(messages, others, sample, other):
+    same = messages == others and sample == other
+    assert (key_of(Request("a", messages, sample=sample)) == key_of(Request("b", others, sample=other))) == same
+
+
+@given(st.dictionaries(st.binary(min_size=1, max_size=32), TEXT, max_size=20), st.data())
 @settings(max_examples=50, deadline=None)
 def test_what_is_put_comes_back_as_it_was(texts, data):
     with TemporaryDirectory() as folder:
         store = Store(Path(folder) / "s.sqlite")
         store.put([Completion("i", 0, text=text, finish_reason="stop", key=key) for key, text in texts.items()])
-        asked = data.draw(st.lists(st.sampled_from([*texts, "none"])))
+        asked = data.draw(st.lists(st.sampled_from([*texts, b"none"])))
         found = store.get(asked)
         assert {key: completion.text for key, completion in found.items()} == {k: texts[k] for k in asked if k in texts}
+        assert store.known(asked) == {key for key in asked if key in texts}
 
 
-def test_requests_flow_through_while_others_are_still_to_come(tmp_path):
-    """A stream longer than one look-up, half of it stored, is answered whole and once."""
+def test_many_requests_half_of_them_stored_are_answered_whole_in_order_and_once(tmp_path):
     store = Store(tmp_path / "s.sqlite")
-    requests = [Request(str(i), [{"role": "user", "content": str(i)}]) for i in range(1203)]
-    ask(Counting(), store, *requests[::2])
+    requests = [Request(str(i), [{"role": "user", "content": str(i // 2)}]) for i in range(2406)]
+    ask(Counting(), store, *requests[::4])
     model = Counting()
-    given = []
+    got = ask(model, store, *requests)
+    assert [c.id for c in got] == [r.id for r in requests]
+    assert all(c.text == f"to {int(c.id) // 2}" for c in got)
+    # A prompt that stands in two rows is asked once.
+    assert model.asked == [r.id for r in requests if int(r.id) % 4 == 2]
 
-    async def source():
-        for request in requests:
-            given.append(request.id)
-            yield request
 
-    async def collect():
-        answers = []
-        async for completion in StoredModel(model, store).complete(source()):
-            answers.append((completion, len(given)))
-        return answers
-
-    got, given_before = zip(*asyncio.run(collect()), strict=True)
-    assert given_before[0] < 1203
-    assert sorted(c.id for c in got) == sorted(r.id for r in requests)
-    assert all(c.text == f"to {c.id}" for c in got)
-    assert model.asked == [r.id for r in requests[1::2]]
+def test_nothing_more_is_asked_when_the_first_all_came_to_nothing(tmp_path):
+    model = Counting(ErrorKind.INVALID_REQUEST)
+    with pytest.raises(PotstillError, match="invalid-request"):
+        ask(
+            model,
+            Store(tmp_path / "s.sqlite"),
+            *(Request(str(i), [{"role": "user", "content": str(i)}]) for i in range(900)),
+        )
+    assert len(model.asked) == asking.FIRST_LOOK
 
 
 def test_two_processes_write_at_once(tmp_path):
     code = (
         "import sys; from pathlib import Path; from potstill.models import Completion; from potstill.models.store import Store\n"
-        "for i in range(100): Store(Path(sys.argv[1])).put([Completion('i', 0, text='t', finish_reason='stop', key=f'{sys.argv[2]}-{i}')])"
+        "for i in range(100): Store(Path(sys.argv[1])).put([Completion('i', 0, text='t', finish_reason='stop', key=f'{sys.argv[2]}-{i}'.encode())])"
     )
     path = tmp_path / "s.sqlite"
     writers = [subprocess.Popen([sys.executable, "-c", code, str(path), name]) for name in "ab"]
     assert [writer.wait() for writer in writers] == [0, 0]
-    assert len(Store(path).get([f"{name}-{i}" for name in "ab" for i in range(100)])) == 200
+    assert len(Store(path).get([f"{name}-{i}".encode() for name in "ab" for i in range(100)])) == 200

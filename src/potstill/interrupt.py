@@ -1,8 +1,10 @@
 """Ctrl-C: the first asks the work in hand to end where nothing is lost, the second ends the process at once."""
 
+import asyncio
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -27,6 +29,14 @@ def check() -> None:
     """Raises `Interrupted` when the work should end; for places where nothing is in hand."""
     if asked():
         raise Interrupted("Stopped. What is done is kept; the same command again goes on from here.")
+
+
+async def sleep(seconds: float) -> bool:
+    """Sleep, unless the work should end; False when it should."""
+    until = time.monotonic() + seconds
+    while not asked() and (left := until - time.monotonic()) > 0:
+        await asyncio.sleep(min(left, 0.5))
+    return not asked()
 
 
 @contextmanager

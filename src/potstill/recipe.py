@@ -3,7 +3,7 @@
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -66,30 +66,81 @@ class Price(_Section):
     input: float = Field(ge=0)
     """US dollars for a million tokens of prompt."""
     output: float = Field(ge=0)
-    """US dollars for a million tokens of completion."""
+    """US dollars for a million tokens of completion, reasoning included."""
+    cached_input: float | None = Field(default=None, ge=0)
+    """US dollars for a million tokens of prompt that the server had read before. Left out: as `input`."""
 
-    def of(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """US dollars for so many tokens."""
-        return (self.input * prompt_tokens + self.output * completion_tokens) / 1e6
+    def of(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
+        """US dollars for so many tokens; ``cached_tokens`` are among ``prompt_tokens``."""
+        cached = self.input if self.cached_input is None else self.cached_input
+        read = self.input * (prompt_tokens - cached_tokens) + cached * cached_tokens
+        return (read + self.output * completion_tokens) / 1e6
+
+
+class Budget(_Section):
+    """What may be spent on a model, by all stages and sittings of a run. At a limit no other request is sent."""
+
+    max_cost: float | None = Field(default=None, gt=0)
+    """US dollars; needs a price."""
+    max_tokens: int | None = Field(default=None, ge=1)
+    """Tokens of prompts and completions."""
+    max_requests: int | None = Field(default=None, ge=1)
+    """Requests that are answered."""
+
+
+def _without_secrets(url: str) -> str:
+    _, _, query = url.partition("?")
+    for pair in filter(None, query.split("&")):
+        name, _, value = pair.partition("=")
+        if name != "api-version" and value != "{api_key}":
+            raise ValueError(
+                "only api-version may stand in a url's query; a key is written {api_key}, as in ...?code={api_key}, and read "
+                "from the variable that api_key_env names"
+            )
+    return url
 
 
 class Endpoint(_Section):
-    """An OpenAI-compatible chat-completions server."""
+    """An OpenAI-compatible chat-completions server: OpenAI, Azure OpenAI, Azure AI, vLLM, llama.cpp, Ollama and others."""
 
-    url: Annotated[str, StringConstraints(pattern=r"^https?://[^/@?#]+(?:[/?][^#]*)?$")]
-    """Base address, such as `https://api.example.com/v1`; `/chat/completions` is appended. No password in it: see `api_key_env`."""
+    url: Annotated[
+        str, StringConstraints(pattern=r"^https?://[^/@?#]+(?:[/?][^#]*)?$"), AfterValidator(_without_secrets)
+    ]
+    """Base address, such as `https://api.example.com/v1`, or of an Azure deployment
+    `https://NAME.openai.azure.com/openai/deployments/DEPLOYMENT?api-version=2024-10-21`; `/chat/completions` is appended.
+    No password in it: see `api_key_env`. Where the key belongs into the address, `{api_key}` stands for it."""
     model: str
     """Name of the model on that server."""
+    same_as: str | None = None
+    """Answers count as those of this one model, whichever server or name they come from."""
     api_key_env: str | None = None
-    """Name of the environment variable that holds the key. The key itself never stands in a recipe."""
+    """Name of the environment variable that holds the key or bearer token. The key itself never stands in a recipe."""
+    api_key_header: str = "Authorization"
+    """Header in which the key is sent: `Authorization` (as a bearer token), or for keys of Azure `api-key`."""
+    extra_body: dict[str, Any] = {}
+    """Fields added to the body of each request, such as `reasoning_effort: low`."""
+    thinking_tokens: int = Field(default=0, ge=0)
+    """Tokens that a reasoning model may think for, beside those of the answer (`max_tokens`)."""
     concurrency: int = Field(default=16, ge=1, le=4096)
-    """Requests in flight at once."""
+    """Requests in flight at once, at most; fewer while the server pushes back."""
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    """Requests sent in a minute, at most. What the server says of its limits (`x-ratelimit-*`) is followed in any case."""
+    tokens_per_minute: float | None = Field(default=None, gt=0)
+    """Tokens of prompts and completions in a minute, at most."""
     timeout: float = Field(default=120.0, gt=0)
     """Seconds until a request counts as lost."""
+    first_token_timeout: float | None = Field(default=None, gt=0)
+    """Seconds until an answer must begin; answers are streamed then."""
     max_attempts: int = Field(default=8, ge=1, le=100)
     """Times a request is tried when the server is busy or out of reach."""
     price: Price | None = None
     """What it charges; progress and report show the cost where this is given."""
+
+    @model_validator(mode="after")
+    def _a_key_where_one_is_sent(self) -> "Endpoint":
+        if "{api_key}" in self.url and self.api_key_env is None:
+            raise ValueError("the url asks for {api_key}; name its variable in api_key_env")
+        return self
 
 
 def _model_beside_the_recipe(source: str, info: ValidationInfo) -> str:
@@ -152,6 +203,20 @@ class Teacher(_Section):
     """`packaged/NAME`, `hf/ORG/NAME`, a folder, or `{url, model, api_key_env}`."""
     batch_size: int = Field(default=64, ge=1)
     """Answers generated at once when the model runs in this process."""
+    budget: Budget | None = None
+    """What may be spent on it; the run stops at a limit, and goes on when it is raised."""
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return self.model if isinstance(self.model, str) else self.model.model
+
+    @model_validator(mode="after")
+    def _a_price_for_a_cost(self) -> "Teacher":
+        priced = isinstance(self.model, Endpoint) and self.model.price
+        if self.budget and self.budget.max_cost is not None and not priced:
+            raise ValueError("budget.max_cost needs model.price")
+        return self
 
 
 class Generate(_Section):
@@ -167,6 +232,8 @@ class Generate(_Section):
     """Nucleus of the distribution that is drawn from."""
     max_tokens: int = Field(default=256, ge=1)
     """New tokens a completion may have; twice as many when the teacher is evaluated."""
+    top_logprobs: int = Field(default=0, ge=0, le=20)
+    """Alternatives kept with their log-probabilities for each token, where the server gives them."""
 
     @model_validator(mode="after")
     def _samples_differ(self) -> "Generate":

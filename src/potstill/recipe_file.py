@@ -103,6 +103,8 @@ def _message(fault: ErrorDetails) -> str:
             )
         case "model_type":
             return f"'{name}' is {fault['input']!r}; it must be a mapping of keys."
+        case "string_pattern_mismatch" if loc[-1:] == ["url"]:  # which may hold a password
+            return f"'{name}' must be an address such as https://api.example.com/v1, without a password."
         case "value_error":
             return f"'{name}': {fault['ctx']['error']}."
         case _:

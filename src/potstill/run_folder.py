@@ -5,15 +5,17 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
@@ -22,6 +24,8 @@ from potstill.models.store import Store, default_path
 from potstill.recipe import Recipe
 
 DIGESTS = "digests.json"
+PIECE = 2048
+"""Rows of a table that are held at once where they are read or written in pieces."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,11 @@ class Run:
         """`evaluation.json`: systems and comparisons of each test split, and the verdict."""
         return self.read_json("evaluation.json")
 
+    @property
+    def name_in_store(self) -> str:
+        """By which the store knows what this run has paid for."""
+        return str(self.folder.resolve())
+
     @cached_property
     def store(self) -> Store:
         return Store(default_path(self.folder.parent))
@@ -63,14 +72,35 @@ class Run:
 
     def read(self, name: str) -> list[dict[str, Any]]:
         """Rows of a Parquet file of the run. Raises `PotstillError` when no stage has written it."""
+        rows: list[dict[str, Any]] = pq.read_table(self._there(name)).to_pylist()
+        return rows
+
+    def _there(self, name: str) -> Path:
         if not self.path(name).exists():
             raise PotstillError(f"{self.folder}: no {name} yet; carry out the earlier stages first (potstill run).")
-        rows: list[dict[str, Any]] = pq.read_table(self.path(name)).to_pylist()
-        return rows
+        return self.path(name)
+
+    def rows(self, name: str, split: str) -> Iterator[dict[str, Any]]:
+        """Rows of a split, read in pieces. Raises `PotstillError` when no stage has written the file."""
+        with pq.ParquetFile(self._there(name)) as file:
+            for batch in file.iter_batches(PIECE):
+                yield from batch.filter(pc.field("split") == split).to_pylist()
+
+    def count(self, name: str, split: str) -> int:
+        """How many rows of a split there are."""
+        column = pq.read_table(self._there(name), columns=["split"])["split"]
+        return int(pc.sum(pc.equal(column, split)).as_py() or 0)
 
     def write(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         with self._replaced(name) as part:
             pq.write_table(pa.Table.from_pylist([dict(row) for row in rows]), part)
+
+    def write_pieces(self, name: str, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> None:
+        """Write rows as they come, without holding them."""
+        coming = iter(rows)
+        with self._replaced(name) as part, pq.ParquetWriter(part, schema) as writer:
+            while piece := list(islice(coming, PIECE)):
+                writer.write_table(pa.Table.from_pylist(piece, schema))
 
     def read_json(self, name: str) -> dict[str, Any]:
         path = self.path(name)

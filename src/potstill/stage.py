@@ -13,8 +13,18 @@ from potstill.recipe import Recipe
 from potstill.run_folder import Part, Run
 
 NOT_THE_ANSWER = tuple(
-    f"teacher.model.{key}" for key in ("concurrency", "timeout", "max_attempts", "api_key_env", "price")
-)
+    f"teacher.{key}"
+    for key in (
+        "budget",
+        *(
+            f"model.{key}"
+            for key in (
+                "concurrency", "requests_per_minute", "tokens_per_minute", "timeout", "first_token_timeout",
+                "max_attempts", "api_key_env", "api_key_header", "price",
+            )
+        ),
+    )
+)  # fmt: skip
 """Keys that change how fast, by whom and for how much a model answers, and not what it says."""
 
 

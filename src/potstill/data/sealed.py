@@ -5,11 +5,10 @@ A test set that is looked at again and again is trained on in the end, by the on
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from typing import Any
 
 from potstill.errors import PotstillError
-from potstill.models.store import Store
+from potstill.models.store import Store, transaction
 from potstill.recipe import Recipe
 from potstill.run_folder import Part, digest_of_rows, now
 
@@ -21,7 +20,7 @@ TABLE = (
 
 def check(recipe: Recipe, store: Store, split: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Raises `PotstillError` when the same data section of the same recipe gave another test set before."""
-    with closing(store.connect()) as connection, connection:
+    with store.connection() as connection, transaction(connection):
         connection.execute(TABLE)
         found = connection.execute(
             "SELECT test_set, time FROM evaluations WHERE run = ? AND split = ? AND data = ? ORDER BY time",
@@ -42,7 +41,7 @@ def count(
     ``test_sets`` counts those that this recipe's name was evaluated on.
     """
     digest = _digest(split, rows)
-    with closing(store.connect()) as connection, connection:
+    with store.connection() as connection, transaction(connection):
         connection.execute(TABLE)
         connection.execute(
             "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?)",

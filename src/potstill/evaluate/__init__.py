@@ -9,7 +9,6 @@ from potstill.evaluate.summary import summary
 from potstill.evaluate.verdict import verdict
 from potstill.models import Completion, Request, Sampling
 from potstill.models.ask import ask, open_model
-from potstill.models.store import StoredModel
 from potstill.recipe import Recipe, System
 from potstill.run_folder import Part
 from potstill.tasks import Prompting
@@ -65,7 +64,9 @@ def _ask(recipe: Recipe, run: "Run", system: System, examples: list[dict[str, An
     limit = recipe.generate.max_tokens if who == "teacher" else recipe.student.max_tokens
     sampling = Sampling(ROOM * limit)
     requests = [Request(row["id"], task.messages(row, PROMPTINGS[how]), sampling) for row in examples]
-    answers = ask(StoredModel(open_model(source, asked.batch_size), run.store), requests, system.value)
+    budget = recipe.teacher.budget if who == "teacher" else None
+    model = open_model(source, asked.batch_size)
+    answers = ask(model, requests, system.value, run.store, run.name_in_store, budget)
     return [_prediction(recipe, task, *row) for row in zip(examples, requests, answers, strict=True)]
 
 

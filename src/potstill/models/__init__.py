@@ -6,7 +6,7 @@ that an implementation is free to batch by length, share prefixes, use a batch e
 
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -52,47 +52,64 @@ _RETRIED = {
 _FATAL = {ErrorKind.AUTH, ErrorKind.NOT_FOUND, ErrorKind.QUOTA}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a completion is drawn. Temperature 0 is greedy; ``seed`` makes a draw repeatable where the engine can."""
+    """How a completion is drawn. Temperature 0 is greedy; ``seed`` makes a draw repeatable where the engine can.
+
+    top_logprobs: so many alternatives with their log-probabilities for each token, where the server gives them.
+    """
 
     max_tokens: int = 256
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    top_logprobs: int = 0
 
 
-@dataclass(frozen=True)
+GREEDY_256 = Sampling()
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """One question to a model; ``sample`` numbers repeated draws of the same prompt."""
+    """One question to a model; ``sample`` numbers repeated draws of the same prompt.
+
+    schema: JSON Schema that the answer should follow.
+    """
 
     id: str
     messages: Sequence[Message]
-    sampling: Sampling = field(default_factory=Sampling)
+    sampling: Sampling = GREEDY_256
     sample: int = 0
+    schema: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Completion:
     """What came back. ``error`` is set, and ``text`` empty, when nothing came.
 
+    reasoning: what a reasoning model thought, kept apart from its answer.
     finish_reason: ``stop``, ``length`` or ``content_filter``; empty with an error.
+    cached_tokens: those of ``prompt_tokens`` that the server had read before, at a lower price.
+    reasoning_tokens: those of ``completion_tokens`` that are reasoning.
+    logprobs: JSON, for each token of the answer its alternatives ``[[text, log-probability], ...]``; empty if not asked for.
     seconds: a remote request's latency; in process, the batch's time divided by its rows.
-    cost: US dollars, where the recipe says what the server charges.
+    cost: US dollars, where the price is known.
     key: the completion's key in the store.
-    cached: answered from the store, without asking.
     """
 
     id: str
     sample: int
     text: str = ""
+    reasoning: str = ""
     finish_reason: str = ""
     prompt_tokens: int = 0
+    cached_tokens: int = 0
     completion_tokens: int = 0
+    reasoning_tokens: int = 0
+    logprobs: str = ""
     seconds: float = 0.0
     cost: float = 0.0
-    key: str = ""
-    cached: bool = False
+    key: bytes = b""
     error: ErrorKind | None = None
     detail: str = ""
 
@@ -103,8 +120,12 @@ class Model(Protocol):
     identity: Mapping[str, Any]
     """What decides the answers: weights and engine, or server and name. Part of the store's key; never a secret."""
 
-    def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[Completion]:
-        """Answer every request once, in any order; a request that cannot be answered yields an error kind."""
+    def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[Sequence[Completion]]:
+        """Answer every request once, in any order; a request that cannot be answered yields an error kind.
+
+        Completions come in groups, as they arrive. Asking for the next group says that the last one is kept: only then
+        does a model that sends requests send others in their place, so that a kill loses what is in flight and no more.
+        """
         ...
 
 

@@ -1,22 +1,27 @@
 """Open a model, and ask it a list of requests with progress."""
 
 import asyncio
-import itertools
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from potstill import interrupt
 from potstill.errors import PotstillError, RecipeError
-from potstill.models import Completion, ErrorKind, Model, Request, packaged, stream
+from potstill.models import Completion, ErrorKind, Model, Request, packaged
+from potstill.models.budget import Spending
+from potstill.models.store import LOOKED_UP, Store, keys
 from potstill.progress import progress, say
-from potstill.recipe import Endpoint
+from potstill.recipe import Budget, Endpoint
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+FIRST_LOOK = 20
+"""Requests after which none of the others is sent when all of them came to nothing."""
 CURES = {
     ErrorKind.AUTH: "Check the key, and which variable api_key_env names.",
     ErrorKind.NOT_FOUND: "Check url and model in the recipe.",
@@ -57,64 +62,160 @@ def open_model(source: str | Path | Endpoint, batch_size: int) -> Model:
     return LocalModel(load, weights.identity(folder), batch_size=batch_size)
 
 
-def ask(model: Model, requests: Sequence[Request], name: str) -> list[Completion]:
-    """Completions in the order of ``requests``; ``name`` stands before the progress.
+class Requests(Protocol):
+    """Requests that can be counted, and gone through as often as need be."""
 
-    Raises `PotstillError` when an error concerns every request, or one is left that may pass: a server's bad hour must
-    count neither as a row that is missing nor as a wrong answer. What was answered is kept.
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Request]: ...
+
+
+def ask(
+    model: Model, requests: Requests, name: str, store: Store, run: str = "", budget: Budget | None = None
+) -> Iterator[Completion]:
+    """Have every request answered and kept, then give the completions in the order of ``requests``.
+
+    ``requests`` is gone through twice and never held; ``name`` stands before the progress; ``run`` is noted in the store.
+    What is stored already is not asked again. Raises `PotstillError` when an error concerns every request, when none of
+    the first `FIRST_LOOK` came to anything, when one is left that may pass (a server's bad hour must count neither as a
+    row that is missing nor as a wrong answer), or when the budget is spent. What was answered is kept.
     """
+    _run(_deliver(model, requests, name, store, run, Spending(budget, store, run)))
+    return _stored(model, requests, store)
 
-    async def collect() -> list[Completion]:
-        done: dict[tuple[str, int], Completion] = {}
-        fatal = None
-        with progress(name, len(requests)) as shown:
-            async for completion in model.complete(
-                stream(itertools.takewhile(lambda _: not interrupt.asked(), requests))
-            ):
-                done[completion.id, completion.sample] = completion
-                if completion.error and completion.error.fatal:
-                    fatal = completion
-                if completion.cached:
-                    shown.give(1)
-                else:
-                    shown.advance(1, completion.completion_tokens, completion.cost)
-        if fatal:
-            raise failure(name, list(done.values()), fatal)
-        missing = len(done) < len(requests)
-        if missing and not interrupt.asked():
-            raise failure(name, list(done.values()), next(c for c in done.values() if c.error))
-        if missing or (interrupt.asked() and any(c.error and c.error.retried for c in done.values())):
-            raise interrupt.Interrupted(
-                f"{name}: stopped with {sum(c.error is None for c in done.values())} of {len(requests)} answers, which are kept; "
-                "the same command again asks for the others only."
+
+async def _deliver(model: Model, requests: Requests, name: str, store: Store, run: str, spending: Spending) -> None:
+    """Ask what is not stored, store what comes, and raise when that is not enough."""
+    key = keys(model.identity)
+    label = str(model.identity.get("model") or model.identity.get("weights", ""))
+    tally = Tally(name, len(requests))
+    flying: dict[tuple[str, int], bytes] = {}
+    fresh: set[bytes] = set()
+    """Keys that came up since the last look at the store: a prompt that stands in two rows is asked once."""
+
+    async def missing() -> AsyncIterator[Request]:
+        for some in batched(requests, LOOKED_UP):
+            asked = [key(request) for request in some]
+            known = await asyncio.to_thread(store.known, asked)
+            fresh.clear()
+            fresh.update(flying.values())
+            given = 0
+            for one, request in zip(asked, some, strict=True):
+                if interrupt.asked() or tally.hopeless:
+                    return
+                if one in known or one in fresh:
+                    given += 1
+                    continue
+                if not spending.allows(len(flying)):
+                    return
+                fresh.add(one)
+                flying[request.id, request.sample] = one
+                yield request
+            tally.stored += given
+            shown.give(given)
+
+    with progress(name, len(requests)) as shown:
+        async for completions in model.complete(missing()):
+            for completion in completions:
+                completion.key = flying.pop((completion.id, completion.sample))
+            await asyncio.to_thread(store.put, completions, label, run)
+            for completion in completions:
+                tally.add(completion)
+                spending.add(completion)
+            shown.advance(
+                len(completions), sum(c.completion_tokens for c in completions), sum(c.cost for c in completions)
             )
-        return [done[r.id, r.sample] for r in requests]
-
-    answers = _run(collect())
-    failed = [completion for completion in answers if completion.error]
-    if left := [completion for completion in failed if completion.error and completion.error.retried]:
-        raise failure(name, answers, left[0])
-    if failed:
-        kinds = Counter(str(completion.error) for completion in failed)
-        say(f"  {name}: {len(failed)} without an answer: " + ", ".join(f"{n} {k}" for k, n in kinds.most_common()))
-    return answers
+    tally.judge(spending)
 
 
-def failure(name: str, answers: Sequence[Completion], example: Completion) -> PotstillError:
-    """What to raise when answers are missing; ``example`` is one of those that failed."""
-    assert example.error is not None
-    answered = sum(completion.error is None for completion in answers)
-    return PotstillError(
-        f"{name}: {example.error}: {example.detail}. {CURES.get(example.error, '')} {answered} answers came and are kept; "
-        "the same command again asks for the others only."
-    )
+def _stored(model: Model, requests: Iterable[Request], store: Store) -> Iterator[Completion]:
+    key = keys(model.identity)
+    for some in batched(requests, LOOKED_UP):
+        wanted = [key(request) for request in some]
+        found = store.get(wanted)
+        for one, request in zip(wanted, some, strict=True):
+            if one not in found:
+                raise PotstillError(f"{store.path}: an answer is gone that was there. Run the same command again.")
+            yield replace(found[one], id=request.id, sample=request.sample)
 
 
-def _run(collecting: Coroutine[Any, Any, list[Completion]]) -> list[Completion]:
+@dataclass
+class Tally:
+    """What became of the requests to one model."""
+
+    name: str
+    total: int
+    stored: int = 0
+    answered: int = 0
+    answers: int = 0
+    """Those answered with a text, not with a refusal by the server."""
+    failures: Counter[ErrorKind] = field(default_factory=Counter)
+    examples: dict[ErrorKind, Completion] = field(default_factory=dict)
+
+    def add(self, completion: Completion) -> None:
+        if completion.error is None:
+            self.answered += 1
+            self.answers += completion.finish_reason != "content_filter"
+        else:
+            self.failures[completion.error] += 1
+            self.examples.setdefault(completion.error, completion)
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether so many came to nothing that the others will too."""
+        asked = self.answered + self.failures.total()
+        return any(kind.fatal for kind in self.failures) or (asked >= FIRST_LOOK and not self.answers + self.stored)
+
+    def judge(self, spending: Spending) -> None:
+        """Raises `PotstillError` or `Interrupted` unless every request has its answer or its own reason for none."""
+        kept = f"{self.answered + self.stored} of {self.total} answers"
+        missing = self.total - self.stored - self.answered - self.failures.total()
+        kinds = sorted(self.failures, key=lambda kind: (not kind.fatal, not kind.retried))
+        if kinds and kinds[0].fatal:
+            raise self._failure(kinds[0])
+        if interrupt.asked() and (missing or any(kind.retried for kind in kinds)):
+            raise interrupt.Interrupted(
+                f"{self.name}: stopped with {kept}, which are kept; the same command again asks for the others only."
+            )
+        if missing and spending.over:
+            raise PotstillError(
+                f"{self.name}: teacher.budget is spent: {spending.over}. {kept} are kept; raise it and run the same command "
+                "again to ask for the others only."
+            )
+        if kinds and (missing or kinds[0].retried):
+            raise self._failure(kinds[0])
+        if missing:
+            raise PotstillError(
+                f"{self.name}: the server's content filter stopped each of the first {self.answered} answers. Read its "
+                "policy, and the prompts with `potstill preview`."
+            )
+        if kinds:
+            said = ", ".join(f"{n} {kind}" for kind, n in self.failures.most_common())
+            say(
+                f"  {self.name}: {self.failures.total()} without an answer: {said}; the first: {self.examples[kinds[0]].detail}"
+            )
+        if self.failures.total() == self.total:
+            raise self._failure(kinds[0])
+
+    def _failure(self, kind: ErrorKind) -> PotstillError:
+        return PotstillError(
+            f"{self.name}: {kind}: {self.examples[kind].detail}. {CURES.get(kind, '')} {self.answered + self.stored} answers "
+            "came and are kept; the same command again asks for the others only."
+        )
+
+
+def _run(collecting: Coroutine[Any, Any, None]) -> None:
     """`asyncio.run`, also where a loop runs already, as in a notebook."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(collecting)
+        asyncio.run(collecting)
+        return
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, collecting).result()
+        pool.submit(asyncio.run, collecting).result()
+
+
+def batched(items: Iterable[Request], size: int) -> Iterator[list[Request]]:
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some

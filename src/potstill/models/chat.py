@@ -1,14 +1,16 @@
 """A model behind an OpenAI-compatible chat-completions server, many requests in flight."""
 
 import asyncio
+import heapq
 import json
 import os
 import random
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
-from dataclasses import replace
-from email.utils import parsedate_to_datetime
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
+from urllib.parse import quote
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -16,154 +18,241 @@ from yarl import URL
 
 from potstill import interrupt
 from potstill.errors import RecipeError
-from potstill.models import Completion, ErrorKind, Request
+from potstill.models import Completion, ErrorKind, Request, wire
+from potstill.models.flow import Flow
 from potstill.recipe import Endpoint
 
-LARGEST_ANSWER = 16 << 20
-"""Bytes of a server's answer that are read."""
 LONGEST_DETAIL = 500
 """Characters of a server's error message that are kept."""
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
 """Seconds between attempts: the first bound, doubled each time, and the last."""
 TRIED_UNSEEN = 4
 """Attempts at a server that never answered anything and is out of reach."""
-LONGEST_RETRY_AFTER = 600.0
-"""Seconds a server may make us wait."""
-
-_KINDS = {
-    401: ErrorKind.AUTH,
-    402: ErrorKind.QUOTA,
-    403: ErrorKind.AUTH,
-    404: ErrorKind.NOT_FOUND,
-    408: ErrorKind.TIMEOUT,
-    413: ErrorKind.CONTEXT_TOO_LONG,
-    425: ErrorKind.OVERLOADED,
-    429: ErrorKind.RATE_LIMITED,
-}
-_CODES = {
-    "insufficient_quota": ErrorKind.QUOTA,
-    "context_length_exceeded": ErrorKind.CONTEXT_TOO_LONG,
-    "model_not_found": ErrorKind.NOT_FOUND,
-    "invalid_api_key": ErrorKind.AUTH,
-}
-_FINISHED = {"length": "length", "max_tokens": "length", "content_filter": "content_filter"} | dict.fromkeys(
-    (None, "", "stop", "eos", "eos_token", "end_turn", "stop_sequence"), "stop"
-)
 
 
 class ChatModel:
     """An endpoint of a recipe. Raises `RecipeError` when its key is not in the environment.
 
     A request is tried again, up to ``max_attempts`` times, when the server is busy, slow or out of reach; the wait
-    doubles, with jitter, and is never shorter than the server's ``Retry-After``. After an error that concerns every
-    request, those in flight are finished and no other is sent; so too when nothing was ever heard of the server.
+    doubles, with jitter, and is never shorter than the server's ``Retry-After``. It holds nobody up: another request goes
+    in its place. A server that limits the rate may do so as often as it likes while it answers others. After an error
+    that concerns every request, those in flight are finished and no other is sent; so too when nothing was ever heard of
+    the server.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self.identity: Mapping[str, Any] = {"engine": "chat-completions", "url": endpoint.url, "model": endpoint.model}
+        self.identity: Mapping[str, Any] = _identity(endpoint)
         self._key = _key(endpoint)
-        self._answered = False
+        self._address = _address(endpoint.url, self._key)
+        self._proxy = _proxy(self._address)
+        self._dialect = wire.Dialect()
 
-    async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[Completion]:
-        source = aiter(requests)
-        turn = asyncio.Lock()
-        done: asyncio.Queue[tuple[Completion, asyncio.Event] | Exception | None] = asyncio.Queue()
-        hopeless = asyncio.Event()
-
-        async def work(session: aiohttp.ClientSession) -> None:
-            try:
-                while not hopeless.is_set():
-                    async with turn:
-                        request = await anext(source)
-                    completion = await self._answer(session, request)
-                    if completion.error is None:
-                        self._answered = True
-                    elif completion.error.fatal or self._nobody_there(completion.error):
-                        hopeless.set()
-                    kept = asyncio.Event()
-                    await done.put((completion, kept))
-                    # Only then is there room for another: what a kill can lose is what is in flight, and no more.
-                    await kept.wait()
-            except StopAsyncIteration:
-                pass
-            except Exception as error:
-                await done.put(error)
-            await done.put(None)
-
+    async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[list[Completion]]:
+        headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
+        if self._key and "{api_key}" not in self.endpoint.url:
+            bearer = "Bearer " if self.endpoint.api_key_header.lower() == "authorization" else ""
+            headers[self.endpoint.api_key_header] = bearer + self._key
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=self.endpoint.timeout),
-            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
-            proxy=_proxy(self.endpoint.url),
+            headers=headers,
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
         ) as session:
-            workers = [asyncio.create_task(work(session)) for _ in range(self.endpoint.concurrency)]
-            working = len(workers)
+            asking = _Asking(self, session, requests)
+            workers = [asyncio.create_task(asking.work()) for _ in range(self.endpoint.concurrency)]
+            ended = asyncio.gather(*workers)
+            ended.add_done_callback(lambda _: asking.came.set())
             try:
-                while working:
-                    match await done.get():
-                        case None:
-                            working -= 1
-                        case completion, kept:
-                            yield completion
-                            kept.set()
-                        case Exception() as error:
-                            raise error
+                while True:
+                    await asking.came.wait()
+                    group = asking.take()
+                    if group.completions:
+                        yield group.completions
+                        group.kept.set()
+                    elif ended.done():
+                        break
+                await ended
             finally:
-                for worker in workers:
-                    worker.cancel()
+                ended.cancel()
                 await asyncio.gather(*workers, return_exceptions=True)
 
-    def _nobody_there(self, error: ErrorKind) -> bool:
-        """Whether a server that never answered is out of reach: more likely a wrong address than a bad moment."""
-        return error is ErrorKind.CONNECTION and not self._answered
-
-    async def _answer(self, session: aiohttp.ClientSession, request: Request) -> Completion:
-        """One request, tried until it is answered, hopeless, or tried often enough."""
-        wait = FIRST_WAIT
-        for attempt in range(1, self.endpoint.max_attempts + 1):
-            completion, retry_after = await self._try(session, request)
-            if completion.error is None or not completion.error.retried or attempt == self.endpoint.max_attempts:
-                break
-            if attempt >= TRIED_UNSEEN and self._nobody_there(completion.error):
-                break
-            if not await _waited(max(retry_after, wait * random.uniform(0.5, 1))):
-                break
-            wait = min(2 * wait, LONGEST_WAIT)
-        return completion
-
-    async def _try(self, session: aiohttp.ClientSession, request: Request) -> tuple[Completion, float]:
-        """A completion, perhaps with an error, and the seconds that the server wants us to wait."""
+    async def attempt(self, session: aiohttp.ClientSession, request: Request) -> tuple[Completion, Mapping[str, str]]:
+        """A completion, perhaps with an error, and the headers of the server's answer."""
         started = time.perf_counter()
-        retry_after = 0.0
+        headers: Mapping[str, str] = {}
+        stream = self.endpoint.first_token_timeout is not None
         try:
+            sent = wire.body(self.endpoint, request, self._dialect, stream=stream)
             async with session.post(
-                _address(self.endpoint.url), json=_body(self.endpoint, request), allow_redirects=False
+                self._address,
+                data=json.dumps(sent).encode(),
+                allow_redirects=False,
+                proxy=self._proxy,
             ) as answer:
-                retry_after = _seconds(answer.headers.get("Retry-After", ""))
-                text = await _read(answer)
-            completion = _completion(request, answer.status, text)
-        except TimeoutError:
-            completion = _failed(request, ErrorKind.TIMEOUT, f"no answer within {self.endpoint.timeout:g} s")
+                headers = answer.headers
+                content = await (self._streamed(answer) if stream and answer.status == 200 else _read(answer))
+            completion = wire.completion(request, answer.status, content)
+        except TimeoutError as error:
+            limit = str(error) or f"no answer within {self.endpoint.timeout:g} s"
+            completion = wire.failed(request, ErrorKind.TIMEOUT, limit)
         except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError, ValueError) as error:
-            completion = _failed(request, ErrorKind.BAD_RESPONSE, str(error))
+            completion = wire.failed(request, ErrorKind.BAD_RESPONSE, str(error))
         except (aiohttp.ClientError, OSError) as error:
-            completion = _failed(request, ErrorKind.CONNECTION, str(error))
-        detail = completion.detail
-        if self._key:
-            detail = detail.replace(self._key, "***")
-        price = self.endpoint.price
-        cost = price.of(completion.prompt_tokens, completion.completion_tokens) if price else 0.0
-        seconds = time.perf_counter() - started
-        return replace(completion, detail=detail[:LONGEST_DETAIL], seconds=seconds, cost=cost), retry_after
+            completion = wire.failed(request, ErrorKind.CONNECTION, str(error))
+        completion.seconds = time.perf_counter() - started
+        if completion.error:
+            completion.detail = self._masked(completion.detail)[:LONGEST_DETAIL]
+        elif price := self.endpoint.price:
+            completion.cost = price.of(completion.prompt_tokens, completion.completion_tokens, completion.cached_tokens)
+        return completion, headers
+
+    async def _streamed(self, answer: aiohttp.ClientResponse) -> bytes:
+        """Raises `TimeoutError` when the answer does not begin in time."""
+        streamed, length = wire.Streamed(), 0
+        limit = self.endpoint.first_token_timeout
+        try:
+            block = await asyncio.wait_for(answer.content.readany(), limit)
+        except TimeoutError:
+            raise TimeoutError(f"no token within {limit:g} s") from None
+        while block and not streamed.done:
+            length += len(block)
+            if length > wire.LARGEST_ANSWER:
+                raise ValueError(wire.TOO_LARGE)
+            streamed.feed(block)
+            block = await answer.content.readany()
+        return streamed.answer()
+
+    def learns(self, completion: Completion, request: Request) -> bool:
+        """Whether the server wants to be asked otherwise, and will be from now on."""
+        return completion.error is ErrorKind.INVALID_REQUEST and self._dialect.learns(request, completion.detail)
+
+    def _masked(self, text: str) -> str:
+        for secret in {self._key, quote(self._key, safe="")} - {""}:
+            text = text.replace(secret, "***")
+        return text
 
 
-async def _waited(seconds: float) -> bool:
-    """Wait, unless the work should end; False when it should."""
-    until = time.monotonic() + seconds
-    while not interrupt.asked() and (left := until - time.monotonic()) > 0:
-        await asyncio.sleep(min(left, 0.5))
-    return not interrupt.asked()
+@dataclass(order=True)
+class _Job:
+    due: float
+    number: int
+    request: Request = field(compare=False)
+    attempts: int = field(default=0, compare=False)
+    answers_seen: int = field(default=0, compare=False)
+    last: Completion | None = field(default=None, compare=False)
+
+
+@dataclass
+class _Group:
+    """Completions that came together, and whether they are kept."""
+
+    completions: list[Completion] = field(default_factory=list)
+    kept: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class _Asking:
+    """One stream of requests on its way through a server."""
+
+    def __init__(self, model: ChatModel, session: aiohttp.ClientSession, requests: AsyncIterable[Request]) -> None:
+        self.model, self.session = model, session
+        self.flow = Flow(model.endpoint)
+        self.came = asyncio.Event()
+        self._group = _Group()
+        self._source, self._turn, self._exhausted = aiter(requests), asyncio.Lock(), False
+        self._numbers, self._later = count(), list[_Job]()
+        self._answers = 0
+        self._hopeless = False
+
+    def take(self) -> _Group:
+        """What has come since this was called last."""
+        group, self._group = self._group, _Group()
+        self.came.clear()
+        return group
+
+    async def work(self) -> None:
+        """Send one request after the other."""
+        while (job := await self._job()) is not None:
+            completion = await self._carry_out(job)
+            if completion is None:
+                continue
+            group = self._group
+            group.completions.append(completion)
+            self.came.set()
+            # Only then is there room for another: what a kill can lose is what is in flight, and no more.
+            await group.kept.wait()
+
+    async def _job(self) -> _Job | None:
+        """What to ask next: what has waited long enough, something new, or the one that has to wait least."""
+        while True:
+            if self._later and (self._stopped or self._later[0].due <= time.monotonic()):
+                return heapq.heappop(self._later)
+            if not self._exhausted and not self._stopped and len(self._later) < self.model.endpoint.concurrency:
+                async with self._turn:
+                    if self._exhausted or self._stopped:
+                        continue
+                    try:
+                        return _Job(0.0, next(self._numbers), await anext(self._source))
+                    except StopAsyncIteration:
+                        self._exhausted = True
+                        continue
+            if not self._later:
+                return None
+            job = heapq.heappop(self._later)
+            await interrupt.sleep(job.due - time.monotonic())
+            return job
+
+    @property
+    def _stopped(self) -> bool:
+        return self._hopeless or interrupt.asked()
+
+    async def _carry_out(self, job: _Job) -> Completion | None:
+        """The request's completion, or None when it is to be tried later."""
+        if self._stopped and job.last:
+            return job.last
+        tokens = wire.tokens_about(job.request)
+        if not await self.flow.enter(tokens):
+            return job.last or wire.failed(job.request, ErrorKind.CONNECTION, "stopped before it was asked")
+        completion, headers = await self.model.attempt(self.session, job.request)
+        self.flow.leave(completion, tokens, headers)
+        job.attempts += 1
+        if completion.error is None:
+            self._answers += 1
+            return completion
+        if self.model.learns(completion, job.request):
+            return await self._carry_out(job)
+        wanted = wire.retry_after(headers)
+        if wanted > wire.LONGEST_RETRY_AFTER:
+            completion.error = ErrorKind.QUOTA
+            completion.detail += f" (it wants no request for {wanted:.0f} s)"
+        if completion.error.fatal or (self._nobody_there(completion) and job.attempts >= TRIED_UNSEEN):
+            self._hopeless = True
+            return completion
+        if completion.error is ErrorKind.RATE_LIMITED and self._answers > job.answers_seen:
+            job.attempts -= 1
+        if not completion.error.retried or job.attempts >= self.model.endpoint.max_attempts or self._stopped:
+            return completion
+        wait = min(FIRST_WAIT * 2 ** max(job.attempts - 1, 0), LONGEST_WAIT)
+        job.due = time.monotonic() + (wanted or wait * random.uniform(0.5, 1))
+        job.last, job.answers_seen = completion, self._answers
+        heapq.heappush(self._later, job)
+        return None
+
+    def _nobody_there(self, completion: Completion) -> bool:
+        """Whether a server that never answered is out of reach: more likely a wrong address than a bad moment."""
+        return completion.error is ErrorKind.CONNECTION and not self._answers
+
+
+def _identity(endpoint: Endpoint) -> dict[str, Any]:
+    what = {
+        "engine": "chat-completions",
+        "extra_body": endpoint.extra_body,
+        "thinking_tokens": endpoint.thinking_tokens,
+    }
+    if endpoint.same_as:
+        return what | {"model": endpoint.same_as}
+    return what | {"url": endpoint.url.rstrip("/"), "model": endpoint.model}
 
 
 def _key(endpoint: Endpoint) -> str:
@@ -175,102 +264,27 @@ def _key(endpoint: Endpoint) -> str:
             f"The key of {endpoint.url} should be in the environment variable {endpoint.api_key_env}, which is empty. "
             f"Set it: export {endpoint.api_key_env}=..."
         )
+    if not key.isprintable() or not key.isascii():
+        raise RecipeError(f"The key in {endpoint.api_key_env} holds characters that no key has; set it again.")
     return key
 
 
-def _address(url: str) -> URL:
-    base = URL(url)
+def _address(url: str, key: str) -> URL:
+    base = URL(url.replace("{api_key}", quote(key, safe="")), encoded="{api_key}" in url)
     return (base.with_query(None) / "chat/completions").with_query(base.query)
 
 
-def _proxy(url: str) -> str | None:
-    """The environment's proxy for ``url``. (aiohttp's ``trust_env`` would send passwords from ~/.netrc as well.)"""
-    address = URL(url)
+def _proxy(address: URL) -> str | None:
+    """The environment's proxy for an address. (aiohttp's ``trust_env`` would send passwords from ~/.netrc as well.)"""
     return None if proxy_bypass(address.host or "") else getproxies().get(address.scheme)
 
 
-def _body(endpoint: Endpoint, request: Request) -> dict[str, Any]:
-    sampling = request.sampling
-    body: dict[str, Any] = {
-        "model": endpoint.model,
-        "messages": [dict(message) for message in request.messages],
-        "max_tokens": sampling.max_tokens,
-        "temperature": sampling.temperature,
-    }
-    if sampling.temperature > 0:
-        body |= {"top_p": sampling.top_p, "seed": sampling.seed + request.sample}
-    return body
-
-
-async def _read(answer: aiohttp.ClientResponse) -> str:
-    """The body as text. Raises `ValueError` when it is longer than anything a model says."""
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
+    """The body. Raises `ValueError` when it is longer than anything a model says."""
     body = bytearray()
-    async for block in answer.content.iter_chunked(1 << 16):
+    while block := await answer.content.readany():
         body += block
-        if len(body) > LARGEST_ANSWER:
-            raise ValueError(f"the server's answer is longer than {LARGEST_ANSWER >> 20} MiB")
-    return body.decode("utf-8", errors="replace")
-
-
-def _completion(request: Request, status: int, text: str) -> Completion:
-    """Read a server's answer. Raises `ValueError` for a success that is not a chat completion."""
-    if status != 200:
-        return _refused(request, status, text)
-    try:
-        answer = json.loads(text)
-        choice = answer["choices"][0]
-        message = choice["message"]
-        said, refusal = message.get("content") or "", message.get("refusal")
-        finish_reason = choice.get("finish_reason")
-        usage = answer.get("usage") or {}
-        if not isinstance(said, str):
-            raise TypeError("the message's content is no text")
-        return Completion(
-            request.id,
-            request.sample,
-            text=_clean(refusal if isinstance(refusal, str) else said),
-            finish_reason="content_filter" if refusal else _FINISHED[finish_reason],
-            prompt_tokens=int(usage.get("prompt_tokens") or 0),
-            completion_tokens=int(usage.get("completion_tokens") or 0),
-        )
-    except (RecursionError, LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        raise ValueError(f"not a chat completion ({error!r}): {text[:200]}") from error
-
-
-def _clean(text: str) -> str:
-    """Text without the lone surrogates that JSON can carry and UTF-8 cannot."""
-    return text.encode("utf-8", errors="replace").decode("utf-8")
-
-
-def _refused(request: Request, status: int, text: str) -> Completion:
-    """What a status other than 200 means."""
-    code, message = "", text
-    try:
-        error = json.loads(text)["error"]
-        code, message = str(error.get("code") or error.get("type") or ""), str(error.get("message") or text)
-    except (RecursionError, LookupError, TypeError, AttributeError, ValueError):
-        pass
-    if code == "content_filter":
-        return Completion(request.id, request.sample, finish_reason="content_filter")
-    kind = _CODES.get(code) or _KINDS.get(status)
-    if kind is None and status == 400 and "maximum context length" in message:
-        kind = ErrorKind.CONTEXT_TOO_LONG
-    if kind is None:
-        kind = ErrorKind.OVERLOADED if status >= 500 else ErrorKind.INVALID_REQUEST
-    return _failed(request, kind, f"HTTP {status}: {' '.join(message.split())}")
-
-
-def _failed(request: Request, kind: ErrorKind, detail: str) -> Completion:
-    return Completion(request.id, request.sample, error=kind, detail=detail)
-
-
-def _seconds(retry_after: str) -> float:
-    """``Retry-After`` in seconds, whether it is a number or a date."""
-    try:
-        seconds = float(retry_after)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(retry_after).timestamp() - time.time()
-        except (ValueError, OverflowError):
-            return 0.0
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER) if seconds == seconds else 0.0
+        if len(body) > wire.LARGEST_ANSWER:
+            raise ValueError(wire.TOO_LARGE)
+    encoding = answer.headers.get("Content-Encoding", "")
+    return wire.decompressed(bytes(body), encoding) if encoding else bytes(body)

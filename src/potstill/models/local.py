@@ -52,18 +52,18 @@ class LocalModel:
         model, tokenizer = self._load()
         return model.eval(), tokenizer
 
-    async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[Completion]:
+    async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[list[Completion]]:
         window: list[Request] = []
         async for request in requests:
             window.append(request)
             if len(window) == WINDOW:
-                async for completion in self._answer(window):
-                    yield completion
+                async for completions in self._answer(window):
+                    yield completions
                 window = []
-        async for completion in self._answer(window):
-            yield completion
+        async for completions in self._answer(window):
+            yield completions
 
-    async def _answer(self, window: Sequence[Request]) -> AsyncIterator[Completion]:
+    async def _answer(self, window: Sequence[Request]) -> AsyncIterator[list[Completion]]:
         if not window:
             return
         model, tokenizer = await asyncio.to_thread(lambda: self._loaded)
@@ -73,20 +73,14 @@ class LocalModel:
             prompt = chat_tokens(tokenizer, request.messages)
             room = context - len(prompt)
             if room < request.sampling.max_tokens:
-                yield Completion(
-                    request.id,
-                    request.sample,
-                    prompt_tokens=len(prompt),
-                    error=ErrorKind.CONTEXT_TOO_LONG,
-                    detail=f"{len(prompt)} tokens of prompt leave {room} of {context} for the answer",
-                )
+                detail = f"{len(prompt)} tokens of prompt leave {room} of {context} for the answer"
+                yield [Completion(request.id, request.sample, error=ErrorKind.CONTEXT_TOO_LONG, detail=detail)]
             else:
                 rows.append(_Row(request, prompt, _generator(request)))
         rows.sort(key=lambda row: -len(row.prompt))
         steps = self._generate(rows)
         while (ended := await asyncio.to_thread(next, steps, None)) is not None:
-            for row in ended:
-                yield self._completion(row)
+            yield [self._completion(row) for row in ended]
 
     def _generate(self, waiting: list[_Row]) -> Iterator[list[_Row]]:
         """Answer all rows; yields those that ended, as they end."""

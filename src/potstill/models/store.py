@@ -1,25 +1,42 @@
 """Every completion that was ever paid for, in one SQLite file, by what was asked."""
 
-import asyncio
 import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import asdict, replace
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from potstill.models import Completion, Model, Request
+from potstill.errors import PotstillError
+from potstill.models import Completion, ErrorKind, Request, Sampling
 
-KEY_VERSION = 1
+KEY_VERSION = 2
+LAYOUT = 2
+"""Version of the tables, as SQLite's ``user_version``."""
 LOOKED_UP = 500
-"""Requests looked up in the store together."""
-
-_COLUMNS = ("key", "text", "finish_reason", "prompt_tokens", "completion_tokens", "seconds")
+"""Keys looked up together."""
+COLUMNS = (
+    "key", "text", "reasoning", "finish_reason", "prompt_tokens", "cached_tokens", "completion_tokens",
+    "reasoning_tokens", "logprobs", "seconds", "cost",
+)  # fmt: skip
+"""Columns of a completion; the table has ``model``, ``run`` and ``time`` as well."""
+_TABLES = """
+CREATE TABLE completions (
+    id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, text TEXT NOT NULL, reasoning TEXT NOT NULL,
+    finish_reason TEXT NOT NULL, prompt_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL,
+    completion_tokens INTEGER NOT NULL, reasoning_tokens INTEGER NOT NULL, logprobs TEXT NOT NULL, seconds REAL NOT NULL,
+    cost REAL NOT NULL, model TEXT NOT NULL, run TEXT NOT NULL, time REAL NOT NULL);
+CREATE TABLE failures (
+    key BLOB NOT NULL PRIMARY KEY, kind TEXT NOT NULL, detail TEXT NOT NULL, model TEXT NOT NULL, run TEXT NOT NULL,
+    time REAL NOT NULL) WITHOUT ROWID;
+"""
 
 
 def default_path(runs: Path) -> Path:
@@ -27,94 +44,144 @@ def default_path(runs: Path) -> Path:
     return Path(os.environ.get("POTSTILL_STORE") or runs / "completions.sqlite")
 
 
-def request_key(identity: Mapping[str, Any], request: Request) -> str:
-    """SHA-256 of everything that decides the answer, and of nothing else: neither the row's id nor its place."""
-    sampling = asdict(request.sampling)
-    if request.sampling.temperature == 0:
-        sampling = {"max_tokens": request.sampling.max_tokens, "temperature": 0.0}
-    asked = {
-        "version": KEY_VERSION,
-        "model": identity,
-        "messages": [dict(message) for message in request.messages],
-        "sampling": sampling,
-        "sample": request.sample,
-    }
-    return hashlib.sha256(json.dumps(asked, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+def keys(identity: Mapping[str, Any]) -> Callable[[Request], bytes]:
+    """A function from a request to the model of that identity to its key in the store.
+
+    A key is the SHA-256 of everything that decides the answer, and of nothing else: neither the row's id nor its place.
+    """
+    begun: dict[tuple[Sampling, int], Any] = {}
+
+    def key(request: Request) -> bytes:
+        which = (request.sampling, request.sample)
+        if (hasher := begun.get(which)) is None:
+            sampling = asdict(request.sampling)
+            if request.sampling.temperature == 0:
+                del sampling["top_p"], sampling["seed"]
+            asked = {"version": KEY_VERSION, "model": identity, "sampling": sampling, "sample": request.sample}
+            hasher = begun[which] = hashlib.sha256(_json(asked))
+        hasher = hasher.copy()
+        hasher.update(_json([request.schema, *(dict(message) for message in request.messages)]))
+        return bytes(hasher.digest())
+
+    return key
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True).encode()
 
 
 class Store:
-    """Completions by key. Safe for several processes at once (WAL)."""
+    """Completions by key. Safe for several threads and processes at once (WAL); what was put is on the disk."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
+        self._lock = threading.Lock()
         # SQLite does not wait for another process that is changing the mode at the same time.
-        with FileLock(f"{path}.lock"), closing(self.connect()) as connection, connection:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS completions (key TEXT PRIMARY KEY, text TEXT NOT NULL, finish_reason TEXT NOT NULL,"
-                " prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, seconds REAL NOT NULL) WITHOUT ROWID"
-            )
+        with FileLock(f"{path}.lock"), self.connection() as connection:
+            (layout,) = connection.execute("PRAGMA user_version").fetchone()
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            if not tables:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={LAYOUT}; COMMIT")
+            elif layout != LAYOUT:
+                raise PotstillError(
+                    f"{path} was not written by this version of potstill. Move it away, or name another file in POTSTILL_STORE."
+                )
 
-    def connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(self.path, timeout=60)
+    @contextmanager
+    def connection(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for one thread at a time, in autocommit mode. Raises `PotstillError` for a damaged file."""
+        with self._lock, diagnosed(self.path):
+            if not hasattr(self, "_connection"):
+                self._connection = connect(self.path)
+            yield self._connection
 
-    def get(self, keys: Sequence[str]) -> dict[str, Completion]:
-        """The stored completions among ``keys``, without id."""
-        with closing(self.connect()) as connection:
-            rows = connection.execute(
-                f"SELECT {','.join(_COLUMNS)} FROM completions WHERE key IN (SELECT value FROM json_each(?))",
-                [json.dumps(keys)],
-            )
-            return {row[0]: Completion("", 0, cached=True, **dict(zip(_COLUMNS, row, strict=True))) for row in rows}
+    def known(self, keys: Sequence[bytes]) -> set[bytes]:
+        """Those of ``keys`` that have a completion."""
+        with self.connection() as connection:
+            return {row[0] for row in connection.execute(_where("SELECT key FROM completions", keys), keys)}
 
-    def put(self, completions: Sequence[Completion]) -> None:
-        """Commit completions; one that is there already stays."""
-        with closing(self.connect()) as connection, connection:
+    def get(self, keys: Sequence[bytes]) -> dict[bytes, Completion]:
+        """The stored completions among ``keys``, without id; for the others, what they failed with."""
+        with self.connection() as connection:
+            failed = connection.execute(_where("SELECT key, kind, detail FROM failures", keys), keys)
+            found = {
+                key: Completion("", 0, key=key, error=ErrorKind(kind), detail=detail) for key, kind, detail in failed
+            }
+            for row in connection.execute(_where(f"SELECT {','.join(COLUMNS)} FROM completions", keys), keys):
+                found[row[0]] = Completion("", 0, **dict(zip(COLUMNS, row, strict=True)))
+        return found
+
+    def put(self, completions: Sequence[Completion], model: str = "", run: str = "") -> None:
+        """Commit completions, and failures apart from them; a completion that is there already stays."""
+        now = time.time()
+        answered = [
+            (c.key, c.text, c.reasoning, c.finish_reason, c.prompt_tokens, c.cached_tokens, c.completion_tokens,
+             c.reasoning_tokens, c.logprobs, c.seconds, c.cost, model, run, now)
+            for c in completions if c.error is None
+        ]  # fmt: skip
+        failed = [(c.key, c.error.value, c.detail, model, run, now) for c in completions if c.error is not None]
+        with self.connection() as connection, transaction(connection):
             connection.executemany(
-                f"INSERT OR IGNORE INTO completions ({','.join(_COLUMNS)}) VALUES ({','.join('?' * len(_COLUMNS))})",
-                [tuple(getattr(c, column) for column in _COLUMNS) for c in completions],
+                f"INSERT OR IGNORE INTO completions ({','.join(COLUMNS)}, model, run, time) VALUES ({_marks(14)})",
+                answered,
             )
+            connection.executemany(f"INSERT OR REPLACE INTO failures VALUES ({_marks(6)})", failed)
+
+    def spent(self, run: str) -> tuple[int, int, float]:
+        """Requests answered, tokens of prompts and completions, and US dollars that ``run`` has spent."""
+        with self.connection() as connection:
+            requests, tokens, cost = connection.execute(
+                "SELECT count(*), total(prompt_tokens + completion_tokens), total(cost) FROM completions WHERE run = ?",
+                [run],
+            ).fetchone()
+        return requests, int(tokens), cost
 
 
-class StoredModel:
-    """A model whose answers are kept: stored ones are served, new ones committed before anyone sees them."""
-
-    def __init__(self, model: Model, store: Store) -> None:
-        self.model, self.store, self.identity = model, store, model.identity
-
-    async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[Completion]:
-        keys: dict[tuple[str, int], str] = {}
-        served: list[Completion] = []
-
-        async def missing() -> AsyncIterator[Request]:
-            async for some in _batched(requests, LOOKED_UP):
-                asked = [request_key(self.identity, request) for request in some]
-                known = await asyncio.to_thread(self.store.get, asked)
-                for key, request in zip(asked, some, strict=True):
-                    if completion := known.get(key):
-                        served.append(replace(completion, id=request.id, sample=request.sample))
-                    else:
-                        keys[request.id, request.sample] = key
-                        yield request
-
-        async for completion in self.model.complete(missing()):
-            while served:
-                yield served.pop()
-            keyed = replace(completion, key=keys.pop((completion.id, completion.sample)))
-            if keyed.error is None:
-                await asyncio.to_thread(self.store.put, [keyed])
-            yield keyed
-        while served:
-            yield served.pop()
+def connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA cache_size=-65536")
+    return connection
 
 
-async def _batched(requests: AsyncIterable[Request], size: int) -> AsyncIterator[list[Request]]:
-    batch: list[Request] = []
-    async for request in requests:
-        batch.append(request)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+@contextmanager
+def diagnosed(path: Path) -> Iterator[None]:
+    """Say what SQLite's errors mean for the user. Raises `PotstillError`."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise PotstillError(
+                f"{path} is damaged ({error}); nothing in it was changed. `potstill store export FILE` saves what is whole; "
+                "then move the damaged file away and `potstill store import FILE`."
+            ) from error
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise PotstillError(
+                f"{path} has been locked by another process for a minute. Wait for it, or stop it; then run again."
+            ) from error
+        if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+            raise PotstillError(f"{path} cannot be written ({error}). Mend its permissions.") from error
+        raise
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _where(select: str, keys: Sequence[bytes]) -> str:
+    return f"{select} WHERE key IN ({_marks(len(keys))})"
+
+
+def _marks(n: int) -> str:
+    return ",".join("?" * n)

@@ -42,7 +42,7 @@ def report(recipe: Recipe, run: "Run") -> None:
     price = None if isinstance(recipe.teacher.model, str) else recipe.teacher.model.price
     html = environment.get_template("report.html.jinja").render(
         recipe=recipe,
-        teacher=recipe.teacher.model if isinstance(recipe.teacher.model, str) else recipe.teacher.model.model,
+        teacher=recipe.teacher.name,
         where=WHERE,
         evaluation=evaluation,
         fates=Counter(row["reason"] or "kept" for row in run.read("curated.parquet")).most_common(),

@@ -10,7 +10,6 @@ from potstill import interrupt, tasks
 from potstill.errors import PotstillError
 from potstill.models import Request, Sampling
 from potstill.models.ask import ask
-from potstill.models.store import StoredModel
 from potstill.progress import progress, say
 from potstill.recipe import Recipe
 from potstill.tasks import Prompting
@@ -173,7 +172,7 @@ def _validation_score(recipe: Recipe, run: "Run", base: Path, checkpoint: Path, 
     requests = [Request(row["id"], task.messages(row, Prompting.PLAIN), sampling) for row in asked]
     identity = weights.identity(base) | {"checkpoint": weights.identity(checkpoint)["weights"]}
     model = LocalModel(load, identity, batch_size=recipe.student.batch_size)
-    answers = ask(StoredModel(model, run.store), requests, name)
+    answers = ask(model, requests, name, run.store, run.name_in_store)
     strict = recipe.evaluate.extraction == "strict"
     right = 0.0
     for row, completion in zip(asked, answers, strict=True):

@@ -1,0 +1,290 @@
+"""Chat completions as they travel: a request's body, and what a server's answer means. Pure functions."""
+
+import json
+import time
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from potstill.models import Completion, ErrorKind, Request, reasoning
+from potstill.recipe import Endpoint
+
+LARGEST_ANSWER = 16 << 20
+"""Bytes of a server's answer that are read."""
+LONGEST_RETRY_AFTER = 600.0
+"""Seconds that a server may make us wait; one that wants more has no quota left."""
+CHARACTERS_PER_TOKEN = 4
+"""Of English text, about: for servers that do not count tokens, and for estimates."""
+
+_KINDS = {
+    401: ErrorKind.AUTH,
+    402: ErrorKind.QUOTA,
+    403: ErrorKind.AUTH,
+    404: ErrorKind.NOT_FOUND,
+    408: ErrorKind.TIMEOUT,
+    413: ErrorKind.CONTEXT_TOO_LONG,
+    425: ErrorKind.OVERLOADED,
+    429: ErrorKind.RATE_LIMITED,
+}
+_CODES = {
+    "insufficient_quota": ErrorKind.QUOTA,
+    "billing_hard_limit_reached": ErrorKind.QUOTA,
+    "context_length_exceeded": ErrorKind.CONTEXT_TOO_LONG,
+    "exceed_context_size_error": ErrorKind.CONTEXT_TOO_LONG,
+    "string_above_max_length": ErrorKind.CONTEXT_TOO_LONG,
+    "model_not_found": ErrorKind.NOT_FOUND,
+    "DeploymentNotFound": ErrorKind.NOT_FOUND,
+    "invalid_api_key": ErrorKind.AUTH,
+}
+_TOO_LONG = ("maximum context length", "context size", "longer than the maximum model length")
+_FINISHED = {"length": "length", "max_tokens": "length", "content_filter": "content_filter"} | dict.fromkeys(
+    (None, "", "stop", "eos", "eos_token", "end_turn", "stop_sequence"), "stop"
+)
+
+
+@dataclass
+class Dialect:
+    """What a server was found to want otherwise than most."""
+
+    limit: str = "max_tokens"
+    """The field that limits new tokens; newer models of OpenAI's want ``max_completion_tokens``."""
+    schemas: bool = True
+    """Whether it takes a JSON Schema in ``response_format``; otherwise the schema is written into the prompt."""
+
+    def learns(self, request: Request, refusal: str) -> bool:
+        """Whether a request that was refused with these words should be asked again, otherwise."""
+        if self.limit == "max_tokens" and "max_completion_tokens" in refusal:
+            self.limit = "max_completion_tokens"
+        elif request.schema and self.schemas and ("response_format" in refusal or "json_schema" in refusal):
+            self.schemas = False
+        else:
+            return False
+        return True
+
+
+def body(endpoint: Endpoint, request: Request, dialect: Dialect, *, stream: bool = False) -> dict[str, Any]:
+    """What is sent."""
+    sampling = request.sampling
+    messages = [dict(message) for message in request.messages]
+    sent: dict[str, Any] = {
+        "model": endpoint.model,
+        "messages": messages,
+        dialect.limit: sampling.max_tokens + endpoint.thinking_tokens,
+        "temperature": sampling.temperature,
+    }
+    if sampling.temperature > 0:
+        sent["top_p"] = sampling.top_p
+        sent["seed"] = sampling.seed + request.sample
+    if sampling.top_logprobs:
+        sent["logprobs"] = True
+        sent["top_logprobs"] = sampling.top_logprobs
+    if request.schema and dialect.schemas:
+        schema = {"name": "answer", "strict": True, "schema": request.schema}
+        sent["response_format"] = {"type": "json_schema", "json_schema": schema}
+    elif request.schema:
+        messages[-1]["content"] += f"\n\nAnswer with JSON alone, by this JSON Schema: {json.dumps(request.schema)}"
+    if stream:
+        sent["stream"] = True
+        sent["stream_options"] = {"include_usage": True}
+    return sent | endpoint.extra_body
+
+
+def completion(request: Request, status: int, content: bytes) -> Completion:
+    """Read a server's answer. Raises `ValueError` for a success that is not a chat completion."""
+    if status != 200:
+        return _refused(request, status, content.decode("utf-8", "replace"))
+    try:
+        answer = json.loads(content.decode("utf-8", "replace"))
+        # A server that was asked for one answer and gives several: the first by number, whatever their order.
+        choice = min(answer["choices"], key=lambda one: one.get("index") or 0)
+        message = choice["message"]
+        said, refusal = message.get("content") or "", message.get("refusal")
+        if not isinstance(said, str):
+            raise TypeError("the message's content is no text")
+        thought, said = _reasoning(message, said)
+        usage = answer.get("usage") or {}
+        prompt_tokens, completion_tokens = _count(usage, request, thought + said)
+        return Completion(
+            request.id,
+            request.sample,
+            text=_clean(refusal if isinstance(refusal, str) else said),
+            reasoning=thought,
+            finish_reason="content_filter" if refusal else _FINISHED[choice.get("finish_reason")],
+            prompt_tokens=prompt_tokens,
+            cached_tokens=_detail(usage, "prompt_tokens_details", "cached_tokens"),
+            completion_tokens=completion_tokens,
+            reasoning_tokens=_detail(usage, "completion_tokens_details", "reasoning_tokens"),
+            logprobs=_logprobs(choice) if request.sampling.top_logprobs else "",
+        )
+    except (RecursionError, LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        shown = content[:200].decode("utf-8", "replace")
+        raise ValueError(f"not a chat completion ({error!r}): {shown}") from error
+
+
+def _reasoning(message: Mapping[str, Any], said: str) -> tuple[str, str]:
+    for field_ in ("reasoning_content", "reasoning"):
+        if isinstance(thought := message.get(field_), str) and thought:
+            return _clean(thought), said
+    thought, said = reasoning.split(said)
+    return _clean(thought), said
+
+
+def _count(usage: Mapping[str, Any], request: Request, said: str) -> tuple[int, int]:
+    """Tokens of prompt and completion; from characters where the server does not count."""
+    if usage:
+        return int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+    return tokens_about(request), -(-len(said) // CHARACTERS_PER_TOKEN)
+
+
+def tokens_about(request: Request) -> int:
+    """Tokens of a request's prompt, about."""
+    return -(-sum(len(message["content"]) for message in request.messages) // CHARACTERS_PER_TOKEN)
+
+
+def _detail(usage: Mapping[str, Any], group: str, name: str) -> int:
+    return int((usage.get(group) or {}).get(name) or 0)
+
+
+def _logprobs(choice: Mapping[str, Any]) -> str:
+    tokens = (choice.get("logprobs") or {}).get("content") or []
+    kept = [[[one["token"], one["logprob"]] for one in token.get("top_logprobs") or []] for token in tokens]
+    return json.dumps(kept, ensure_ascii=True)
+
+
+def _clean(text: str) -> str:
+    """Text without the lone surrogates that JSON can carry and UTF-8 cannot."""
+    return text if text.isascii() else text.encode("utf-8", errors="replace").decode("utf-8")
+
+
+def _refused(request: Request, status: int, text: str) -> Completion:
+    """What a status other than 200 means."""
+    code, message = "", text
+    try:
+        error = json.loads(text)["error"]
+        code, message = str(error.get("code") or error.get("type") or ""), str(error.get("message") or text)
+        filtered = (
+            code == "content_filter" or (error.get("innererror") or {}).get("code") == "ResponsibleAIPolicyViolation"
+        )
+    except (RecursionError, LookupError, TypeError, AttributeError, ValueError):
+        filtered = False
+    if filtered:
+        return Completion(
+            request.id, request.sample, finish_reason="content_filter", prompt_tokens=tokens_about(request)
+        )
+    kind = _CODES.get(code) or _KINDS.get(status)
+    if kind is None and status in (400, 422) and any(words in message for words in _TOO_LONG):
+        kind = ErrorKind.CONTEXT_TOO_LONG
+    if kind is None and 300 <= status < 400:
+        kind, message = ErrorKind.NOT_FOUND, "it redirects to another address, which is not followed"
+    if kind is None:
+        kind = ErrorKind.OVERLOADED if status >= 500 else ErrorKind.INVALID_REQUEST
+    return failed(request, kind, f"HTTP {status}: {' '.join(message.split())}")
+
+
+def failed(request: Request, kind: ErrorKind, detail: str) -> Completion:
+    return Completion(request.id, request.sample, error=kind, detail=detail)
+
+
+def decompressed(content: bytes, encoding: str) -> bytes:
+    """A body as it was before ``Content-Encoding``. Raises `ValueError` when it is longer than anything a model says."""
+    match encoding.strip().lower():
+        case "" | "identity":
+            return content
+        case "gzip" | "x-gzip" | "deflate":
+            inflate = zlib.decompressobj(wbits=47)
+            try:
+                whole = inflate.decompress(content, LARGEST_ANSWER + 1)
+            except zlib.error as error:
+                raise ValueError(f"not {encoding}: {error}") from error
+            if len(whole) > LARGEST_ANSWER:
+                raise ValueError(TOO_LARGE)
+            return whole
+        case _:
+            raise ValueError(f"the server compresses with {encoding}, for which it was not asked")
+
+
+TOO_LARGE = f"the server's answer is longer than {LARGEST_ANSWER >> 20} MiB"
+
+
+def retry_after(headers: Mapping[str, str]) -> float:
+    """Seconds that ``Retry-After`` asks for, as a number or a date (by the server's own clock where it tells the time)."""
+    value = headers.get("Retry-After", "")
+    if not value:
+        return 0.0
+    try:
+        seconds = float(headers.get("retry-after-ms", "")) / 1000
+    except ValueError:
+        try:
+            seconds = float(value)
+        except ValueError:
+            try:
+                date = parsedate_to_datetime(headers["Date"]).timestamp() if "Date" in headers else time.time()
+                seconds = parsedate_to_datetime(value).timestamp() - date
+            except (ValueError, OverflowError):
+                return 0.0
+    return max(seconds, 0.0) if seconds == seconds else 0.0
+
+
+def duration(text: str) -> float:
+    """Seconds of a duration as ``x-ratelimit-reset-*`` has it: ``6m0s``, ``1.5s``, ``20ms`` or a number; 0 if it is none."""
+    units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+    total, number, rest = 0.0, "", text.strip()
+    while rest:
+        digits = len(rest) - len(rest.lstrip("0123456789."))
+        number, rest = rest[:digits], rest[digits:]
+        letters = len(rest) - len(rest.lstrip("hms"))
+        unit, rest = rest[:letters] or "s", rest[letters:]
+        if unit not in units or not digits:
+            return 0.0
+        try:
+            total += float(number) * units[unit]
+        except ValueError:
+            return 0.0
+    return total
+
+
+@dataclass
+class Streamed:
+    """An answer that comes in pieces (server-sent events), put together as if it had come at once."""
+
+    parts: dict[str, list[str]] = field(default_factory=lambda: {"content": [], "reasoning_content": [], "refusal": []})
+    tokens: list[Any] = field(default_factory=list)
+    finish_reason: str | None = None
+    usage: Mapping[str, Any] | None = None
+    done: bool = False
+    _rest: bytes = b""
+
+    def feed(self, block: bytes) -> None:
+        """Raises `ValueError` for what is no event of a chat completion."""
+        *lines, self._rest = (self._rest + block).split(b"\n")
+        for line in lines:
+            if line.startswith(b"data:") and (data := line[5:].strip()):
+                self._event(data)
+
+    def _event(self, data: bytes) -> None:
+        if data == b"[DONE]":
+            self.done = True
+            return
+        try:
+            event = json.loads(data)
+            self.usage = event.get("usage") or self.usage
+            for choice in event.get("choices") or []:
+                delta = choice.get("delta") or {}
+                for name, parts in self.parts.items():
+                    parts.append(
+                        delta.get(name) or (delta.get("reasoning") if name == "reasoning_content" else "") or ""
+                    )
+                self.tokens += (choice.get("logprobs") or {}).get("content") or []
+                self.finish_reason = choice.get("finish_reason") or self.finish_reason
+        except (RecursionError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"not an event of a chat completion ({error!r})") from error
+
+    def answer(self) -> bytes:
+        """Raises `ValueError` when the end did not come."""
+        if not self.done and self.finish_reason is None:
+            raise ValueError("the stream broke off")
+        message = {name: "".join(parts) for name, parts in self.parts.items() if any(parts)}
+        choice = {"message": message, "finish_reason": self.finish_reason, "logprobs": {"content": self.tokens}}
+        return json.dumps({"choices": [choice], "usage": self.usage}).encode()
