@@ -13,6 +13,9 @@ import sys
 from collections import Counter
 from typing import ClassVar
 
+import orjson
+import uvloop
+
 DELAY = 0.05
 WORDS = """the of and to in is that for it as was with be by on not he his but at are this have from or had an
 they which""".split()  # noqa: SIM905
@@ -51,7 +54,7 @@ class Server(asyncio.Protocol):
         else:
             Server.requests += 1
             Server.in_flight += 1
-            question = json.loads(body)["messages"][-1]["content"]
+            question = orjson.loads(body)["messages"][-1]["content"]
             Server.seen[hashlib.sha256(str(question).encode()).digest()] += 1
             asyncio.get_running_loop().call_later(DELAY, self.say, path, str(question))
 
@@ -75,7 +78,7 @@ class Server(asyncio.Protocol):
             "choices": [choice],
             "usage": usage,
         }
-        self.send(b"200 OK", json.dumps(answer).encode())
+        self.send(b"200 OK", orjson.dumps(answer))
 
     def send(self, status, body, headers=b""):
         if not self.transport.is_closing():
@@ -92,4 +95,4 @@ async def main():
     await loop.run_in_executor(None, sys.stdin.read)  # until whoever started it is gone
 
 
-asyncio.run(main())
+uvloop.run(main())

@@ -1,11 +1,13 @@
 """Open a model, and ask it a list of requests with progress."""
 
 import asyncio
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from contextlib import suppress
+from copy import copy
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,7 +15,7 @@ from potstill import interrupt
 from potstill.errors import PotstillError, RecipeError
 from potstill.models import Completion, ErrorKind, Model, Request, packaged
 from potstill.models.budget import Spending
-from potstill.models.store import LOOKED_UP, Store, keys
+from potstill.models.store import LOOKED_UP, Locked, Store, batched, keys
 from potstill.progress import progress, say
 from potstill.recipe import Budget, Endpoint
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 FIRST_LOOK = 20
 """Requests after which none of the others is sent when all of them came to nothing."""
+SYNCED = 1.0
+"""Seconds of answers that a power cut can lose."""
 CURES = {
     ErrorKind.AUTH: "Check the key, and which variable api_key_env names.",
     ErrorKind.NOT_FOUND: "Check url and model in the recipe.",
@@ -96,7 +100,7 @@ async def _deliver(model: Model, requests: Requests, name: str, store: Store, ru
     async def missing() -> AsyncIterator[Request]:
         for some in batched(requests, LOOKED_UP):
             asked = [key(request) for request in some]
-            known = await asyncio.to_thread(store.known, asked)
+            known = store.known(asked)
             fresh.clear()
             fresh.update(flying.values())
             given = 0
@@ -114,17 +118,26 @@ async def _deliver(model: Model, requests: Requests, name: str, store: Store, ru
             tally.stored += given
             shown.give(given)
 
+    synced = time.monotonic()
     with progress(name, len(requests)) as shown:
         async for completions in model.complete(missing()):
             for completion in completions:
                 completion.key = flying.pop((completion.id, completion.sample))
-            await asyncio.to_thread(store.put, completions, label, run)
+            try:
+                # In this thread: another would fight for Python's lock, row by row. Nothing waits for the disk here.
+                store.put(completions, label, run, seconds=0.01)
+            except Locked:
+                await asyncio.to_thread(store.put, completions, label, run)
+            if time.monotonic() - synced > SYNCED:
+                await asyncio.to_thread(store.sync)
+                synced = time.monotonic()
             for completion in completions:
                 tally.add(completion)
                 spending.add(completion)
             shown.advance(
                 len(completions), sum(c.completion_tokens for c in completions), sum(c.cost for c in completions)
             )
+    store.sync()
     tally.judge(spending)
 
 
@@ -136,7 +149,9 @@ def _stored(model: Model, requests: Iterable[Request], store: Store) -> Iterator
         for one, request in zip(wanted, some, strict=True):
             if one not in found:
                 raise PotstillError(f"{store.path}: an answer is gone that was there. Run the same command again.")
-            yield replace(found[one], id=request.id, sample=request.sample)
+            completion = found[one] if not found[one].id else copy(found[one])
+            completion.id, completion.sample = request.id, request.sample
+            yield completion
 
 
 @dataclass
@@ -206,16 +221,24 @@ class Tally:
 
 def _run(collecting: Coroutine[Any, Any, None]) -> None:
     """`asyncio.run`, also where a loop runs already, as in a notebook."""
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(collecting)
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        asyncio.run(collecting)
+        run()
         return
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, collecting).result()
+        pool.submit(run).result()
 
 
-def batched(items: Iterable[Request], size: int) -> Iterator[list[Request]]:
-    rest = iter(items)
-    while some := list(islice(rest, size)):
-        yield some
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's event loop, where it is to be had."""
+    with suppress(ImportError):
+        import uvloop
+
+        return uvloop.new_event_loop
+    return None

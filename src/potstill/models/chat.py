@@ -2,7 +2,6 @@
 
 import asyncio
 import heapq
-import json
 import os
 import random
 import time
@@ -14,6 +13,7 @@ from urllib.parse import quote
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+import orjson
 from yarl import URL
 
 from potstill import interrupt
@@ -87,7 +87,7 @@ class ChatModel:
             sent = wire.body(self.endpoint, request, self._dialect, stream=stream)
             async with session.post(
                 self._address,
-                data=json.dumps(sent).encode(),
+                data=orjson.dumps(sent),
                 allow_redirects=False,
                 proxy=self._proxy,
             ) as answer:

@@ -1,25 +1,29 @@
 """Every completion that was ever paid for, in one SQLite file, by what was asked."""
 
 import hashlib
-import json
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import orjson
 from filelock import FileLock
 
 from potstill.errors import PotstillError
 from potstill.models import Completion, ErrorKind, Request, Sampling
 
+T = TypeVar("T")
 KEY_VERSION = 2
 LAYOUT = 2
 """Version of the tables, as SQLite's ``user_version``."""
+LONGEST_LOCK = 60.0
+"""Seconds to wait for another process that writes."""
 LOOKED_UP = 500
 """Keys looked up together."""
 COLUMNS = (
@@ -60,18 +64,21 @@ def keys(identity: Mapping[str, Any]) -> Callable[[Request], bytes]:
             asked = {"version": KEY_VERSION, "model": identity, "sampling": sampling, "sample": request.sample}
             hasher = begun[which] = hashlib.sha256(_json(asked))
         hasher = hasher.copy()
-        hasher.update(_json([request.schema, *(dict(message) for message in request.messages)]))
+        hasher.update(_json([request.schema, *request.messages]))
         return bytes(hasher.digest())
 
     return key
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True).encode()
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 class Store:
-    """Completions by key. Safe for several threads and processes at once (WAL); what was put is on the disk."""
+    """Completions by key, for several threads and processes at once (WAL).
+
+    What was put outlives the process from then on, and a power cut after `sync`.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,8 +120,13 @@ class Store:
                 found[row[0]] = Completion("", 0, **dict(zip(COLUMNS, row, strict=True)))
         return found
 
-    def put(self, completions: Sequence[Completion], model: str = "", run: str = "") -> None:
-        """Commit completions, and failures apart from them; a completion that is there already stays."""
+    def put(
+        self, completions: Sequence[Completion], model: str = "", run: str = "", seconds: float = LONGEST_LOCK
+    ) -> None:
+        """Commit completions, and failures apart from them; a completion that is there already stays.
+
+        Raises `Locked` when another process has the file locked for ``seconds``.
+        """
         now = time.time()
         answered = [
             (c.key, c.text, c.reasoning, c.finish_reason, c.prompt_tokens, c.cached_tokens, c.completion_tokens,
@@ -122,12 +134,20 @@ class Store:
             for c in completions if c.error is None
         ]  # fmt: skip
         failed = [(c.key, c.error.value, c.detail, model, run, now) for c in completions if c.error is not None]
-        with self.connection() as connection, transaction(connection):
-            connection.executemany(
-                f"INSERT OR IGNORE INTO completions ({','.join(COLUMNS)}, model, run, time) VALUES ({_marks(14)})",
-                answered,
-            )
-            connection.executemany(f"INSERT OR REPLACE INTO failures VALUES ({_marks(6)})", failed)
+        into = f"INSERT OR IGNORE INTO completions ({','.join(COLUMNS)}, model, run, time)"
+        with self.connection() as connection:
+            connection.execute(f"PRAGMA busy_timeout={seconds * 1000:.0f}")
+            _insert(connection, into, answered)
+            _insert(connection, "INSERT OR REPLACE INTO failures", failed)
+
+    def sync(self) -> None:
+        """Return when all that was put is on the disk."""
+        # Not by SQLite's synchronous=FULL, which would wait for the disk at every commit.
+        descriptor = os.open(f"{self.path}-wal", os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def spent(self, run: str) -> tuple[int, int, float]:
         """Requests answered, tokens of prompts and completions, and US dollars that ``run`` has spent."""
@@ -139,9 +159,13 @@ class Store:
         return requests, int(tokens), cost
 
 
+class Locked(PotstillError):  # noqa: N818
+    """Another process holds the store."""
+
+
 def connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA synchronous=FULL")
+    connection = sqlite3.connect(path, timeout=LONGEST_LOCK, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA cache_size=-65536")
     return connection
 
@@ -159,8 +183,8 @@ def diagnosed(path: Path) -> Iterator[None]:
                 "then move the damaged file away and `potstill store import FILE`."
             ) from error
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise PotstillError(
-                f"{path} has been locked by another process for a minute. Wait for it, or stop it; then run again."
+            raise Locked(
+                f"{path} has been locked by another process for too long. Wait for it, or stop it; then run again."
             ) from error
         if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
             raise PotstillError(f"{path} cannot be written ({error}). Mend its permissions.") from error
@@ -177,6 +201,19 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _insert(connection: sqlite3.Connection, into: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """One statement for many rows, its own transaction: it needs Python's lock once, not once for each row."""
+    for some in batched(rows, LOOKED_UP):
+        values = ",".join([f"({_marks(len(some[0]))})"] * len(some))
+        connection.execute(f"{into} VALUES {values}", [value for row in some for value in row])
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some
 
 
 def _where(select: str, keys: Sequence[bytes]) -> str:

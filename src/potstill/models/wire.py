@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+import orjson
+
 from potstill.models import Completion, ErrorKind, Request, reasoning
 from potstill.recipe import Endpoint
 
@@ -96,7 +98,7 @@ def completion(request: Request, status: int, content: bytes) -> Completion:
     if status != 200:
         return _refused(request, status, content.decode("utf-8", "replace"))
     try:
-        answer = json.loads(content.decode("utf-8", "replace"))
+        answer = _loaded(content)
         # A server that was asked for one answer and gives several: the first by number, whatever their order.
         choice = min(answer["choices"], key=lambda one: one.get("index") or 0)
         message = choice["message"]
@@ -121,6 +123,13 @@ def completion(request: Request, status: int, content: bytes) -> Completion:
     except (RecursionError, LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
         shown = content[:200].decode("utf-8", "replace")
         raise ValueError(f"not a chat completion ({error!r}): {shown}") from error
+
+
+def _loaded(content: bytes) -> Any:
+    try:
+        return orjson.loads(content)
+    except ValueError:  # which also lone surrogates and invalid UTF-8 raise: those are mended
+        return json.loads(content.decode("utf-8", "replace"))
 
 
 def _reasoning(message: Mapping[str, Any], said: str) -> tuple[str, str]:
