@@ -97,6 +97,8 @@ class ChatModel:
         except TimeoutError as error:
             limit = str(error) or f"no answer within {self.endpoint.timeout:g} s"
             completion = wire.failed(request, ErrorKind.TIMEOUT, limit)
+        except aiohttp.ClientConnectionError as error:  # some of which are a ValueError too
+            completion = wire.failed(request, ErrorKind.CONNECTION, str(error))
         except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError, ValueError) as error:
             completion = wire.failed(request, ErrorKind.BAD_RESPONSE, str(error))
         except (aiohttp.ClientError, OSError) as error:
