@@ -22,7 +22,7 @@ from email.utils import formatdate
 import pytest
 
 from potstill.errors import PotstillError
-from potstill.models import ErrorKind, Request, Sampling, chat, stream, wire
+from potstill.models import GREEDY_256, ErrorKind, Request, Sampling, chat, stream, wire
 from potstill.models.ask import ask
 from potstill.models.chat import ChatModel
 from potstill.models.store import Store, keys
@@ -81,7 +81,7 @@ class Server:
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
 
-    def ask(self, n=1, sampling=Sampling(), url="http://127.0.0.1:{port}/v1", schema=None, **endpoint):
+    def ask(self, n=1, sampling=GREEDY_256, url="http://127.0.0.1:{port}/v1", schema=None, **endpoint):
         async def collect():
             server = await asyncio.start_server(self.serve, "127.0.0.1", 0, ssl=self.tls)
             port = server.sockets[0].getsockname()[1]

@@ -160,6 +160,45 @@ def doctor(runs: Runs = Path("runs"), as_json: AsJson = False) -> None:
 
 
 @app.command()
+def preview(
+    recipe: RecipeName,
+    questions: Annotated[int, typer.Option("-n", help="So many training questions.", min=1)] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Show the exact prompts of teacher and student, with their tokens."""
+    from potstill import forecast, recipe_file
+
+    shown = list(forecast.preview(recipe_file.load(recipe), questions))
+    if as_json:
+        _say(json.dumps([asdict(one) for one in shown], ensure_ascii=False))
+        return
+    for one in shown:
+        about = "" if one.exact else "about "
+        _say(f"--- {one.who}, {one.id}, {about}{one.tokens} tokens\n{one.text}\n")
+
+
+@app.command()
+def plan(recipe: RecipeName, runs: Runs = Path("runs"), as_json: AsJson = False) -> None:
+    """Estimate requests, tokens, cost and time of asking the teacher, before anything is spent."""
+    from potstill import forecast, pipeline
+
+    parts = forecast.estimate(pipeline.start(recipe, runs))
+    if as_json:
+        _say(json.dumps([asdict(part) for part in parts]))
+        return
+    for part in parts:
+        most = "at most " if part.at_most else "about "
+        cost = "" if part.cost is None else f", {most}${part.cost:,.2f}"
+        seconds = "" if part.seconds is None else f", about {part.seconds:,.0f} s"
+        _say(
+            f"{part.what}: {part.requests - part.stored:,} of {part.requests:,} requests to make, about "
+            f"{part.prompt_tokens:,} tokens to read, {most}{part.completion_tokens:,} to write{cost}{seconds}"
+        )
+    if not parts:
+        _say("The teacher is not asked.")
+
+
+@app.command()
 def schema() -> None:
     """Print the recipe's JSON Schema."""
     from potstill.recipe import Recipe

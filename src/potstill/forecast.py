@@ -1,0 +1,141 @@
+"""What a recipe will send, and about what that will cost, before anything is spent."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from potstill import data, generate, tasks
+from potstill.evaluate import questions as test_questions
+from potstill.models import Message, Request
+from potstill.models.ask import open_model
+from potstill.models.store import LOOKED_UP, batched, keys
+from potstill.models.wire import tokens_about
+from potstill.recipe import Condition, Endpoint, Recipe
+from potstill.run_folder import Run
+from potstill.tasks import Prompting
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+SAMPLE = 200
+"""Prompts whose tokens are counted for an estimate."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A prompt as a model sees it."""
+
+    who: str
+    id: str
+    text: str
+    tokens: int
+    exact: bool
+    """Whether ``tokens`` were counted by the model's own tokenizer, or estimated from characters."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one part of a run will ask of the teacher."""
+
+    what: str
+    requests: int
+    stored: int
+    prompt_tokens: int
+    """Of the requests that are not stored."""
+    completion_tokens: int
+    """Of the same, about: as long as the stored answers of the same kind, or the most they may be."""
+    at_most: bool
+    """Whether no answer is known yet, so that the limit was taken for each."""
+    cost: float | None
+    """US dollars, where the recipe has a price."""
+    seconds: float | None
+    """About, from the latency of the stored answers."""
+
+
+def preview(recipe: Recipe, n: int) -> Iterator[Shown]:
+    """The first ``n`` training questions, as the teacher is asked them and as the student is."""
+    rows = [row for row in data.examples(recipe) if row["split"] == "train"][:n]
+    teacher, student = _Counter(recipe.teacher.model), _Counter(recipe.student.model)
+    for row in rows:
+        if recipe.condition is not Condition.GOLD:
+            request = next(generate.questions(recipe, [row]))
+            yield _shown("teacher", row, request.messages, teacher)
+        yield _shown("student", row, tasks.load(recipe.task).messages(row, Prompting.PLAIN), student)
+
+
+def estimate(run: Run) -> list[Asked]:
+    """What is to be asked of the teacher. Nothing is asked, brought or written but an empty store."""
+    recipe = run.recipe
+    rows = data.examples(recipe)
+    train = [row for row in rows if row["split"] == "train"]
+    test = [row for row in rows if row["split"] in data.TEST_SPLITS]
+    parts: list[tuple[str, list[Request]]] = []
+    if recipe.condition is not Condition.GOLD:
+        parts.append(("generate", list(generate.questions(recipe, train))))
+    for system in recipe.evaluate.systems:
+        if system.value.startswith("teacher"):
+            parts.append((f"evaluate: {system.value}", test_questions(recipe, system, test)))
+    counter = _Counter(recipe.teacher.model)
+    return [_asked(run, counter, what, requests) for what, requests in parts]
+
+
+def _asked(run: Run, counter: "_Counter", what: str, requests: Sequence[Request]) -> Asked:
+    teacher = run.recipe.teacher
+    stored: list[Any] = []
+    missing = list(requests)
+    if isinstance(teacher.model, Endpoint) or counter.tokenizer is not None:
+        key = keys(open_model(teacher.model, teacher.batch_size).identity)
+        missing = []
+        for some in batched(requests, LOOKED_UP):
+            asked = [key(request) for request in some]
+            found = run.store.get(asked)
+            stored += [found[one] for one in asked if one in found and found[one].error is None]
+            missing += [r for r, one in zip(some, asked, strict=True) if one not in found or found[one].error]
+    sample = missing[:: max(1, len(missing) // SAMPLE)]
+    read = _mean(counter.tokens(request.messages) for request in sample) * len(missing)
+    limit = requests[0].sampling.max_tokens if requests else 0
+    written = (_mean(c.completion_tokens for c in stored) if stored else limit) * len(missing)
+    price = teacher.model.price if isinstance(teacher.model, Endpoint) else None
+    at_once = teacher.model.concurrency if isinstance(teacher.model, Endpoint) else 1
+    return Asked(
+        what,
+        requests=len(requests),
+        stored=len(stored),
+        prompt_tokens=round(read),
+        completion_tokens=round(written),
+        at_most=not stored,
+        cost=price.of(round(read), round(written)) if price else None,
+        seconds=_mean(c.seconds for c in stored) * len(missing) / at_once if stored else None,
+    )
+
+
+class _Counter:
+    """Renders and counts by the model's own tokenizer where it is at hand, by characters elsewhere."""
+
+    def __init__(self, source: str | Endpoint) -> None:
+        self.tokenizer: PreTrainedTokenizerBase | None = None
+        if isinstance(source, str):
+            from potstill.models import weights
+
+            if folder := weights.at_hand(source):
+                self.tokenizer = weights.load_tokenizer(folder)
+
+    def render(self, messages: Sequence[Message]) -> str:
+        if self.tokenizer is None:
+            return "\n".join(f"[{message['role']}]\n{message['content']}" for message in messages)
+        chat = [dict(message) for message in messages]
+        return str(self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+
+    def tokens(self, messages: Sequence[Message]) -> int:
+        if self.tokenizer is None:
+            return tokens_about(Request("", messages))
+        return len(self.tokenizer(self.render(messages), add_special_tokens=False)["input_ids"])
+
+
+def _shown(who: str, row: dict[str, Any], messages: Sequence[Message], counter: _Counter) -> Shown:
+    return Shown(who, row["id"], counter.render(messages), counter.tokens(messages), counter.tokenizer is not None)
+
+
+def _mean(values: Iterable[float]) -> float:
+    known = list(values)
+    return sum(known) / len(known) if known else 0.0
