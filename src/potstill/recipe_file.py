@@ -9,10 +9,13 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from potstill.errors import RecipeError, did_you_mean
-from potstill.recipe import Files, Recipe, WordProblems
+from potstill.recipe import Endpoint, Files, Recipe, Served, WordProblems
 
-SOURCES: dict[str, type[BaseModel]] = {"word_problems": WordProblems, "files": Files}
-"""What pydantic names in the place of a fault inside 'data', beside the keys."""
+BRANCHES: dict[str, type[BaseModel] | None] = {
+    "word_problems": WordProblems, "files": Files, "local": None, "endpoint": Endpoint, "served": Served,
+}  # fmt: skip
+"""What pydantic names in the place of a fault inside a union, beside the keys."""
+SOURCES = ("word_problems", "files")
 BUILT_IN = Path(__file__).parent / "recipes"
 
 
@@ -65,7 +68,7 @@ def parse(text: str, where: str = "recipe", folder: Path = Path()) -> Recipe:
     try:
         return Recipe.model_validate(values, context={"folder": folder})
     except ValidationError as error:
-        lines = [f"{where}:{_place(tree, fault)}: {_message(fault)}" for fault in _faults(error)]
+        lines = [f"{where}:{_place(tree, fault)}: {_message(fault)}" for fault in error.errors()]
         raise RecipeError("\n".join(dict.fromkeys(lines))) from error
 
 
@@ -74,17 +77,8 @@ def dump(recipe: Recipe) -> str:
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _faults(error: ValidationError) -> list[ErrorDetails]:
-    """The faults, without those of the other branches of a union (a model is a string or an endpoint)."""
-    faults = error.errors()
-    endpoints = [
-        f["loc"][: f["loc"].index("Endpoint")] for f in faults if "Endpoint" in f["loc"] and f["type"] != "model_type"
-    ]
-    return [f for f in faults if f["loc"][-1:] != ("constrained-str",) or f["loc"][:-1] not in endpoints]
-
-
 def _message(fault: ErrorDetails) -> str:
-    loc = [part for part in fault["loc"] if part not in ("Endpoint", *SOURCES) and not _of_pydantic(part)]
+    loc = [part for part in fault["loc"] if part not in BRANCHES and not _of_pydantic(part)]
     name = ".".join(map(str, loc)) or "recipe"
     match fault["type"]:
         case "extra_forbidden":
@@ -119,8 +113,8 @@ def _keys(loc: list[Any]) -> list[str]:
     """Keys that may stand in the section at ``loc``."""
     section: Any = Recipe
     for part in loc:
-        if part in SOURCES:
-            section = SOURCES[part]
+        if branch := BRANCHES.get(part):
+            section = branch
         if part not in section.model_fields:
             continue
         annotation = section.model_fields[part].annotation
@@ -133,7 +127,7 @@ def _place(tree: yaml.Node, fault: ErrorDetails) -> str:
     """``line:column`` of the value at fault; of the key for unknown keys, of the section for missing ones."""
     mark = tree.start_mark
     node = tree
-    for part in (part for part in fault["loc"] if part not in SOURCES):
+    for part in (part for part in fault["loc"] if part not in BRANCHES):
         if isinstance(node, yaml.MappingNode):
             pair = next(((k, v) for k, v in node.value if k.value == part), None)
             if pair is None:

@@ -17,7 +17,7 @@ from potstill.models import Completion, ErrorKind, Model, Request, packaged
 from potstill.models.budget import Spending
 from potstill.models.store import LOOKED_UP, Locked, Store, batched, keys
 from potstill.progress import progress, say
-from potstill.recipe import Budget, Endpoint
+from potstill.recipe import Budget, Endpoint, Served
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -34,12 +34,16 @@ CURES = {
 }
 
 
-def check_source(source: str | Path | Endpoint) -> None:
+def check_source(source: str | Path | Endpoint | Served) -> None:
     """Raises `RecipeError` for a model that cannot be there, without loading or asking it."""
     if isinstance(source, Endpoint):
         from potstill.models.chat import ChatModel
 
         ChatModel(source)
+    elif isinstance(source, Served):
+        from potstill.models import launch
+
+        launch.check(source)
     elif str(source).startswith("packaged/"):
         packaged.find(str(source).removeprefix("packaged/"))
     elif not str(source).startswith("hf/") and not (Path(source) / "config.json").is_file():
@@ -48,13 +52,17 @@ def check_source(source: str | Path | Endpoint) -> None:
         )
 
 
-def open_model(source: str | Path | Endpoint, batch_size: int) -> Model:
+def open_model(source: str | Path | Endpoint | Served, batch_size: int) -> Model:
     """A model that can be asked. Raises `RecipeError` for one that is not there or whose key is missing."""
     check_source(source)
     if isinstance(source, Endpoint):
         from potstill.models.chat import ChatModel
 
         return ChatModel(source)
+    if isinstance(source, Served):
+        from potstill.models.launch import ServedModel
+
+        return ServedModel(source)
     from potstill.models import weights
     from potstill.models.local import LocalModel
 

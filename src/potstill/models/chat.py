@@ -76,7 +76,7 @@ class ChatModel:
                 await ended
             finally:
                 ended.cancel()
-                await asyncio.gather(*workers, return_exceptions=True)
+                await asyncio.gather(ended, *workers, return_exceptions=True)
 
     async def attempt(self, session: aiohttp.ClientSession, request: Request) -> tuple[Completion, Mapping[str, str]]:
         """A completion, perhaps with an error, and the headers of the server's answer."""

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from potstill.data import TEST_SPLITS
 from potstill.evaluate.verdict import WHERE, interval, of_split, points
-from potstill.recipe import Recipe
+from potstill.recipe import Endpoint, Recipe
 from potstill.report.glance import glance
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def report(recipe: Recipe, run: "Run") -> None:
     }
     training = run.read_json("training.json")
     manifest, evaluation = run.read_json("manifest.json"), run.evaluation
-    price = None if isinstance(recipe.teacher.model, str) else recipe.teacher.model.price
+    price = recipe.teacher.model.price if isinstance(recipe.teacher.model, Endpoint) else None
     html = environment.get_template("report.html.jinja").render(
         recipe=recipe,
         teacher=recipe.teacher.name,

@@ -1,0 +1,122 @@
+"""Servers that potstill starts: llama.cpp for real, vLLM by its command line."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from potstill import recipe_file
+from potstill.errors import PotstillError, RecipeError
+from potstill.models import Request, Sampling, launch
+from potstill.models.ask import ask, open_model
+from potstill.models.store import Store
+from potstill.recipe import Served
+
+LLAMA = Served(serve="llama.cpp", model="packaged/smollm2-135m-instruct", concurrency=2, context=256)
+QUESTIONS = [Request(str(i), [{"role": "user", "content": f"Count to {i}."}], Sampling(8)) for i in range(6)]
+
+
+def servers():
+    """Processes that serve llama.cpp, without their supervisors."""
+    return [p for p in psutil.process_iter(["cmdline"]) if "llama_server.py" in "".join((p.info["cmdline"] or [])[:2])]
+
+
+def gone(processes, seconds=15):
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    return not alive
+
+
+def test_a_llama_cpp_server_is_started_for_the_answers_and_stopped_after_them(tmp_path):
+    model = open_model(LLAMA, 1)
+    answers = list(ask(model, QUESTIONS, "llama", Store(tmp_path / "s.sqlite")))
+    assert all(a.text and a.completion_tokens <= 8 and a.prompt_tokens > 10 for a in answers)
+    assert not servers()
+    again = list(ask(model, QUESTIONS, "llama", Store(tmp_path / "s.sqlite")))
+    assert [a.text for a in again] == [a.text for a in answers]
+
+
+def test_a_server_that_dies_is_named_and_what_was_answered_kept(tmp_path, monkeypatch):
+    store = Store(tmp_path / "s.sqlite")
+    put = store.put
+
+    def put_and_kill(*arguments, **options):
+        put(*arguments, **options)
+        for server in servers():
+            server.send_signal(signal.SIGKILL)
+
+    monkeypatch.setattr(store, "put", put_and_kill)
+    with pytest.raises(PotstillError, match=r"llama.cpp server ended by itself \(signal 9\)"):
+        ask(open_model(LLAMA, 1), QUESTIONS, "llama", store)
+    monkeypatch.undo()
+    kept = store.spent("")[0]
+    assert 1 <= kept <= 4
+    assert len(list(ask(open_model(LLAMA, 1), QUESTIONS, "llama", store))) == 6
+
+
+def test_weights_that_are_none_are_reported_in_the_servers_words(tmp_path):
+    (tmp_path / "no.gguf").write_bytes(b"GGUF, or not" * 100)
+    model = open_model(Served(serve="llama.cpp", model=str(tmp_path / "no.gguf")), 1)
+    with pytest.raises(PotstillError, match=r"ended by itself .*\n.*"):
+        ask(model, QUESTIONS, "llama", Store(tmp_path / "s.sqlite"))
+    assert not servers()
+
+
+def test_a_killed_potstill_leaves_no_server_behind(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; import test_launch as t; from potstill.models.ask import ask, open_model;"
+        "from potstill.models import Request, Sampling; from potstill.models.store import Store;"
+        "ask(open_model(t.LLAMA, 1), [Request('a', [{'role': 'user', 'content': 'Tell a story.'}], Sampling(200))] ,"
+        "'llama', Store(Path(sys.argv[1])))"
+    )
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")])}
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "s.sqlite")], env=env)
+    until = time.monotonic() + 60
+    while not servers() and time.monotonic() < until:
+        time.sleep(0.05)
+    found = servers()
+    process.kill()
+    process.wait()
+    assert found
+    assert gone(found)
+
+
+def test_vllms_command_line():
+    served = Served(
+        serve="vllm", model="hf/org/name", concurrency=64, context=8192, arguments=["--tensor-parallel-size=8"]
+    )
+    assert launch.command(served, "org/name", 8000) == [
+        "vllm", "serve", "org/name", "--host=127.0.0.1", "--port=8000", "--max-model-len=8192", "--max-num-seqs=64",
+        "--tensor-parallel-size=8",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("teacher", "said"),
+    [
+        ("{serve: vllm, model: packaged/x}", "vllm reads hf/ORG/NAME"),
+        ("{serve: llama.cpp, model: folder}", "llama.cpp reads a .gguf file"),
+        ("{serve: llama.cpp, model: packaged/x, slots: 3}", "unknown key 'slots'"),
+        ("{serve: vlm, model: hf/a/b}", "Did you mean 'vllm'?"),
+        ("{url: 'http://h/v1', modl: x}", "Did you mean 'model'?"),
+        ("{url: 'http://me:pass@h/v1', model: x}", "without a password"),
+        ("{url: 'http://h/v1?token=secret', model: x}", "only api-version"),
+        ("{url: 'http://h/v1?k={api_key}', model: x}", "name its variable in api_key_env"),
+    ],
+)
+def test_what_a_recipe_can_get_wrong_about_a_server(teacher, said):
+    text = f"name: x\ntask: math\ndata: {{}}\nteacher:\n  model: {teacher}\nstudent: {{model: packaged/b}}\n"
+    with pytest.raises(RecipeError) as error:
+        recipe_file.parse(text)
+    assert said in str(error.value)
+    assert "secret" not in str(error.value)
+    assert ":pass" not in str(error.value)
+
+
+def test_no_vllm_here(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(RecipeError, match="no vllm on the PATH"):
+        launch.check(Served(serve="vllm", model="hf/a/b"))
