@@ -17,7 +17,8 @@ def main() -> int:
     command = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True)
 
     def end() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 4096):
+            pass
         for number in (signal.SIGTERM, signal.SIGKILL):
             try:
                 os.killpg(command.pid, number)
@@ -34,4 +35,4 @@ def main() -> int:
 
 if __name__ == "__main__":
     code = main()
-    sys.exit(128 - code if code < 0 else code)
+    os._exit(128 - code if code < 0 else code)  # without waiting for the thread that reads
