@@ -13,6 +13,7 @@ from potstill.errors import PotstillError, RecipeError
 from potstill.evaluate import evaluate
 from potstill.generate import generate
 from potstill.models import ErrorKind, Request, Sampling, chat, stream, wire
+from potstill.models import server as server_module
 from potstill.models.ask import open_model
 from potstill.progress import say
 from potstill.recipe import Endpoint, Evaluate, System
@@ -136,7 +137,7 @@ def test_each_way_to_fail_has_its_kind_and_only_some_are_tried_again(bad, kind, 
     assert got["a"].error is kind
     assert got["a"].text == ""
     assert len(server.bodies) == attempts
-    assert len(got["a"].detail) <= chat.LONGEST_DETAIL
+    assert len(got["a"].detail) <= server_module.LONGEST_DETAIL
 
 
 def test_a_busy_server_is_asked_again_not_before_it_wants_to_be():
@@ -208,7 +209,7 @@ def test_after_a_hopeless_error_nothing_more_is_sent_and_what_is_in_flight_is_ke
 def test_a_missing_key_is_the_recipes_fault(monkeypatch):
     monkeypatch.delenv("THE_KEY", raising=False)
     with pytest.raises(RecipeError, match="THE_KEY"):
-        open_model(Endpoint(url="http://127.0.0.1:9/v1", model="m", api_key_env="THE_KEY"), 1)
+        open_model(Endpoint(url="http://127.0.0.1:9/v1", model="m", api_key_env="THE_KEY"), 1, None)
 
 
 def test_a_server_that_is_not_there_fails_the_run_with_one_message(tmp_path):

@@ -23,6 +23,7 @@ def key_of(request, identity=None):
 
 class Counting:
     identity: ClassVar = {"weights": "w"}
+    price = None
 
     def __init__(self, error=None):
         self.asked, self.error = [], error

@@ -17,6 +17,7 @@ folder, n, what = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 
 class Nobody:
     identity = {"engine": "chat-completions", "url": "http://127.0.0.1:9/v1", "model": "mock"}  # noqa: RUF012
+    price = None
 
     async def complete(self, requests):
         async for request in requests:
@@ -50,6 +51,6 @@ if what == "fill":
 else:
     import asyncio
 
-    asyncio.run(_deliver(Nobody(), Questions(), "mock", store, "", Spending(None, store, "")))
+    asyncio.run(_deliver(Nobody(), Questions(), "mock", store, "", Spending(None, None, store, "")))
 mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps({"seconds": time.perf_counter() - began, "mib": mib}))

@@ -84,7 +84,7 @@ def _asked(run: Run, counter: "_Counter", what: str, requests: Sequence[Request]
     stored: list[Any] = []
     missing = list(requests)
     if not isinstance(teacher.model, str) or counter.tokenizer is not None:
-        key = keys(open_model(teacher.model, teacher.batch_size).identity)
+        key = keys(open_model(teacher.model, teacher.batch_size, run.store).identity)
         missing = []
         for some in batched(requests, LOOKED_UP):
             asked = [key(request) for request in some]
@@ -95,7 +95,7 @@ def _asked(run: Run, counter: "_Counter", what: str, requests: Sequence[Request]
     read = _mean(counter.tokens(request.messages) for request in sample) * len(missing)
     limit = requests[0].sampling.max_tokens if requests else 0
     written = (_mean(c.completion_tokens for c in stored) if stored else limit) * len(missing)
-    price = teacher.model.price if isinstance(teacher.model, Endpoint) else None
+    price = teacher.model.charged if isinstance(teacher.model, Endpoint) else None
     at_once = 1 if isinstance(teacher.model, str) else teacher.model.concurrency
     return Asked(
         what,

@@ -34,7 +34,7 @@ def generate(recipe: Recipe, run: "Run") -> None:
         rows = (_gold(task, row) for row in run.rows("examples.parquet", "train"))
     else:
         requests = Questions(recipe, run)
-        teacher = open_model(recipe.teacher.model, recipe.teacher.batch_size)
+        teacher = open_model(recipe.teacher.model, recipe.teacher.batch_size, run.store)
         answers = ask(teacher, requests, "teacher", run.store, run.name_in_store, recipe.teacher.budget)
         rows = (_row(recipe, task, *both) for both in zip(requests, answers, strict=True))
     run.write_pieces("generated.parquet", rows, SCHEMA)

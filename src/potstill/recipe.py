@@ -77,6 +77,10 @@ class Price(_Section):
         return (read + self.output * completion_tokens) / 1e6
 
 
+BATCH_PRICE = 0.5
+"""Part of the price that OpenAI and Azure charge for requests in batches (as of 2026)."""
+
+
 class Budget(_Section):
     """What may be spent on a model, by all stages and sittings of a run. At a limit no other request is sent."""
 
@@ -117,6 +121,9 @@ class Endpoint(_Section):
     """Name of the environment variable that holds the key or bearer token. The key itself never stands in a recipe."""
     api_key_header: str = "Authorization"
     """Header in which the key is sent: `Authorization` (as a bearer token), or for keys of Azure `api-key`."""
+    mode: Literal["requests", "batch"] = "requests"
+    """`batch` hands the requests in as files (OpenAI's and Azure's batch endpoints): answers within a day, at half the
+    price."""
     extra_body: dict[str, Any] = {}
     """Fields added to the body of each request, such as `reasoning_effort: low`."""
     thinking_tokens: int = Field(default=0, ge=0)
@@ -135,6 +142,18 @@ class Endpoint(_Section):
     """Times a request is tried when the server is busy or out of reach."""
     price: Price | None = None
     """What it charges; progress and report show the cost where this is given."""
+
+    @property
+    def charged(self) -> Price | None:
+        """What its mode makes of the price."""
+        if self.price is None or self.mode == "requests":
+            return self.price
+        cached = self.price.cached_input
+        return Price(
+            input=BATCH_PRICE * self.price.input,
+            output=BATCH_PRICE * self.price.output,
+            cached_input=None if cached is None else BATCH_PRICE * cached,
+        )
 
     @model_validator(mode="after")
     def _a_key_where_one_is_sent(self) -> "Endpoint":

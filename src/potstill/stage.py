@@ -20,7 +20,7 @@ NOT_THE_ANSWER = tuple(
             f"model.{key}"
             for key in (
                 "concurrency", "requests_per_minute", "tokens_per_minute", "timeout", "first_token_timeout",
-                "max_attempts", "api_key_env", "api_key_header", "price",
+                "max_attempts", "mode", "api_key_env", "api_key_header", "price",
             )
         ),
     )

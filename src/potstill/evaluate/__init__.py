@@ -71,7 +71,7 @@ def _ask(recipe: Recipe, run: "Run", system: System, examples: list[dict[str, An
     asked = recipe.teacher if who == "teacher" else recipe.student
     budget = recipe.teacher.budget if who == "teacher" else None
     requests = questions(recipe, system, examples)
-    model = open_model(source, asked.batch_size)
+    model = open_model(source, asked.batch_size, run.store)
     answers = ask(model, requests, system.value, run.store, run.name_in_store, budget)
     task = tasks.load(recipe.task)
     return [_prediction(recipe, task, *row) for row in zip(examples, requests, answers, strict=True)]

@@ -8,7 +8,10 @@ import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from potstill.recipe import Price
 
 # Before any of the hub's libraries is imported: what is trained here is nobody else's business.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -119,6 +122,8 @@ class Model(Protocol):
 
     identity: Mapping[str, Any]
     """What decides the answers: weights and engine, or server and name. Part of the store's key; never a secret."""
+    price: "Price | None"
+    """What it charges, where that is known."""
 
     def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[Sequence[Completion]]:
         """Answer every request once, in any order; a request that cannot be answered yields an error kind.

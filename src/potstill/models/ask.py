@@ -52,13 +52,14 @@ def check_source(source: str | Path | Endpoint | Served) -> None:
         )
 
 
-def open_model(source: str | Path | Endpoint | Served, batch_size: int) -> Model:
+def open_model(source: str | Path | Endpoint | Served, batch_size: int, store: Store) -> Model:
     """A model that can be asked. Raises `RecipeError` for one that is not there or whose key is missing."""
     check_source(source)
     if isinstance(source, Endpoint):
+        from potstill.models.batch import BatchModel
         from potstill.models.chat import ChatModel
 
-        return ChatModel(source)
+        return ChatModel(source) if source.mode == "requests" else BatchModel(source, store)
     if isinstance(source, Served):
         from potstill.models.launch import ServedModel
 
@@ -92,7 +93,7 @@ def ask(
     the first `FIRST_LOOK` came to anything, when one is left that may pass (a server's bad hour must count neither as a
     row that is missing nor as a wrong answer), or when the budget is spent. What was answered is kept.
     """
-    _run(_deliver(model, requests, name, store, run, Spending(budget, store, run)))
+    _run(_deliver(model, requests, name, store, run, Spending(budget, model.price, store, run)))
     return _stored(model, requests, store)
 
 
@@ -105,7 +106,7 @@ async def _deliver(model: Model, requests: Requests, name: str, store: Store, ru
     fresh: set[bytes] = set()
     """Keys that came up since the last look at the store: a prompt that stands in two rows is asked once."""
 
-    async def missing() -> AsyncIterator[Request]:
+    async def unanswered() -> AsyncIterator[tuple[bytes, Request]]:
         for some in batched(requests, LOOKED_UP):
             asked = [key(request) for request in some]
             known = store.known(asked)
@@ -113,39 +114,64 @@ async def _deliver(model: Model, requests: Requests, name: str, store: Store, ru
             fresh.update(flying.values())
             given = 0
             for one, request in zip(asked, some, strict=True):
-                if interrupt.asked() or tally.hopeless:
-                    return
                 if one in known or one in fresh:
                     given += 1
-                    continue
-                if not spending.allows(len(flying)):
-                    return
-                fresh.add(one)
-                flying[request.id, request.sample] = one
-                yield request
+                else:
+                    fresh.add(one)
+                    yield one, request
             tally.stored += given
             shown.give(given)
 
+    async def next_ones() -> AsyncIterator[Request]:
+        """Requests, until there are none, no other should be sent, or the budget may not allow it."""
+        while not interrupt.asked() and not tally.hopeless:
+            if not waiting:
+                try:
+                    waiting.append(await anext(left))
+                except StopAsyncIteration:
+                    return
+            one, request = waiting[0]
+            if not spending.allows(request, len(flying)):
+                return
+            waiting.clear()
+            flying[request.id, request.sample] = one
+            yield request
+
+    left, waiting = unanswered(), list[tuple[bytes, Request]]()
     synced = time.monotonic()
-    with progress(name, len(requests)) as shown:
-        async for completions in model.complete(missing()):
-            for completion in completions:
-                completion.key = flying.pop((completion.id, completion.sample))
-            try:
-                # In this thread: another would fight for Python's lock, row by row. Nothing waits for the disk here.
-                store.put(completions, label, run, seconds=0.01)
-            except Locked:
-                await asyncio.to_thread(store.put, completions, label, run)
-            if time.monotonic() - synced > SYNCED:
-                await asyncio.to_thread(store.sync)
-                synced = time.monotonic()
-            for completion in completions:
-                tally.add(completion)
-                spending.add(completion)
-            shown.advance(
-                len(completions), sum(c.completion_tokens for c in completions), sum(c.cost for c in completions)
-            )
-    store.sync()
+    try:
+        with progress(name, len(requests)) as shown:
+            while True:
+                async for completions in model.complete(next_ones()):
+                    for completion in completions:
+                        completion.key = flying.pop((completion.id, completion.sample))
+                    try:
+                        # In this thread: another would fight for Python's lock. Nothing waits for the disk here.
+                        store.put(completions, label, run, seconds=0.01)
+                    except Locked:
+                        await asyncio.to_thread(store.put, completions, label, run)
+                    if time.monotonic() - synced > SYNCED:
+                        await asyncio.to_thread(store.sync)
+                        synced = time.monotonic()
+                    for completion in completions:
+                        tally.add(completion)
+                        spending.add(completion)
+                    shown.advance(
+                        len(completions),
+                        sum(c.completion_tokens for c in completions),
+                        sum(c.cost for c in completions),
+                    )
+                # What was in flight may have cost less than was feared: then there is another round.
+                if (
+                    not waiting
+                    or flying
+                    or interrupt.asked()
+                    or tally.hopeless
+                    or not spending.allows(waiting[0][1], 0)
+                ):
+                    break
+    finally:
+        store.sync()
     tally.judge(spending)
 
 

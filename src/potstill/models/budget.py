@@ -1,15 +1,16 @@
 """What may be spent on a model, over all sittings of a run."""
 
-from potstill.models import Completion
+from potstill.models import Completion, Request
 from potstill.models.store import Store
-from potstill.recipe import Budget
+from potstill.models.wire import tokens_about
+from potstill.recipe import Budget, Price
 
 
 class Spending:
     """What a run has spent, against its budget; answers that other runs paid for cost nothing."""
 
-    def __init__(self, budget: Budget | None, store: Store, run: str) -> None:
-        self.budget = budget
+    def __init__(self, budget: Budget | None, price: Price | None, store: Store, run: str) -> None:
+        self.budget, self.price = budget, price
         self.over = ""
         """The limit at which no other request was sent, in words."""
         self.requests, self.tokens, self.cost = store.spent(run) if budget else (0, 0, 0.0)
@@ -20,17 +21,24 @@ class Spending:
             self.tokens += completion.prompt_tokens + completion.completion_tokens
             self.cost += completion.cost
 
-    def allows(self, in_flight: int) -> bool:
-        """Whether there is room for another request, those in flight counted as dear as the others were on average."""
+    def allows(self, request: Request, in_flight: int) -> bool:
+        """Whether there is room for another request.
+
+        Those in flight count as dear as the others were on average, or as dear as this one can be at most.
+        """
         if self.budget is None:
             return True
-        share = 1 + in_flight / max(self.requests, 1)
-        for name, limit, spent in (
-            ("max_cost", self.budget.max_cost, self.cost),
-            ("max_tokens", self.budget.max_tokens, self.tokens),
-            ("max_requests", self.budget.max_requests, self.requests),
+        read, written = tokens_about(request), request.sampling.max_tokens
+        known = max(self.requests, 1)
+        cost = self.cost / known if self.requests else self.price.of(read, written) if self.price else 0.0
+        tokens = self.tokens / known if self.requests else read + written
+        for name, limit, spent, each in (
+            ("max_cost", self.budget.max_cost, self.cost, cost),
+            ("max_tokens", self.budget.max_tokens, self.tokens, tokens),
+            ("max_requests", self.budget.max_requests, self.requests, 1),
         ):
-            expected = self.requests + in_flight if name == "max_requests" else spent * share
-            if limit is not None and expected >= limit:
+            if limit is not None and spent + in_flight * each >= limit:
                 self.over = f"{name} is {limit:,g}"
-        return not self.over
+                return False
+        self.over = ""
+        return True

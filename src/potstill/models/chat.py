@@ -2,28 +2,22 @@
 
 import asyncio
 import heapq
-import os
 import random
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
-from urllib.parse import quote
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import orjson
-from yarl import URL
 
 from potstill import interrupt
-from potstill.errors import RecipeError
 from potstill.models import Completion, ErrorKind, Request, wire
 from potstill.models.flow import Flow
+from potstill.models.server import Server, read
 from potstill.recipe import Endpoint
 
-LONGEST_DETAIL = 500
-"""Characters of a server's error message that are kept."""
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
 """Seconds between attempts: the first bound, doubled each time, and the last."""
 TRIED_UNSEEN = 4
@@ -42,24 +36,14 @@ class ChatModel:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self.identity: Mapping[str, Any] = _identity(endpoint)
-        self._key = _key(endpoint)
-        self._address = _address(endpoint.url, self._key)
-        self._proxy = _proxy(self._address)
+        self.identity: Mapping[str, Any] = identity(endpoint)
+        self.price = endpoint.charged
+        self.server = Server(endpoint)
+        self._address = self.server.address("chat/completions")
         self._dialect = wire.Dialect()
 
     async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[list[Completion]]:
-        headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
-        if self._key and "{api_key}" not in self.endpoint.url:
-            bearer = "Bearer " if self.endpoint.api_key_header.lower() == "authorization" else ""
-            headers[self.endpoint.api_key_header] = bearer + self._key
-        async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=self.endpoint.timeout),
-            headers=headers,
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-        ) as session:
+        async with self.server.session(**{"Content-Type": "application/json"}) as session:
             asking = _Asking(self, session, requests)
             workers = [asyncio.create_task(asking.work()) for _ in range(self.endpoint.concurrency)]
             ended = asyncio.gather(*workers)
@@ -89,10 +73,10 @@ class ChatModel:
                 self._address,
                 data=orjson.dumps(sent),
                 allow_redirects=False,
-                proxy=self._proxy,
+                proxy=self.server.proxy,
             ) as answer:
                 headers = answer.headers
-                content = await (self._streamed(answer) if stream and answer.status == 200 else _read(answer))
+                content = await (self._streamed(answer) if stream and answer.status == 200 else read(answer))
             completion = wire.completion(request, answer.status, content)
         except TimeoutError as error:
             limit = str(error) or f"no answer within {self.endpoint.timeout:g} s"
@@ -105,9 +89,11 @@ class ChatModel:
             completion = wire.failed(request, ErrorKind.CONNECTION, str(error))
         completion.seconds = time.perf_counter() - started
         if completion.error:
-            completion.detail = self._masked(completion.detail)[:LONGEST_DETAIL]
-        elif price := self.endpoint.price:
-            completion.cost = price.of(completion.prompt_tokens, completion.completion_tokens, completion.cached_tokens)
+            completion.detail = self.server.masked(completion.detail)
+        elif self.price:
+            completion.cost = self.price.of(
+                completion.prompt_tokens, completion.completion_tokens, completion.cached_tokens
+            )
         return completion, headers
 
     async def _streamed(self, answer: aiohttp.ClientResponse) -> bytes:
@@ -129,11 +115,6 @@ class ChatModel:
     def learns(self, completion: Completion, request: Request) -> bool:
         """Whether the server wants to be asked otherwise, and will be from now on."""
         return completion.error is ErrorKind.INVALID_REQUEST and self._dialect.learns(request, completion.detail)
-
-    def _masked(self, text: str) -> str:
-        for secret in {self._key, quote(self._key, safe="")} - {""}:
-            text = text.replace(secret, "***")
-        return text
 
 
 @dataclass(order=True)
@@ -246,7 +227,7 @@ class _Asking:
         return completion.error is ErrorKind.CONNECTION and not self._answers
 
 
-def _identity(endpoint: Endpoint) -> dict[str, Any]:
+def identity(endpoint: Endpoint) -> dict[str, Any]:
     what = {
         "engine": "chat-completions",
         "extra_body": endpoint.extra_body,
@@ -255,38 +236,3 @@ def _identity(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.same_as:
         return what | {"model": endpoint.same_as}
     return what | {"url": endpoint.url.rstrip("/"), "model": endpoint.model}
-
-
-def _key(endpoint: Endpoint) -> str:
-    if endpoint.api_key_env is None:
-        return ""
-    key = os.environ.get(endpoint.api_key_env, "").strip()
-    if not key:
-        raise RecipeError(
-            f"The key of {endpoint.url} should be in the environment variable {endpoint.api_key_env}, which is empty. "
-            f"Set it: export {endpoint.api_key_env}=..."
-        )
-    if not key.isprintable() or not key.isascii():
-        raise RecipeError(f"The key in {endpoint.api_key_env} holds characters that no key has; set it again.")
-    return key
-
-
-def _address(url: str, key: str) -> URL:
-    base = URL(url.replace("{api_key}", quote(key, safe="")), encoded="{api_key}" in url)
-    return (base.with_query(None) / "chat/completions").with_query(base.query)
-
-
-def _proxy(address: URL) -> str | None:
-    """The environment's proxy for an address. (aiohttp's ``trust_env`` would send passwords from ~/.netrc as well.)"""
-    return None if proxy_bypass(address.host or "") else getproxies().get(address.scheme)
-
-
-async def _read(answer: aiohttp.ClientResponse) -> bytes:
-    """The body. Raises `ValueError` when it is longer than anything a model says."""
-    body = bytearray()
-    while block := await answer.content.readany():
-        body += block
-        if len(body) > wire.LARGEST_ANSWER:
-            raise ValueError(wire.TOO_LARGE)
-    encoding = answer.headers.get("Content-Encoding", "")
-    return wire.decompressed(bytes(body), encoding) if encoding else bytes(body)

@@ -20,7 +20,7 @@ from potstill.errors import PotstillError, RecipeError
 from potstill.models import Completion, Request, packaged, supervisor
 from potstill.models.chat import ChatModel
 from potstill.progress import say
-from potstill.recipe import Endpoint, Served
+from potstill.recipe import Endpoint, Price, Served
 
 SHOWN = 12
 """Last lines of a server's log that stand in an error."""
@@ -43,6 +43,8 @@ def check(served: Served) -> None:
 
 class ServedModel:
     """A model behind a server that is started for it."""
+
+    price: Price | None = None
 
     def __init__(self, served: Served) -> None:
         check(served)

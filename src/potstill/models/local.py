@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from potstill import interrupt
 from potstill.models import Completion, ErrorKind, Request, Sampling
 from potstill.models.decoding import Batch, read_prefix
+from potstill.recipe import Price
 
 READ = 16
 """Prompts read at once: enough to keep the processor busy, few enough to need little memory."""
@@ -37,6 +38,8 @@ class LocalModel:
     The longest prefix that all prompts of a window share (few-shot examples, a system prompt) is computed once. Draws
     with a temperature have a random stream for each row, so that a draw does not depend on the rest of its batch.
     """
+
+    price: Price | None = None
 
     def __init__(
         self,

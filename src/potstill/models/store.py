@@ -40,6 +40,8 @@ CREATE TABLE completions (
 CREATE TABLE failures (
     key BLOB NOT NULL PRIMARY KEY, kind TEXT NOT NULL, detail TEXT NOT NULL, model TEXT NOT NULL, run TEXT NOT NULL,
     time REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE batches (
+    mark TEXT PRIMARY KEY, server TEXT NOT NULL, id TEXT, keys BLOB NOT NULL, time REAL NOT NULL) WITHOUT ROWID;
 """
 
 
@@ -139,6 +141,28 @@ class Store:
             connection.execute(f"PRAGMA busy_timeout={seconds * 1000:.0f}")
             _insert(connection, into, answered)
             _insert(connection, "INSERT OR REPLACE INTO failures", failed)
+
+    def begin_batch(self, mark: str, server: str, keys: Sequence[bytes]) -> None:
+        """Note that these requests are about to be handed in; ``mark`` goes with them, to find them again."""
+        with self.connection() as connection:
+            row = (mark, server, b"".join(keys), time.time())
+            connection.execute("INSERT INTO batches (mark, server, keys, time) VALUES (?, ?, ?, ?)", row)
+
+    def name_batch(self, mark: str, id_: str) -> None:
+        """Note the name that the server gave it."""
+        with self.connection() as connection:
+            connection.execute("UPDATE batches SET id = ? WHERE mark = ?", [id_, mark])
+
+    def end_batch(self, mark: str) -> None:
+        """Its answers are kept, or it never came to be."""
+        with self.connection() as connection:
+            connection.execute("DELETE FROM batches WHERE mark = ?", [mark])
+
+    def open_batches(self, server: str) -> list[tuple[str, str | None, set[bytes]]]:
+        """Mark, name and keys of the batches that were handed in to a server and not ended."""
+        with self.connection() as connection:
+            rows = connection.execute("SELECT mark, id, keys FROM batches WHERE server = ? ORDER BY time", [server])
+            return [(mark, id_, {keys[i : i + 32] for i in range(0, len(keys), 32)}) for mark, id_, keys in rows]
 
     def sync(self) -> None:
         """Return when all that was put is on the disk."""

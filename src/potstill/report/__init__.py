@@ -39,7 +39,7 @@ def report(recipe: Recipe, run: "Run") -> None:
     }
     training = run.read_json("training.json")
     manifest, evaluation = run.read_json("manifest.json"), run.evaluation
-    price = recipe.teacher.model.price if isinstance(recipe.teacher.model, Endpoint) else None
+    price = recipe.teacher.model.charged if isinstance(recipe.teacher.model, Endpoint) else None
     html = environment.get_template("report.html.jinja").render(
         recipe=recipe,
         teacher=recipe.teacher.name,

@@ -1,0 +1,243 @@
+"""Batch endpoints of OpenAI's and Azure's kind: requests handed in as a file, answers fetched within a day."""
+
+import json
+import uuid
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import orjson
+
+from potstill import interrupt
+from potstill.errors import PotstillError
+from potstill.models import Completion, ErrorKind, Request, wire
+from potstill.models.chat import FIRST_WAIT, LONGEST_WAIT, identity
+from potstill.models.server import Server, read
+from potstill.models.store import Store, keys
+from potstill.progress import say
+from potstill.recipe import Endpoint
+
+MOST_LINES, MOST_BYTES = 50_000, 90_000_000
+"""Of one file: what OpenAI takes, with some room."""
+FIRST_POLL, LONGEST_POLL = 5.0, 60.0
+"""Seconds between two looks at a batch: at first, and in the end."""
+KEPT_TOGETHER = 500
+"""Answers passed on together."""
+TRANSIENT = [kind for kind in ErrorKind if kind.retried]
+ENDED = ("completed", "failed", "expired", "cancelled")
+
+
+@dataclass
+class _Batch:
+    """Requests that were handed in together, by their keys."""
+
+    mark: str
+    id: str
+    keys: set[bytes]
+    requests: dict[bytes, Request] = field(default_factory=dict)
+    state: Mapping[str, Any] = field(default_factory=dict)
+
+
+class BatchModel:
+    """An endpoint that is asked in batches. Raises `RecipeError` when its key is not in the environment.
+
+    What was handed in is noted in the store before and after, so that another sitting fetches it by its name, and hands
+    in nothing twice. Requests that the server let fall are handed in again, up to ``max_attempts`` times.
+    """
+
+    def __init__(self, endpoint: Endpoint, store: Store) -> None:
+        self.endpoint, self.store = endpoint, store
+        self.identity: Mapping[str, Any] = identity(endpoint)
+        self.price = endpoint.charged
+        self.server = Server(endpoint)
+        self._key = keys(self.identity)
+        self._name = endpoint.url.rstrip("/")
+
+    async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[list[Completion]]:
+        async with self.server.session() as session:
+            batches = [
+                b for b in [await self._found(session, *one) for one in self.store.open_batches(self._name)] if b
+            ]
+            handed_in = {key: batch for batch in batches for key in batch.keys}
+            piece: dict[bytes, Request] = {}
+            size = 0
+            async for request in requests:
+                key = self._key(request)
+                if key in handed_in:
+                    handed_in[key].requests[key] = request
+                    continue
+                piece[key] = request
+                size += len(self._line(key, request))
+                if len(piece) == MOST_LINES or size >= MOST_BYTES:
+                    batches.append(await self._hand_in(session, piece))
+                    piece, size = {}, 0
+            if piece:
+                batches.append(await self._hand_in(session, piece))
+            attempt = 1
+            while batches:
+                again: dict[bytes, Request] = {}
+                async for batch in self._as_they_end(session, batches):
+                    last = attempt == self.endpoint.max_attempts
+                    async for completions in self._answers(session, batch, again, last=last):
+                        yield completions
+                    self.store.end_batch(batch.mark)
+                batches = [await self._hand_in(session, again)] if again else []
+                attempt += 1
+
+    async def _found(
+        self, session: aiohttp.ClientSession, mark: str, id_: str | None, keys: set[bytes]
+    ) -> _Batch | None:
+        """A batch of an earlier sitting; None when it never reached the server."""
+        if id_ is None:
+            listed = await self._call(session, "GET", "batches", params={"limit": "100"})
+            marked = [b["id"] for b in listed.get("data", []) if (b.get("metadata") or {}).get("potstill") == mark]
+            if not marked:
+                self.store.end_batch(mark)
+                return None
+            id_ = str(marked[0])
+            self.store.name_batch(mark, id_)
+        say(f"  going on with batch {id_} of {len(keys)} requests")
+        return _Batch(mark, id_, keys)
+
+    async def _hand_in(self, session: aiohttp.ClientSession, piece: dict[bytes, Request]) -> _Batch:
+        mark = uuid.uuid4().hex
+        self.store.begin_batch(mark, self._name, list(piece))
+        self.store.sync()
+        lines = b"".join(self._line(key, request) for key, request in piece.items())
+        form = aiohttp.FormData({"purpose": "batch"})
+        form.add_field("file", lines, filename="potstill.jsonl", content_type="application/jsonl")
+        file = await self._call(session, "POST", "files", data=form)
+        order = {
+            "input_file_id": file["id"],
+            "endpoint": self._path,
+            "completion_window": "24h",
+            "metadata": {"potstill": mark},
+        }
+        made = await self._call(session, "POST", "batches", json=order)
+        self.store.name_batch(mark, made["id"])
+        say(f"  batch {made['id']}: {len(piece)} requests handed in")
+        return _Batch(mark, made["id"], set(piece), dict(piece), made)
+
+    @property
+    def _path(self) -> str:
+        return "/chat/completions" if ".azure.com" in self.endpoint.url else "/v1/chat/completions"
+
+    def _line(self, key: bytes, request: Request) -> bytes:
+        sent = wire.body(self.endpoint, request, wire.Dialect())
+        return orjson.dumps({"custom_id": key.hex(), "method": "POST", "url": self._path, "body": sent}) + b"\n"
+
+    async def _as_they_end(self, session: aiohttp.ClientSession, batches: list[_Batch]) -> AsyncIterator[_Batch]:
+        wait = FIRST_POLL
+        waiting = list(batches)
+        while waiting:
+            for batch in list(waiting):
+                batch.state = await self._call(session, "GET", f"batches/{batch.id}")
+                if batch.state["status"] in ENDED:
+                    waiting.remove(batch)
+                    yield batch
+            if waiting:
+                counts = [batch.state.get("request_counts") or {} for batch in waiting]
+                done = sum(int(count.get("completed") or 0) for count in counts)
+                say(f"  {len(waiting)} batches: {waiting[0].state['status']}, {done} answers are ready")
+                if not await interrupt.sleep(wait):
+                    raise interrupt.Interrupted(
+                        f"Stopped while {len(waiting)} batches are at the server; they go on there, and the same command "
+                        "again fetches them."
+                    )
+                wait = min(2 * wait, LONGEST_POLL)
+
+    async def _answers(
+        self, session: aiohttp.ClientSession, batch: _Batch, again: dict[bytes, Request], *, last: bool
+    ) -> AsyncIterator[list[Completion]]:
+        """The answers of a batch that has ended; what may succeed later goes to ``again``, unless this was the ``last`` try."""
+        if batch.state["status"] == "failed" and not batch.state.get("output_file_id"):
+            self.store.end_batch(batch.mark)
+            faults = (batch.state.get("errors") or {}).get("data") or [{}]
+            said = self.server.masked(str(faults[0].get("message") or faults[0]))
+            raise PotstillError(f"The server refused the batch {batch.id}: {said}")
+        left = dict(batch.requests)
+        group: list[Completion] = []
+        for file in filter(None, (batch.state.get("output_file_id"), batch.state.get("error_file_id"))):
+            async for key, completion in self._lines(session, str(file), batch):
+                request = left.pop(key, None)
+                if request is None:
+                    if key in batch.keys and not completion.error:  # paid for, though nobody asks for it any more
+                        self.store.put([completion], str(self.identity["model"]))
+                elif completion.error and completion.error.retried and not last:
+                    again[key] = request
+                else:
+                    group.append(completion)
+                    if len(group) == KEPT_TOGETHER:
+                        yield group
+                        group = []
+        for key, request in left.items():
+            if last:
+                detail = f"batch {batch.id} {batch.state['status']} without this answer"
+                group.append(wire.failed(request, ErrorKind.OVERLOADED, detail))
+            else:
+                again[key] = request
+        if group:
+            yield group
+
+    async def _lines(
+        self, session: aiohttp.ClientSession, file: str, batch: _Batch
+    ) -> AsyncIterator[tuple[bytes, Completion]]:
+        async with self._request(session, "GET", f"files/{file}/content") as answer:
+            while line := await self._line_of(answer):
+                try:
+                    row = json.loads(line)
+                    key = bytes.fromhex(row["custom_id"])
+                    request = batch.requests.get(key) or Request("", [])
+                    response = row.get("response") or {"status_code": 500, "body": {"error": row.get("error") or {}}}
+                    said = orjson.dumps(response["body"])
+                    completion = wire.completion(request, int(response["status_code"]), said)
+                except (ValueError, KeyError, TypeError, AttributeError):
+                    continue  # as if it were missing: it is handed in again
+                completion.key = key
+                completion.detail = self.server.masked(completion.detail)
+                if self.price and not completion.error:
+                    c = completion
+                    c.cost = self.price.of(c.prompt_tokens, c.completion_tokens, c.cached_tokens)
+                yield key, completion
+
+    async def _line_of(self, answer: aiohttp.ClientResponse) -> bytes:
+        line = bytearray()
+        while not line.endswith(b"\n"):
+            try:
+                block = await answer.content.readuntil(b"\n")
+            except ValueError as error:
+                raise PotstillError(f"The server's file of answers has a line that is too long: {error}") from error
+            if not block:
+                break
+            line += block
+        return bytes(line)
+
+    async def _call(self, session: aiohttp.ClientSession, method: str, path: str, **options: Any) -> dict[str, Any]:
+        """What a path of the server answers, tried again while it is busy. Raises `PotstillError`."""
+        wait = FIRST_WAIT
+        for attempt in range(1, self.endpoint.max_attempts + 1):
+            try:
+                async with self._request(session, method, path, **options) as answer:
+                    content = await read(answer)
+                    if answer.status < 300:
+                        found: dict[str, Any] = json.loads(content)
+                        return found
+                failure = wire.completion(Request("", []), answer.status, content)
+                detail = failure.detail
+                # A batch may have been made although the server stumbled: to make it once more could cost twice.
+                retried = failure.error is ErrorKind.RATE_LIMITED or (method == "GET" and failure.error in TRANSIENT)
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+                detail, retried = str(error) or "no answer in time", method == "GET"
+            if not retried or attempt == self.endpoint.max_attempts or not await interrupt.sleep(wait):
+                raise PotstillError(
+                    f"{method} {path}: {self.server.masked(detail)}. What was handed in is noted; the same command again goes on."
+                )
+            wait = min(2 * wait, LONGEST_WAIT)
+        raise AssertionError("unreachable")
+
+    def _request(self, session: aiohttp.ClientSession, method: str, path: str, **options: Any) -> Any:
+        address = self.server.address(path)
+        if params := options.pop("params", None):
+            address = address.update_query(params)
+        return session.request(method, address, proxy=self.server.proxy, allow_redirects=False, **options)

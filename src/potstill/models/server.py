@@ -1,0 +1,80 @@
+"""The way to an endpoint: its key, its addresses, a session, and what may be shown of its answers."""
+
+import os
+from urllib.parse import quote
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from yarl import URL
+
+from potstill.errors import RecipeError
+from potstill.models import wire
+from potstill.recipe import Endpoint
+
+LONGEST_DETAIL = 500
+"""Characters of a server's error message that are kept."""
+
+
+class Server:
+    """Raises `RecipeError` when the key of the endpoint is not in the environment."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self._key = _key(endpoint)
+        self.proxy = _proxy(self.address(""))
+
+    def session(self, **headers: str) -> aiohttp.ClientSession:
+        headers["Accept-Encoding"] = "identity"
+        if self._key and "{api_key}" not in self.endpoint.url:
+            bearer = "Bearer " if self.endpoint.api_key_header.lower() == "authorization" else ""
+            headers[self.endpoint.api_key_header] = bearer + self._key
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            timeout=aiohttp.ClientTimeout(total=self.endpoint.timeout),
+            headers=headers,
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    def address(self, path: str) -> URL:
+        """Of a path below the endpoint's base address, which keeps its query."""
+        base = URL(
+            self.endpoint.url.replace("{api_key}", quote(self._key, safe="")), encoded="{api_key}" in self.endpoint.url
+        )
+        return (base.with_query(None) / path).with_query(base.query) if path else base
+
+    def masked(self, text: str) -> str:
+        """What a server says, without the key and not too long."""
+        for secret in {self._key, quote(self._key, safe="")} - {""}:
+            text = text.replace(secret, "***")
+        return text[:LONGEST_DETAIL]
+
+
+async def read(answer: aiohttp.ClientResponse) -> bytes:
+    """The body. Raises `ValueError` when it is longer than anything a model says."""
+    body = bytearray()
+    while block := await answer.content.readany():
+        body += block
+        if len(body) > wire.LARGEST_ANSWER:
+            raise ValueError(wire.TOO_LARGE)
+    encoding = answer.headers.get("Content-Encoding", "")
+    return wire.decompressed(bytes(body), encoding) if encoding else bytes(body)
+
+
+def _key(endpoint: Endpoint) -> str:
+    if endpoint.api_key_env is None:
+        return ""
+    key = os.environ.get(endpoint.api_key_env, "").strip()
+    if not key:
+        raise RecipeError(
+            f"The key of {endpoint.url} should be in the environment variable {endpoint.api_key_env}, which is empty. "
+            f"Set it: export {endpoint.api_key_env}=..."
+        )
+    if not key.isprintable() or not key.isascii():
+        raise RecipeError(f"The key in {endpoint.api_key_env} holds characters that no key has; set it again.")
+    return key
+
+
+def _proxy(address: URL) -> str | None:
+    """The environment's proxy for an address. (aiohttp's ``trust_env`` would send passwords from ~/.netrc as well.)"""
+    return None if proxy_bypass(address.host or "") else getproxies().get(address.scheme)
