@@ -1,0 +1,165 @@
+"""preview, plan, budgets and the store's verbs, as a user types them."""
+
+import gzip
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+import small
+
+
+def potstill(*arguments, cwd, **env):
+    command = [sys.executable, "-m", "potstill", *map(str, arguments)]
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", **env}
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+
+
+def said(*arguments, cwd):
+    result = potstill(*arguments, cwd=cwd)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+@pytest.fixture
+def teacher():
+    with small.Teacher() as server:
+        yield server
+
+
+@pytest.fixture
+def work(tmp_path, teacher, tiny_folder):
+    recipe = small.RECIPE.format(url=teacher.url, student=tiny_folder)
+    recipe = recipe.replace("concurrency: 4", "concurrency: 4, price: {input: 1000, output: 1000}")
+    (tmp_path / "r.yaml").write_text(recipe)
+    return tmp_path
+
+
+def budget(work, limit):
+    text = re.sub(r", budget: \{[^}]*\}", "", (work / "r.yaml").read_text())
+    line = next(line for line in text.splitlines() if line.startswith("teacher:"))
+    (work / "r.yaml").write_text(text.replace(line, line[:-1] + ", budget: {" + limit + "}}"))
+
+
+def test_preview_shows_what_each_model_sees(work, teacher):
+    shown = json.loads(said("preview", "r.yaml", "-n", "3", "--json", cwd=work))
+    assert [one["who"] for one in shown] == ["teacher", "student"] * 3
+    first, second = shown[:2]
+    assert "[user]" in first["text"]
+    assert not first["exact"]
+    # Nothing of what the teacher is told reaches the student, and the student's own template is used.
+    assert second["text"].startswith("user:")
+    assert second["text"].endswith(";a:")
+    assert second["exact"]
+    assert second["tokens"] == len(second["text"].encode())
+    assert "Answer: NUMBER" in first["text"]
+    assert "Answer: NUMBER" not in second["text"]
+    assert "--- student, " in said("preview", "r.yaml", cwd=work)
+    assert not teacher.seen
+
+
+def test_plan_says_what_is_left_and_what_it_will_cost(work, teacher):
+    generate, direct = json.loads(said("plan", "r.yaml", "--json", cwd=work))
+    assert (generate["requests"], generate["stored"], generate["at_most"]) == (24, 0, True)
+    assert generate["completion_tokens"] == 24 * 64
+    assert generate["cost"] == pytest.approx((generate["prompt_tokens"] + 24 * 64) / 1000)
+    assert (direct["requests"], direct["stored"]) == (12, 0)
+    assert not teacher.seen
+    assert potstill("generate", "r.yaml", cwd=work).returncode == 0
+    text = (work / "r.yaml").read_text()
+    (work / "r.yaml").write_text(text.replace("train: 24", "train: 30"))
+    generate, _ = json.loads(said("plan", "r.yaml", "--json", cwd=work))
+    assert (generate["requests"], generate["stored"], generate["at_most"]) == (30, 24, False)
+    assert generate["completion_tokens"] == 6 * 12
+    assert "generate: 6 of 30 requests to make" in said("plan", "r.yaml", cwd=work)
+
+
+@pytest.mark.parametrize(
+    ("limit", "more", "requests"),
+    [("max_requests: 10", "max_requests: 1000", 10), ("max_tokens: 520", "max_tokens: 100000", 10), ("max_cost: 0.52", "max_cost: 900", 10)],
+)  # fmt: skip
+def test_a_budget_stops_the_run_which_goes_on_when_it_is_raised(work, teacher, limit, more, requests):
+    budget(work, limit)
+    stopped = potstill("generate", "r.yaml", cwd=work)
+    assert stopped.returncode == 1
+    assert f"teacher.budget is spent: {limit.replace(': ', ' is ')}" in stopped.stderr
+    # Each answer is 52 tokens; the estimate of what is in flight may stop it an answer early or late.
+    assert requests - 1 <= teacher.seen.total() <= requests + 1
+    before = teacher.seen.total()
+    assert potstill("generate", "r.yaml", cwd=work).returncode == 1
+    assert teacher.seen.total() <= before + 1
+    budget(work, more)
+    assert potstill("generate", "r.yaml", cwd=work).returncode == 0
+    assert teacher.seen.total() == len(teacher.seen) == 24
+
+
+def test_a_cost_needs_a_price(work):
+    text = (work / "r.yaml").read_text().replace(", price: {input: 1000, output: 1000}", "")
+    (work / "r.yaml").write_text(text)
+    budget(work, "max_cost: 1")
+    result = potstill("plan", "r.yaml", cwd=work)
+    assert result.returncode == 2
+    assert "budget.max_cost needs model.price" in result.stderr
+
+
+def test_the_store_is_counted_taken_along_and_pruned(work, teacher):
+    assert potstill("generate", "r.yaml", cwd=work).returncode == 0
+    (share,) = json.loads(said("store", "stats", "--json", cwd=work))
+    assert share == {
+        "model": "t", "completions": 24, "prompt_tokens": 24 * 40, "completion_tokens": 24 * 12, "cost": pytest.approx(24 * 0.052),
+        "failures": {},
+    }  # fmt: skip
+    assert said("store", "verify", cwd=work).endswith(": whole\n")
+    assert "24 completions" in said("store", "export", "all.jsonl.gz", cwd=work)
+    assert potstill("store", "export", "all.jsonl.gz", cwd=work).returncode == 2
+    assert len(gzip.decompress((work / "all.jsonl.gz").read_bytes()).splitlines()) == 24
+    assert said("store", "prune", "--model", "t", cwd=work) == "24 completions would be removed; --yes removes them\n"
+    assert said("store", "prune", "--model", "other", "--yes", cwd=work) == "0 completions removed\n"
+    assert said("store", "prune", "--model", "t", "--yes", cwd=work) == "24 completions removed\n"
+    assert said("store", "stats", cwd=work) == "The store is empty.\n"
+    assert said("store", "import", "all.jsonl.gz", cwd=work) == "24 completions added, 0 were there already\n"
+    assert said("store", "import", "all.jsonl.gz", cwd=work) == "0 completions added, 24 were there already\n"
+    asked = teacher.seen.total()
+    (work / "runs" / "small" / "generated.parquet").unlink()
+    assert potstill("generate", "r.yaml", cwd=work).returncode == 0
+    assert teacher.seen.total() == asked
+    (work / "bad.jsonl").write_text('{"key": "00"}\n')
+    result = potstill("store", "import", "bad.jsonl", cwd=work)
+    assert result.returncode == 2
+    assert "bad.jsonl, line 1" in result.stderr
+
+
+def test_what_is_whole_of_a_damaged_store_is_saved(work, teacher):
+    text = (work / "r.yaml").read_text()
+    (work / "r.yaml").write_text(text.replace("train: 24", "train: 400"))
+    assert potstill("generate", "r.yaml", cwd=work).returncode == 0
+    path = work / "runs" / "completions.sqlite"
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import sqlite3; sqlite3.connect({str(path)!r}).execute('PRAGMA wal_checkpoint(TRUNCATE)')",
+        ],
+        check=True,
+    )
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2 // 4096 * 4096
+    content[middle : middle + 8192] = b"\xff" * 8192
+    path.write_bytes(content)
+    damaged = potstill("store", "verify", cwd=work)
+    assert damaged.returncode == 1
+    assert "export FILE` saves what is whole" in damaged.stderr
+    out = said("store", "export", "saved.jsonl", cwd=work)
+    saved = [json.loads(line) for line in (work / "saved.jsonl").read_text().splitlines()]
+    assert 200 < len(saved) < 400
+    assert f"{400 - len(saved)} could not be read" in out
+    assert path.read_bytes() == content
+    path.rename(work / "damaged.sqlite")
+    assert f"{len(saved)} completions added" in said("store", "import", "saved.jsonl", cwd=work)
+    asked = teacher.seen.total()
+    (work / "runs" / "small" / "generated.parquet").unlink()
+    assert potstill("generate", "r.yaml", cwd=work).returncode == 0
+    assert teacher.seen.total() == asked + 400 - len(saved)
