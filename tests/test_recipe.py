@@ -1,7 +1,12 @@
+import re
+from pathlib import Path
+
 import pytest
+import yaml
 
 from potstill import recipe_file
 from potstill.errors import RecipeError
+from potstill.recipe import Endpoint, Price
 
 GOOD = """\
 name: x
@@ -36,3 +41,20 @@ def test_faults_are_named_with_place_and_cure(text, pieces):
         recipe_file.parse(text, "r.yaml")
     for piece in pieces:
         assert piece in str(error.value)
+
+
+def test_the_recipes_in_the_readme_are_recipes():
+    blocks = re.findall(r"```yaml\n(.*?)```", (Path(__file__).parents[1] / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) >= 3
+    for block in blocks:
+        sections = yaml.safe_load(GOOD) | yaml.safe_load(block)
+        recipe_file.parse(yaml.safe_dump(sections))
+
+
+def test_prices_of_the_table_are_used_where_the_recipe_has_none():
+    listed = Endpoint(url="https://api.openai.com/v1", model="gpt-4o-2024-08-06")
+    assert listed.charged == Price(input=2.5, cached_input=1.25, output=10)
+    assert Endpoint(url="https://api.openai.com/v1", model="gpt-4o", mode="batch").charged.output == 5
+    assert Endpoint(url="https://elsewhere.example/v1", model="gpt-4o").charged is None
+    own = Price(input=1, output=1)
+    assert Endpoint(url="https://api.openai.com/v1", model="gpt-4o", price=own).charged == own

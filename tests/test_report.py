@@ -93,7 +93,7 @@ def test_long_answers_are_cut_and_the_verdict_stands_first(run):
     assert (
         text.index("How good") < text.index("How sure") < text.index("What it cost") < text.index(verdict.split(",")[0])
     )
-    assert "the teacher read 1,200 tokens and wrote 34, $1.27 at the recipe's prices" in text
+    assert "the teacher read 1,200 tokens and wrote 34, $1.27 at its server's prices" in text
     assert verdict.index("test_unseen") < verdict.index("(test,")
 
 

@@ -182,7 +182,8 @@ def plan(recipe: RecipeName, runs: Runs = Path("runs"), as_json: AsJson = False)
     """Estimate requests, tokens, cost and time of asking the teacher, before anything is spent."""
     from potstill import forecast, pipeline
 
-    parts = forecast.estimate(pipeline.start(recipe, runs))
+    made = pipeline.start(recipe, runs)
+    parts = forecast.estimate(made)
     if as_json:
         _say(json.dumps([asdict(part) for part in parts]))
         return
@@ -194,6 +195,8 @@ def plan(recipe: RecipeName, runs: Runs = Path("runs"), as_json: AsJson = False)
             f"{part.what}: {part.requests - part.stored:,} of {part.requests:,} requests to make, about "
             f"{part.prompt_tokens:,} tokens to read, {most}{part.completion_tokens:,} to write{cost}{seconds}"
         )
+    if note := forecast.note_on_prices(made.recipe):
+        _say(note)
     if not parts:
         _say("The teacher is not asked.")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from potstill import data, generate, tasks
+from potstill import data, generate, prices, tasks
 from potstill.evaluate import questions as test_questions
 from potstill.models import Message, Request
 from potstill.models.ask import open_model
@@ -107,6 +107,17 @@ def _asked(run: Run, counter: "_Counter", what: str, requests: Sequence[Request]
         cost=price.of(round(read), round(written)) if price else None,
         seconds=_mean(c.seconds for c in stored) * len(missing) / at_once if stored else None,
     )
+
+
+def note_on_prices(recipe: Recipe) -> str:
+    """Where the prices come from, if that needs saying."""
+    model = recipe.teacher.model
+    if not isinstance(model, Endpoint) or model.charged is None:
+        return ""
+    half = " at half price, in batches" if model.mode == "batch" else ""
+    if model.price is None:
+        return f"By the prices of {prices.as_of()}{half}; give model.price if they have changed."
+    return f"By the recipe's prices{half}." if half else ""
 
 
 class _Counter:

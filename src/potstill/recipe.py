@@ -17,6 +17,8 @@ from pydantic import (
     model_validator,
 )
 
+from potstill import prices
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
@@ -69,6 +71,10 @@ class Price(_Section):
     """US dollars for a million tokens of completion, reasoning included."""
     cached_input: float | None = Field(default=None, ge=0)
     """US dollars for a million tokens of prompt that the server had read before. Left out: as `input`."""
+
+    def times(self, factor: float) -> "Price":
+        cached = None if self.cached_input is None else factor * self.cached_input
+        return Price(input=factor * self.input, output=factor * self.output, cached_input=cached)
 
     def of(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
         """US dollars for so many tokens; ``cached_tokens`` are among ``prompt_tokens``."""
@@ -141,19 +147,15 @@ class Endpoint(_Section):
     max_attempts: int = Field(default=8, ge=1, le=100)
     """Times a request is tried when the server is busy or out of reach."""
     price: Price | None = None
-    """What it charges; progress and report show the cost where this is given."""
+    """What it charges. Left out: as a shipped, dated table says, for the servers that it has; otherwise no cost is shown."""
 
     @property
     def charged(self) -> Price | None:
-        """What its mode makes of the price."""
-        if self.price is None or self.mode == "requests":
-            return self.price
-        cached = self.price.cached_input
-        return Price(
-            input=BATCH_PRICE * self.price.input,
-            output=BATCH_PRICE * self.price.output,
-            cached_input=None if cached is None else BATCH_PRICE * cached,
-        )
+        """The recipe's price or the shipped table's, as the mode has it; None where neither says."""
+        price = self.price
+        if price is None and (listed := prices.listed(self.url, self.model)):
+            price = Price(input=listed[0], cached_input=listed[1], output=listed[2])
+        return price.times(BATCH_PRICE) if price and self.mode == "batch" else price
 
     @model_validator(mode="after")
     def _a_key_where_one_is_sent(self) -> "Endpoint":
@@ -274,7 +276,7 @@ class Teacher(_Section):
 
     @model_validator(mode="after")
     def _a_price_for_a_cost(self) -> "Teacher":
-        priced = isinstance(self.model, Endpoint) and self.model.price
+        priced = isinstance(self.model, Endpoint) and self.model.charged
         if self.budget and self.budget.max_cost is not None and not priced:
             raise ValueError("budget.max_cost needs model.price")
         return self

@@ -54,11 +54,12 @@ def _cost(
     stages: Mapping[str, Any],
     price: Price | None,
 ) -> str:
-    read, written = (sum(row[column] for row in generated) for column in ("prompt_tokens", "completion_tokens"))
+    columns = ("prompt_tokens", "completion_tokens", "cached_tokens")
+    read, written, cached = (sum(row[column] for row in generated) for column in columns)
     minutes = sum(entry["seconds"] for entry in stages.values()) / 60
     text = (
         f"For {len(generated)} training rows the teacher read {read:,} tokens and wrote {written:,}"
-        + (f", ${price.of(read, written):.2f} at the recipe's prices. " if price else ". ")
+        + (f", ${price.of(read, written, cached):.2f} at its server's prices. " if price else ". ")
         + f"All stages took {minutes:.1f} minutes on this machine."
     )
     for values in list(splits.values())[-1:]:
