@@ -53,7 +53,7 @@ def run(tmp_path):
     seal = {"sha256": "a" * 64, "first_used": "2026-01-01", "evaluations": 2, "students": 1, "test_sets": 1}
     splits = {split: values | {"sealed": seal} for split, values in splits.items()}
     made.write_json("evaluation.json", {"splits": splits, "verdict": verdict(splits)})
-    made.write("generated.parquet", [{"prompt_tokens": 1200, "completion_tokens": 34}])
+    made.write("generated.parquet", [{"prompt_tokens": 1200, "completion_tokens": 34, "cached_tokens": 0}])
     made.write("curated.parquet", [{"reason": ""}, {"reason": "right"}])
     loss = [{"epoch": 0.5, "loss": 2.0}, {"epoch": 3.0, "loss": 0.5}]
     made.write_json("training.json", {"rows": 1, "loss": loss, "validation": [{"epoch": 3, "score": 0.5}], "chosen": 3})

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from potstill import data, generate, prices, tasks
@@ -54,7 +55,7 @@ class Asked:
 
 def preview(recipe: Recipe, n: int) -> Iterator[Shown]:
     """The first ``n`` training questions, as the teacher is asked them and as the student is."""
-    rows = [row for row in data.examples(recipe) if row["split"] == "train"][:n]
+    rows = list(islice((row for row in data.examples(recipe) if row["split"] == "train"), n))
     teacher, student = _Counter(recipe.teacher.model), _Counter(recipe.student.model)
     for row in rows:
         if recipe.condition is not Condition.GOLD:
@@ -66,7 +67,7 @@ def preview(recipe: Recipe, n: int) -> Iterator[Shown]:
 def estimate(run: Run) -> list[Asked]:
     """What is to be asked of the teacher. Nothing is asked, brought or written but an empty store."""
     recipe = run.recipe
-    rows = data.examples(recipe)
+    rows = list(data.examples(recipe))
     train = [row for row in rows if row["split"] == "train"]
     test = [row for row in rows if row["split"] in data.TEST_SPLITS]
     parts: list[tuple[str, list[Request]]] = []

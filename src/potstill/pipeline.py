@@ -96,9 +96,8 @@ def plan(run: Run) -> list[Planned]:
             why = f"if {earlier[0]} comes out differently"
         planned.append(Planned(stage.name, again, perhaps, why))
         if stage.carry_out is data.data and again:
-            rows = data.examples(run.recipe)
             for part in {part for later in STAGES for part in later.reads if part.file == EXAMPLES}:
-                instead[str(part)] = digest_of_rows(rows, part)
+                instead[str(part)] = digest_of_rows(data.examples(run.recipe), part)
         elif again or perhaps:
             unsettled |= dict.fromkeys(stage.writes, stage.name)
     return planned

@@ -80,11 +80,12 @@ class Run:
             raise PotstillError(f"{self.folder}: no {name} yet; carry out the earlier stages first (potstill run).")
         return self.path(name)
 
-    def rows(self, name: str, split: str) -> Iterator[dict[str, Any]]:
-        """Rows of a split, read in pieces. Raises `PotstillError` when no stage has written the file."""
+    def rows(self, name: str, *splits: str) -> Iterator[dict[str, Any]]:
+        """Rows of some splits, or all, read in pieces. Raises `PotstillError` when no stage has written the file."""
         with pq.ParquetFile(self._there(name)) as file:
             for batch in file.iter_batches(PIECE):
-                yield from batch.filter(pc.field("split") == split).to_pylist()
+                wanted = batch.filter(pc.is_in(batch["split"], pa.array(splits))) if splits else batch
+                yield from wanted.to_pylist()
 
     def count(self, name: str, split: str) -> int:
         """How many rows of a split there are."""
@@ -95,12 +96,15 @@ class Run:
         with self._replaced(name) as part:
             pq.write_table(pa.Table.from_pylist([dict(row) for row in rows]), part)
 
-    def write_pieces(self, name: str, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> None:
-        """Write rows as they come, without holding them."""
+    def write_pieces(self, name: str, rows: Iterable[dict[str, Any]], schema: pa.Schema | None = None) -> None:
+        """Write rows as they come, without holding them. Without a schema the first rows make it."""
         coming = iter(rows)
+        piece = list(islice(coming, PIECE))
+        schema = schema or pa.Table.from_pylist(piece).schema
         with self._replaced(name) as part, pq.ParquetWriter(part, schema) as writer:
-            while piece := list(islice(coming, PIECE)):
+            while piece:
                 writer.write_table(pa.Table.from_pylist(piece, schema))
+                piece = list(islice(coming, PIECE))
 
     def read_json(self, name: str) -> dict[str, Any]:
         path = self.path(name)
@@ -148,7 +152,7 @@ class Run:
         known = self.read_json(DIGESTS)
         if known.get(str(part), {}).get("stamp") != stamp:
             rows = part.splits or part.kept
-            digest = digest_of_rows(self.read(part.file), part) if rows else _digest_of_files(files, path)
+            digest = digest_of_rows(self.rows(part.file), part) if rows else _digest_of_files(files, path)
             known[str(part)] = {"stamp": stamp, "sha256": digest}
             if self._locked:
                 self.write_json(DIGESTS, known)
@@ -204,7 +208,7 @@ class Run:
             return True
 
 
-def digest_of_rows(rows: Sequence[Mapping[str, Any]], part: Part) -> str:
+def digest_of_rows(rows: Iterable[Mapping[str, Any]], part: Part) -> str:
     """SHA-256 of the rows and columns that ``part`` names."""
     digest = hashlib.sha256()
     for row in rows:

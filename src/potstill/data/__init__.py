@@ -1,10 +1,12 @@
 """Where examples come from: examples.parquet."""
 
-import hashlib
-from collections import Counter
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from potstill import tasks
 from potstill.data import files, sealed, word_problems
@@ -19,22 +21,29 @@ TEST_SPLITS = ("test_unseen", "test")
 
 
 def data(recipe: Recipe, run: "Run") -> None:
-    """Write examples.parquet."""
-    rows = examples(recipe)
-    tested = {tasks.question(recipe.task, row) for row in rows if row["split"] in TEST_SPLITS}
-    shared = sum(row["split"] == "train" and tasks.question(recipe.task, row) in tested for row in rows)
+    """Write examples.parquet; only the test questions are held."""
+    test = [row for row in examples(recipe) if row["split"] in TEST_SPLITS]
+    tested = {tasks.question(recipe.task, row) for row in test}
+    for split in TEST_SPLITS:
+        sealed.check(recipe, run.store, split, test)
+    shared = 0
+
+    def counted() -> Iterator[dict[str, Any]]:
+        nonlocal shared
+        for row in examples(recipe):
+            shared += row["split"] == "train" and tasks.question(recipe.task, row) in tested
+            yield row
+
+    run.write_pieces("examples.parquet", counted())
     if shared:
         say(f"  {shared} training questions also stand in a test split; curation leaves them out (in-test-set)")
-    for split in TEST_SPLITS:
-        sealed.check(recipe, run.store, split, rows)
-    run.write("examples.parquet", rows)
 
 
-def examples(recipe: Recipe) -> list[dict[str, Any]]:
+def examples(recipe: Recipe) -> Iterator[dict[str, Any]]:
     """Rows of examples.parquet: id, split, group, the task's fields, gold. Raises `RecipeError` for unusable data."""
     if isinstance(recipe.data, Files):
         return _of_files(recipe, recipe.data)
-    return _of_word_problems(recipe.data, recipe.seed)
+    return iter(_of_word_problems(recipe.data, recipe.seed))
 
 
 def sources(recipe: Recipe) -> list[Path]:
@@ -60,44 +69,62 @@ def _of_word_problems(source: WordProblems, seed: int) -> list[dict[str, Any]]:
     return rows
 
 
-def _of_files(recipe: Recipe, source: Files) -> list[dict[str, Any]]:
+def _of_files(recipe: Recipe, source: Files) -> Iterator[dict[str, Any]]:
     task = tasks.load(recipe.task)
 
-    def read(path: Path) -> list[dict[str, Any]]:
-        return files.read(path, task, source.columns, source.limit)
+    def read(path: Path, split: str) -> Iterator[dict[str, Any]]:
+        for row in files.read(path, task, source.columns, source.limit):
+            yield row | {"id": f"{split}-{row['id']}", "split": split}
 
-    train = read(source.train)
-    splits: dict[str, list[dict[str, Any]]] = {}
-    for split, wanted in (
-        ("test", source.test),
-        ("test_unseen", source.test_unseen),
-        ("validation", source.validation),
-    ):
+    drawn: dict[str, int] = {}
+    for split in ("test", "test_unseen", "validation"):
+        wanted = getattr(source, split)
         if isinstance(wanted, Path):
-            splits[split] = read(wanted)
+            yield from read(wanted, split)
         elif wanted is not None:
-            splits[split], train = _draw(train, wanted, recipe.seed, split, source.train)
-    splits["train"] = train
-    return [row | {"id": f"{split}-{row['id']}", "split": split} for split, rows in splits.items() for row in rows]
+            drawn[split] = wanted
+    bounds = _draw(read(source.train, ""), drawn, recipe.seed, source.train) if drawn else {}
+    for row in read(source.train, "train"):
+        for split, bound in bounds.items():
+            if _place(recipe.seed, split, row["group"]) <= bound:
+                row |= {"id": f"{split}-{row['id'].removeprefix('train-')}", "split": split}
+                break
+        yield row
 
 
-def _draw(
-    rows: list[dict[str, Any]], n: int, seed: int, split: str, path: Path
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """At least ``n`` rows, whole groups only, and the others. A row that is added later changes few of them, if any."""
-    sizes = Counter(row["group"] for row in rows)
-    drawn: set[str] = set()
-    total = 0
-    for group in sorted(sizes, key=lambda group: hashlib.sha256(f"{seed}:{split}:{group}".encode()).digest()):
-        if total >= n:
-            break
-        drawn.add(group)
-        total += sizes[group]
-    if total < n or total == len(rows):
-        raise RecipeError(
-            f"{path}: {len(rows)} rows in {len(sizes)} groups are too few to draw {n} of them for data.{split} and leave "
-            "some to train on; groups are never torn apart."
-        )
-    if total > 2 * n:
-        say(f"  {split}: {total} rows instead of {n}, since groups are never torn apart")
-    return [row for row in rows if row["group"] in drawn], [row for row in rows if row["group"] not in drawn]
+def _draw(rows: Iterable[Mapping[str, Any]], wanted: Mapping[str, int], seed: int, path: Path) -> dict[str, int]:
+    """For each split the bound below which a group's place puts it there: at least so many rows, whole groups only.
+
+    A group's place depends on nothing else, so that a row that is added later changes few of them, if any.
+    """
+    places = {split: array("Q") for split in wanted}
+    for row in rows:
+        for split, of in places.items():
+            of.append(_place(seed, split, row["group"]))
+    left = np.ones(len(next(iter(places.values()))), dtype=bool)
+    bounds: dict[str, int] = {}
+    for split, n in wanted.items():
+        place = np.frombuffer(places[split], dtype=np.uint64)
+        groups, sizes = np.unique(place[left], return_counts=True)
+        totals = np.cumsum(sizes)
+        if not len(totals) or totals[-1] <= n:
+            raise _too_few(path, int(left.sum()), len(groups), n, split)
+        last = int(np.searchsorted(totals, n))
+        if last == len(groups) - 1:
+            raise _too_few(path, int(left.sum()), len(groups), n, split)
+        bounds[split] = int(groups[last])
+        left &= place > groups[last]
+        if totals[last] > 2 * n:
+            say(f"  {split}: {totals[last]} rows instead of {n}, since groups are never torn apart")
+    return bounds
+
+
+def _place(seed: int, split: str, group: str) -> int:
+    return files.hash64(f"{seed}:{split}:{group}")
+
+
+def _too_few(path: Path, rows: int, groups: int, n: int, split: str) -> RecipeError:
+    return RecipeError(
+        f"{path}: {rows} rows in {groups} groups are too few to draw {n} of them for data.{split} and leave some to train "
+        "on; groups are never torn apart."
+    )

@@ -1,13 +1,17 @@
 """Examples from a user's files, checked row by row before anything is asked."""
 
 import gzip
+import hashlib
 import json
 import zlib
+from array import array
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from potstill.errors import RecipeError, did_you_mean
 from potstill.tasks import Task
@@ -17,10 +21,10 @@ LONGEST_LINE = 64 << 20
 """Characters of a JSON line; more is no question."""
 
 
-def read(path: Path, task: Task, columns: Mapping[str, str], limit: int | None) -> list[dict[str, Any]]:
-    """Rows ``{id, group, gold, ...fields}``; id is the row's number when the file has none.
+def read(path: Path, task: Task, columns: Mapping[str, str], limit: int | None) -> Iterator[dict[str, Any]]:
+    """Rows ``{id, group, gold, ...fields}`` as they are read; id is the row's number when the file has none.
 
-    Raises `RecipeError` for a file or a row that cannot be used.
+    Raises `RecipeError` for a file or a row that cannot be used, at the end for an id that stands there twice.
     """
     wanted = {name: columns.get(name, name) for name in (*task.fields, "gold")}
     optional = {name: columns.get(name, name) for name in ("id", "group")}
@@ -28,7 +32,7 @@ def read(path: Path, task: Task, columns: Mapping[str, str], limit: int | None) 
         raise RecipeError(
             f"data.columns: '{unknown[0]}' is no column of potstill's; those are {', '.join({**wanted, **optional})}."
         )
-    rows: list[dict[str, Any]] = []
+    ids = array("Q")  # of hashes: a million ids take 8 MB
     for number, (place, row) in enumerate(islice(_rows(path), limit), 1):
         missing = [theirs for theirs in [*wanted.values(), *columns.values()] if theirs not in row]
         if missing:
@@ -39,15 +43,24 @@ def read(path: Path, task: Task, columns: Mapping[str, str], limit: int | None) 
         except ValueError as error:
             raise RecipeError(f"{place}: column '{wanted['gold']}': {error}") from error
         id_ = _given(row.get(optional["id"]), str(number))
-        rows.append(example | {"id": id_, "group": _given(row.get(optional["group"]), id_)})
-    if not rows:
+        ids.append(hash64(id_))
+        yield example | {"id": id_, "group": _given(row.get(optional["group"]), id_)}
+    if not ids:
         raise RecipeError(f"{path}: there are no rows in it.")
-    seen: set[str] = set()
-    for example in rows:
-        if example["id"] in seen:
-            raise RecipeError(f"{path}: the id '{example['id']}' stands there twice; each row needs its own.")
-        seen.add(example["id"])
-    return rows
+    hashes, counts = np.unique(np.frombuffer(ids, dtype=np.uint64), return_counts=True)
+    if len(suspects := set(hashes[counts > 1].tolist())):
+        seen: set[str] = set()
+        for number, (_, row) in enumerate(islice(_rows(path), limit), 1):
+            id_ = _given(row.get(optional["id"]), str(number))
+            if id_ in seen:
+                raise RecipeError(f"{path}: the id '{id_}' stands there twice; each row needs its own.")
+            if hash64(id_) in suspects:
+                seen.add(id_)
+
+
+def hash64(text: str) -> int:
+    """The first 64 bits of a text's SHA-256."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
 def check(path: Path) -> None:

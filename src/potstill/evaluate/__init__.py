@@ -40,7 +40,7 @@ PROMPTINGS = {"": Prompting.PLAIN} | {p.value: p for p in Prompting}
 def evaluate(recipe: Recipe, run: "Run") -> None:
     """Ask every system of the recipe; write predictions/SYSTEM.parquet and evaluation.json."""
     options = recipe.evaluate
-    examples = [row for row in run.read("examples.parquet") if row["split"] in TEST_SPLITS]
+    examples = list(run.rows("examples.parquet", *TEST_SPLITS))
     run.remove("predictions")
     predictions = {}
     for system in options.systems:

@@ -167,7 +167,7 @@ def _validation_score(recipe: Recipe, run: "Run", base: Path, checkpoint: Path, 
         return _load(base, checkpoint), weights.load_tokenizer(base)
 
     task = tasks.load(recipe.task)
-    asked = [row for row in run.read("examples.parquet") if row["split"] == "validation"]
+    asked = list(run.rows("examples.parquet", "validation"))
     sampling = Sampling(recipe.student.max_tokens)
     requests = [Request(row["id"], task.messages(row, Prompting.PLAIN), sampling) for row in asked]
     identity = weights.identity(base) | {"checkpoint": weights.identity(checkpoint)["weights"]}
