@@ -9,8 +9,6 @@ order. ``--quick`` asks 500 prompts once, and its figures count for nothing.
 
 import argparse
 import json
-import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -109,23 +107,27 @@ def client(python: str, name: str, url: str, n: int, *arguments: str) -> dict[st
 
 
 def killed(python: str, url: str, n: int) -> tuple[int, int]:
-    """Requests beyond ``n`` and those in flight at a kill -9 at half, and rows that the second run lacks."""
+    """Requests beyond ``n`` and those in flight at a kill -9 at half, and rows that the second run lacks.
+
+    In flight is what was sent and whose answer had not been taken: 256 whenever the client is busy. The server's own
+    count is printed beside it; it is lower by the answers that were sent and not yet read.
+    """
     get(f"{url}/reset")
     with TemporaryDirectory() as folder:
         command = [python, str(HERE / "peers" / "ours.py"), f"{url}/v1", str(n), folder]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while get(f"{url}/stats")["requests"] < n // 2:
             time.sleep(0.01)
-        # Stopped first, so that the server's count of those in flight is of this very moment.
-        os.kill(process.pid, signal.SIGSTOP)
-        in_flight = get(f"{url}/stats")["in_flight"]
         process.kill()
         process.wait()
+        at_server = get(f"{url}/stats")["in_flight"]
         time.sleep(0.5)
         again = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
-        requests = get(f"{url}/stats")["requests"]
-    print(f"kill at half: {requests} requests, {in_flight} in flight at the kill, {again['rows']} rows", flush=True)
-    return max(requests - n - in_flight, 0), n - int(again["rows"])
+        repeats = get(f"{url}/stats")["requests"] - n
+    print(
+        f"kill at half: {repeats} requests repeated, {at_server} at the server then, {again['rows']} rows", flush=True
+    )
+    return max(repeats - IN_FLIGHT, 0), n - int(again["rows"])
 
 
 def resumed(n: int) -> dict[str, float]:

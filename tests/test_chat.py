@@ -14,7 +14,7 @@ from potstill.evaluate import evaluate
 from potstill.generate import generate
 from potstill.models import ErrorKind, Request, Sampling, chat, stream, wire
 from potstill.models import server as server_module
-from potstill.models.ask import open_model
+from potstill.models.sources import open_model
 from potstill.progress import say
 from potstill.recipe import Endpoint, Evaluate, System
 from potstill.run_folder import Run

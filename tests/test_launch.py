@@ -12,7 +12,8 @@ import pytest
 from potstill import recipe_file
 from potstill.errors import PotstillError, RecipeError
 from potstill.models import Request, Sampling, launch
-from potstill.models.ask import ask, open_model
+from potstill.models.ask import ask
+from potstill.models.sources import open_model
 from potstill.models.store import Store
 from potstill.recipe import Served
 
@@ -67,7 +68,7 @@ def test_weights_that_are_none_are_reported_in_the_servers_words(tmp_path):
 
 def test_a_killed_potstill_leaves_no_server_behind(tmp_path):
     code = (
-        "import sys; from pathlib import Path; import test_launch as t; from potstill.models.ask import ask, open_model;"
+        "import sys; from pathlib import Path; import test_launch as t; from potstill.models.ask import ask; from potstill.models.sources import open_model;"
         "from potstill.models import Request, Sampling; from potstill.models.store import Store;"
         "ask(open_model(t.LLAMA, 1, None), [Request('a', [{'role': 'user', 'content': 'Tell a story.'}], Sampling(200))] ,"
         "'llama', Store(Path(sys.argv[1])))"

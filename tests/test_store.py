@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from potstill.errors import PotstillError
-from potstill.models import Completion, ErrorKind, Request, Sampling
+from potstill.models import Completion, ErrorKind, Request, Sampling, tally
 from potstill.models import ask as asking
 from potstill.models.store import Store, keys
 
@@ -113,7 +113,7 @@ def test_nothing_more_is_asked_when_the_first_all_came_to_nothing(tmp_path):
             Store(tmp_path / "s.sqlite"),
             *(Request(str(i), [{"role": "user", "content": str(i)}]) for i in range(900)),
         )
-    assert len(model.asked) == asking.FIRST_LOOK
+    assert len(model.asked) == tally.FIRST_LOOK
 
 
 def test_two_processes_write_at_once(tmp_path):

@@ -8,8 +8,7 @@ import time
 from pathlib import Path
 
 from potstill.models import Completion, Request
-from potstill.models.ask import _deliver  # what `ask` does before it reads the answers back
-from potstill.models.budget import Spending
+from potstill.models.ask import Delivery  # what `ask` does before it reads the answers back
 from potstill.models.store import Store, batched, keys
 
 folder, n, what = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
@@ -51,6 +50,6 @@ if what == "fill":
 else:
     import asyncio
 
-    asyncio.run(_deliver(Nobody(), Questions(), "mock", store, "", Spending(None, None, store, "")))
+    asyncio.run(Delivery(Nobody(), Questions(), "mock", store).carry_out())
 mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps({"seconds": time.perf_counter() - began, "mib": mib}))

@@ -7,7 +7,7 @@ from pathlib import Path
 from potstill import data
 from potstill.errors import PotstillError
 from potstill.models import packaged
-from potstill.models.ask import check_source
+from potstill.models.sources import check_source
 from potstill.recipe import Condition, Endpoint, Recipe, Served
 from potstill.run_folder import Run
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from potstill import data, generate, prices, tasks
 from potstill.evaluate import questions as test_questions
 from potstill.models import Message, Request
-from potstill.models.ask import open_model
+from potstill.models.sources import open_model
 from potstill.models.store import LOOKED_UP, batched, keys
 from potstill.models.wire import tokens_about
 from potstill.recipe import Condition, Endpoint, Recipe, Served

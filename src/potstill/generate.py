@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from potstill import tasks
 from potstill.models import Completion, Request, Sampling
-from potstill.models.ask import ask, open_model
+from potstill.models.ask import ask
+from potstill.models.sources import open_model
 from potstill.recipe import Condition, Recipe
 from potstill.tasks import Prompting
 

@@ -9,7 +9,8 @@ from potstill.data import TEST_SPLITS, sealed
 from potstill.evaluate.summary import summary
 from potstill.evaluate.verdict import verdict
 from potstill.models import Completion, Request, Sampling
-from potstill.models.ask import ask, open_model
+from potstill.models.ask import ask
+from potstill.models.sources import open_model
 from potstill.recipe import Recipe, System
 from potstill.run_folder import Part
 from potstill.tasks import Prompting

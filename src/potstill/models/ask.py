@@ -1,78 +1,24 @@
-"""Open a model, and ask it a list of requests with progress."""
+"""Have requests to a model answered and kept, then read the answers back in their order."""
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from potstill import interrupt
-from potstill.errors import PotstillError, RecipeError
-from potstill.models import Completion, ErrorKind, Model, Request, packaged
+from potstill.errors import PotstillError
+from potstill.models import Completion, Model, Request
 from potstill.models.budget import Spending
 from potstill.models.store import LOOKED_UP, Locked, Store, batched, keys
-from potstill.progress import progress, say
-from potstill.recipe import Budget, Endpoint, Served
+from potstill.models.tally import Tally
+from potstill.progress import progress
+from potstill.recipe import Budget
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-FIRST_LOOK = 20
-"""Requests after which none of the others is sent when all of them came to nothing."""
 SYNCED = 1.0
 """Seconds of answers that a power cut can lose."""
-CURES = {
-    ErrorKind.AUTH: "Check the key, and which variable api_key_env names.",
-    ErrorKind.NOT_FOUND: "Check url and model in the recipe.",
-    ErrorKind.QUOTA: "Raise the account's limit, then run again.",
-    ErrorKind.CONNECTION: "Check that the server runs and that url is right.",
-}
-
-
-def check_source(source: str | Path | Endpoint | Served) -> None:
-    """Raises `RecipeError` for a model that cannot be there, without loading or asking it."""
-    if isinstance(source, Endpoint):
-        from potstill.models.chat import ChatModel
-
-        ChatModel(source)
-    elif isinstance(source, Served):
-        from potstill.models import launch
-
-        launch.check(source)
-    elif str(source).startswith("packaged/"):
-        packaged.find(str(source).removeprefix("packaged/"))
-    elif not str(source).startswith("hf/") and not (Path(source) / "config.json").is_file():
-        raise RecipeError(
-            f"Model '{source}': no config.json there. Name packaged/NAME, hf/ORG/NAME or a folder of weights."
-        )
-
-
-def open_model(source: str | Path | Endpoint | Served, batch_size: int, store: Store) -> Model:
-    """A model that can be asked. Raises `RecipeError` for one that is not there or whose key is missing."""
-    check_source(source)
-    if isinstance(source, Endpoint):
-        from potstill.models.batch import BatchModel
-        from potstill.models.chat import ChatModel
-
-        return ChatModel(source) if source.mode == "requests" else BatchModel(source, store)
-    if isinstance(source, Served):
-        from potstill.models.launch import ServedModel
-
-        return ServedModel(source)
-    from potstill.models import weights
-    from potstill.models.local import LocalModel
-
-    folder = weights.folder(str(source))
-
-    def load() -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-        return weights.load_model(folder), weights.load_tokenizer(folder)
-
-    return LocalModel(load, weights.identity(folder), batch_size=batch_size)
 
 
 class Requests(Protocol):
@@ -93,86 +39,91 @@ def ask(
     the first `FIRST_LOOK` came to anything, when one is left that may pass (a server's bad hour must count neither as a
     row that is missing nor as a wrong answer), or when the budget is spent. What was answered is kept.
     """
-    _run(_deliver(model, requests, name, store, run, Spending(budget, model.price, store, run)))
+    _run(Delivery(model, requests, name, store, run, budget).carry_out())
     return _stored(model, requests, store)
 
 
-async def _deliver(model: Model, requests: Requests, name: str, store: Store, run: str, spending: Spending) -> None:
-    """Ask what is not stored, store what comes, and raise when that is not enough."""
-    key = keys(model.identity)
-    label = str(model.identity.get("model") or model.identity.get("weights", ""))
-    tally = Tally(name, len(requests))
-    flying: dict[tuple[str, int], bytes] = {}
-    fresh: set[bytes] = set()
-    """Keys that came up since the last look at the store: a prompt that stands in two rows is asked once."""
+class Delivery:
+    """Asks what is not stored, and stores what comes."""
 
-    async def unanswered() -> AsyncIterator[tuple[bytes, Request]]:
-        for some in batched(requests, LOOKED_UP):
+    def __init__(
+        self, model: Model, requests: Requests, name: str, store: Store, run: str = "", budget: Budget | None = None
+    ) -> None:
+        self.model, self.requests, self.store, self.run = model, requests, store, run
+        self.label = str(model.identity.get("model") or model.identity.get("weights", ""))
+        self.tally = Tally(name, len(requests))
+        self.spending = Spending(budget, model.price, store, run)
+        self._flying: dict[tuple[str, int], bytes] = {}
+        self._waiting: list[tuple[bytes, Request]] = []
+        """The next one, when the budget held it back."""
+        self._synced = time.monotonic()
+
+    async def carry_out(self) -> None:
+        """Raises `PotstillError` when not every request has its answer, or its own reason for none."""
+        try:
+            with progress(self.tally.name, len(self.requests)) as self._shown:
+                self._left = self._unanswered()
+                while True:
+                    async for completions in self.model.complete(self._next()):
+                        await self._keep(completions)
+                    # What was in flight may have cost less than was feared: then there is another round.
+                    if self._stopped or not self._waiting or not self.spending.allows(self._waiting[0][1], 0):
+                        break
+        finally:
+            self.store.sync()
+        self.tally.judge(self.spending)
+
+    @property
+    def _stopped(self) -> bool:
+        return interrupt.asked() or self.tally.hopeless or bool(self._flying)
+
+    async def _unanswered(self) -> AsyncIterator[tuple[bytes, Request]]:
+        key = keys(self.model.identity)
+        for some in batched(self.requests, LOOKED_UP):
             asked = [key(request) for request in some]
-            known = store.known(asked)
-            fresh.clear()
-            fresh.update(flying.values())
+            # Those in flight are not in the store yet: a prompt that stands in two rows is asked once.
+            seen = self.store.known(asked) | set(self._flying.values())
             given = 0
             for one, request in zip(asked, some, strict=True):
-                if one in known or one in fresh:
+                if one in seen:
                     given += 1
                 else:
-                    fresh.add(one)
+                    seen.add(one)
                     yield one, request
-            tally.stored += given
-            shown.give(given)
+            self.tally.stored += given
+            self._shown.give(given)
 
-    async def next_ones() -> AsyncIterator[Request]:
+    async def _next(self) -> AsyncIterator[Request]:
         """Requests, until there are none, no other should be sent, or the budget may not allow it."""
-        while not interrupt.asked() and not tally.hopeless:
-            if not waiting:
+        while not interrupt.asked() and not self.tally.hopeless:
+            if not self._waiting:
                 try:
-                    waiting.append(await anext(left))
+                    self._waiting.append(await anext(self._left))
                 except StopAsyncIteration:
                     return
-            one, request = waiting[0]
-            if not spending.allows(request, len(flying)):
+            one, request = self._waiting[0]
+            if not self.spending.allows(request, len(self._flying)):
                 return
-            waiting.clear()
-            flying[request.id, request.sample] = one
+            self._waiting.clear()
+            self._flying[request.id, request.sample] = one
             yield request
 
-    left, waiting = unanswered(), list[tuple[bytes, Request]]()
-    synced = time.monotonic()
-    try:
-        with progress(name, len(requests)) as shown:
-            while True:
-                async for completions in model.complete(next_ones()):
-                    for completion in completions:
-                        completion.key = flying.pop((completion.id, completion.sample))
-                    try:
-                        # In this thread: another would fight for Python's lock. Nothing waits for the disk here.
-                        store.put(completions, label, run, seconds=0.01)
-                    except Locked:
-                        await asyncio.to_thread(store.put, completions, label, run)
-                    if time.monotonic() - synced > SYNCED:
-                        await asyncio.to_thread(store.sync)
-                        synced = time.monotonic()
-                    for completion in completions:
-                        tally.add(completion)
-                        spending.add(completion)
-                    shown.advance(
-                        len(completions),
-                        sum(c.completion_tokens for c in completions),
-                        sum(c.cost for c in completions),
-                    )
-                # What was in flight may have cost less than was feared: then there is another round.
-                if (
-                    not waiting
-                    or flying
-                    or interrupt.asked()
-                    or tally.hopeless
-                    or not spending.allows(waiting[0][1], 0)
-                ):
-                    break
-    finally:
-        store.sync()
-    tally.judge(spending)
+    async def _keep(self, completions: Sequence[Completion]) -> None:
+        for completion in completions:
+            completion.key = self._flying.pop((completion.id, completion.sample))
+        try:
+            # In this thread: another would fight for Python's lock. Nothing waits for the disk here.
+            self.store.put(completions, self.label, self.run, seconds=0.01)
+        except Locked:
+            await asyncio.to_thread(self.store.put, completions, self.label, self.run)
+        if time.monotonic() - self._synced > SYNCED:
+            await asyncio.to_thread(self.store.sync)
+            self._synced = time.monotonic()
+        for completion in completions:
+            self.tally.add(completion)
+            self.spending.add(completion)
+        tokens, cost = sum(c.completion_tokens for c in completions), sum(c.cost for c in completions)
+        self._shown.advance(len(completions), tokens, cost)
 
 
 def _stored(model: Model, requests: Iterable[Request], store: Store) -> Iterator[Completion]:
@@ -186,71 +137,6 @@ def _stored(model: Model, requests: Iterable[Request], store: Store) -> Iterator
             completion = found[one] if not found[one].id else copy(found[one])
             completion.id, completion.sample = request.id, request.sample
             yield completion
-
-
-@dataclass
-class Tally:
-    """What became of the requests to one model."""
-
-    name: str
-    total: int
-    stored: int = 0
-    answered: int = 0
-    answers: int = 0
-    """Those answered with a text, not with a refusal by the server."""
-    failures: Counter[ErrorKind] = field(default_factory=Counter)
-    examples: dict[ErrorKind, Completion] = field(default_factory=dict)
-
-    def add(self, completion: Completion) -> None:
-        if completion.error is None:
-            self.answered += 1
-            self.answers += completion.finish_reason != "content_filter"
-        else:
-            self.failures[completion.error] += 1
-            self.examples.setdefault(completion.error, completion)
-
-    @property
-    def hopeless(self) -> bool:
-        """Whether so many came to nothing that the others will too."""
-        asked = self.answered + self.failures.total()
-        return any(kind.fatal for kind in self.failures) or (asked >= FIRST_LOOK and not self.answers + self.stored)
-
-    def judge(self, spending: Spending) -> None:
-        """Raises `PotstillError` or `Interrupted` unless every request has its answer or its own reason for none."""
-        kept = f"{self.answered + self.stored} of {self.total} answers"
-        missing = self.total - self.stored - self.answered - self.failures.total()
-        kinds = sorted(self.failures, key=lambda kind: (not kind.fatal, not kind.retried))
-        if kinds and kinds[0].fatal:
-            raise self._failure(kinds[0])
-        if interrupt.asked() and (missing or any(kind.retried for kind in kinds)):
-            raise interrupt.Interrupted(
-                f"{self.name}: stopped with {kept}, which are kept; the same command again asks for the others only."
-            )
-        if missing and spending.over:
-            raise PotstillError(
-                f"{self.name}: teacher.budget is spent: {spending.over}. {kept} are kept; raise it and run the same command "
-                "again to ask for the others only."
-            )
-        if kinds and (missing or kinds[0].retried):
-            raise self._failure(kinds[0])
-        if missing:
-            raise PotstillError(
-                f"{self.name}: the server's content filter stopped each of the first {self.answered} answers. Read its "
-                "policy, and the prompts with `potstill preview`."
-            )
-        if kinds:
-            said = ", ".join(f"{n} {kind}" for kind, n in self.failures.most_common())
-            say(
-                f"  {self.name}: {self.failures.total()} without an answer: {said}; the first: {self.examples[kinds[0]].detail}"
-            )
-        if self.failures.total() == self.total:
-            raise self._failure(kinds[0])
-
-    def _failure(self, kind: ErrorKind) -> PotstillError:
-        return PotstillError(
-            f"{self.name}: {kind}: {self.examples[kind].detail}. {CURES.get(kind, '')} {self.answered + self.stored} answers "
-            "came and are kept; the same command again asks for the others only."
-        )
 
 
 def _run(collecting: Coroutine[Any, Any, None]) -> None:
