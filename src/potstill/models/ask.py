@@ -1,6 +1,7 @@
 """Have requests to a model answered and kept, then read the answers back in their order."""
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,8 @@ from potstill.models.tally import Tally
 from potstill.progress import progress
 from potstill.recipe import Budget
 
+COLLECTED = 20_000
+"""New objects after which Python's garbage collector looks at them."""
 SYNCED = 1.0
 """Seconds of answers that a power cut can lose."""
 
@@ -143,8 +146,14 @@ def _run(collecting: Coroutine[Any, Any, None]) -> None:
     """`asyncio.run`, also where a loop runs already, as in a notebook."""
 
     def run() -> None:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(collecting)
+        # A request leaves little behind that only the collector can free, and a round of it takes long among so much.
+        before = gc.get_threshold()
+        gc.set_threshold(COLLECTED, *before[1:])
+        try:
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(collecting)
+        finally:
+            gc.set_threshold(*before)
 
     try:
         asyncio.get_running_loop()
