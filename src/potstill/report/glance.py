@@ -43,9 +43,15 @@ def _sure(comparisons: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                 case "worse":
                     yield f"worse than the {role} by {-high} to {-low} points"
                 case "equal":
-                    yield f"equal to the {role} within the margin ({low:+} to {high:+} points)"
+                    yield f"equal to the {role} within the margin ({_range(c)} points)"
                 case _:
-                    yield f"no difference from the {role} is shown ({low:+} to {high:+} points)"
+                    cut = c["truncated_right"]
+                    also = f" as counted, {_range(cut)} if every answer that was cut were right" if cut else ""
+                    yield f"no difference from the {role} is shown ({_range(c)} points{also})"
+
+
+def _range(difference: Mapping[str, Any]) -> str:
+    return " to ".join(f"{round(100 * difference[bound]):+}" for bound in ("low", "high"))
 
 
 def _cost(
