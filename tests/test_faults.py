@@ -372,11 +372,11 @@ def events(*deltas, end=b"data: [DONE]\n\n"):
 
 def test_a_first_token_that_comes_in_time_and_one_that_does_not():
     good = events({"reasoning_content": "hm"}, {"content": "fi"}, {"content": "ne é"})
-    server = Server([good[0], 2.0], good)
+    server = Server([2.0], [good[0], 2.0], good)
     (got,) = server.ask(first_token_timeout=0.3, timeout=5)
     assert (got.reasoning, got.text, got.completion_tokens) == ("hm", "fine é", 2)
     assert server.requests[0][1]["stream"] is True
-    assert len(server.requests) == 2
+    assert len(server.requests) == 3
     broken = Server([*good[:3], None], good)
     (got,) = broken.ask(first_token_timeout=0.3)
     assert got.text == "fine é"

@@ -67,20 +67,20 @@ class ChatModel:
         started = time.perf_counter()
         headers: Mapping[str, str] = {}
         stream = self.endpoint.first_token_timeout is not None
+        first = asyncio.timeout(self.endpoint.first_token_timeout)
         try:
-            sent = wire.body(self.endpoint, request, self._dialect, stream=stream)
-            async with session.post(
-                self._address,
-                data=orjson.dumps(sent),
-                allow_redirects=False,
-                proxy=self.server.proxy,
-            ) as answer:
+            sent = orjson.dumps(wire.body(self.endpoint, request, self._dialect, stream=stream))
+            async with (
+                first,
+                session.post(self._address, data=sent, allow_redirects=False, proxy=self.server.proxy) as answer,
+            ):
                 headers = answer.headers
-                content = await (self._streamed(answer) if stream and answer.status == 200 else read(answer))
+                content = await (_streamed(answer, first) if stream and answer.status == 200 else read(answer))
             completion = wire.completion(request, answer.status, content)
-        except TimeoutError as error:
-            limit = str(error) or f"no answer within {self.endpoint.timeout:g} s"
-            completion = wire.failed(request, ErrorKind.TIMEOUT, limit)
+        except TimeoutError:
+            late = f"no token within {self.endpoint.first_token_timeout:g} s" if first.expired() else ""
+            detail = late or f"no answer within {self.endpoint.timeout:g} s"
+            completion = wire.failed(request, ErrorKind.TIMEOUT, detail)
         except aiohttp.ClientConnectionError as error:  # some of which are a ValueError too
             completion = wire.failed(request, ErrorKind.CONNECTION, str(error))
         except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError, ValueError) as error:
@@ -96,25 +96,21 @@ class ChatModel:
             )
         return completion, headers
 
-    async def _streamed(self, answer: aiohttp.ClientResponse) -> bytes:
-        """Raises `TimeoutError` when the answer does not begin in time."""
-        streamed, length = wire.Streamed(), 0
-        limit = self.endpoint.first_token_timeout
-        try:
-            block = await asyncio.wait_for(answer.content.readany(), limit)
-        except TimeoutError:
-            raise TimeoutError(f"no token within {limit:g} s") from None
-        while block and not streamed.done:
-            length += len(block)
-            if length > wire.LARGEST_ANSWER:
-                raise ValueError(wire.TOO_LARGE)
-            streamed.feed(block)
-            block = await answer.content.readany()
-        return streamed.answer()
-
     def learns(self, completion: Completion, request: Request) -> bool:
         """Whether the server wants to be asked otherwise, and will be from now on."""
         return completion.error is ErrorKind.INVALID_REQUEST and self._dialect.learns(request, completion.detail)
+
+
+async def _streamed(answer: aiohttp.ClientResponse, first: asyncio.Timeout) -> bytes:
+    """A streamed answer as if it had come at once; ``first`` is called off when it begins."""
+    streamed, length = wire.Streamed(), 0
+    while not streamed.done and (block := await answer.content.readany()):
+        first.reschedule(None)
+        length += len(block)
+        if length > wire.LARGEST_ANSWER:
+            raise ValueError(wire.TOO_LARGE)
+        streamed.feed(block)
+    return streamed.answer()
 
 
 @dataclass(order=True)
