@@ -16,7 +16,7 @@ from itertools import islice
 import torch
 
 from potstill.data import word_problems
-from potstill.models import Request, Sampling, stream, weights
+from potstill.models import Request, Sampling, loading, stream, weights
 from potstill.models.chat import ChatModel
 from potstill.models.launch import _path, _running
 from potstill.models.local import LocalModel, chat_tokens
@@ -38,7 +38,7 @@ def main() -> None:
     sampling = Sampling(128)
     requests = [Request(str(i), TASK.messages(row, Prompting.COT_FEWSHOT), sampling) for i, row in enumerate(examples)]
     folder = weights.folder(TEACHER)
-    model, tokenizer = weights.load_model(folder).eval(), weights.load_tokenizer(folder)
+    model, tokenizer = loading.load_model(folder).eval(), loading.load_tokenizer(folder)
 
     def ours(asked):
         return timed(LocalModel(lambda: (model, tokenizer), {}, batch_size=128), asked)

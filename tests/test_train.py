@@ -13,7 +13,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 import small
 from potstill import interrupt, recipe_file, train
-from potstill.models import weights
+from potstill.models import loading
 from potstill.train import checkpoints, tokenized
 from potstill.train.trainer import CompletionTrainer
 
@@ -58,7 +58,7 @@ def test_the_cheaper_loss_is_that_of_sft_trainer(tiny, tmp_path):
 @pytest.mark.parametrize("stopped_at", [1, 3, 4, 7])
 def test_training_that_goes_on_ends_with_equal_weights(tiny_folder, tmp_path, monkeypatch, stopped_at):
     recipe = recipe_file.parse(small.RECIPE.format(url="http://127.0.0.1:9", student=tiny_folder))
-    tokenizer = weights.load_tokenizer(tiny_folder)
+    tokenizer = loading.load_tokenizer(tiny_folder)
     fit = partial(train._fit, recipe, tiny_folder, tokenizer, ROWS)  # 3 steps an epoch, 2 epochs, dropout
     whole, losses = fit(tmp_path / "whole")
 

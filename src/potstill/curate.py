@@ -19,13 +19,13 @@ def curate(recipe: Recipe, run: "Run") -> None:
 
     Raises `PotstillError` when no row is left to train on.
     """
-    from potstill.models import weights
+    from potstill.models import loading, weights
     from potstill.models.local import chat_tokens
 
     task = tasks.load(recipe.task)
     examples = {row["id"]: row for row in run.read("examples.parquet")}
     tested = {tasks.question(recipe.task, row) for row in examples.values() if row["split"] != "train"}
-    tokenizer = weights.load_tokenizer(weights.folder(recipe.student.model))
+    tokenizer = loading.load_tokenizer(weights.folder(recipe.student.model))
     seen: set[tuple[str, str]] = set()
     rows: list[dict[str, Any]] = []
     for row in run.read("generated.parquet"):

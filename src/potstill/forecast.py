@@ -127,10 +127,10 @@ class _Counter:
     def __init__(self, source: str | Endpoint | Served) -> None:
         self.tokenizer: PreTrainedTokenizerBase | None = None
         if isinstance(source, str):
-            from potstill.models import weights
+            from potstill.models import loading, weights
 
             if folder := weights.at_hand(source):
-                self.tokenizer = weights.load_tokenizer(folder)
+                self.tokenizer = loading.load_tokenizer(folder)
 
     def render(self, messages: Sequence[Message]) -> str:
         if self.tokenizer is None:

@@ -42,12 +42,12 @@ def open_model(source: str | Path | Endpoint | Served, batch_size: int, store: S
         from potstill.models.launch import ServedModel
 
         return ServedModel(source)
-    from potstill.models import weights
+    from potstill.models import loading, weights
     from potstill.models.local import LocalModel
 
     folder = weights.folder(str(source))
 
     def load() -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-        return weights.load_model(folder), weights.load_tokenizer(folder)
+        return loading.load_model(folder), loading.load_tokenizer(folder)
 
     return LocalModel(load, weights.identity(folder), batch_size=batch_size)

@@ -1,28 +1,21 @@
-"""Load a model and its tokenizer from ``packaged/NAME``, ``hf/ORG/NAME`` or a folder."""
+"""Where the weights of ``packaged/NAME``, ``hf/ORG/NAME`` or a folder are, whether they are whole, and what they are.
 
-import ctypes
-import gc
+Nothing here loads torch where the weights are at hand: asking a server takes little memory.
+"""
+
 import hashlib
-import io
 import json
-import os
-import shutil
 import struct
-from contextlib import redirect_stderr, suppress
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-import transformers
 from filelock import FileLock
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from potstill.errors import PotstillError
 from potstill.models import packaged
 from potstill.progress import say
-
-transformers.utils.logging.disable_progress_bar()
 
 
 def folder(source: str) -> Path:
@@ -80,32 +73,10 @@ def is_whole(path: Path) -> bool:
     return bool(files)
 
 
-def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path)
-    if tokenizer.chat_template is None:
-        raise PotstillError(f"{path}: its tokenizer has no chat template; use an instruction-tuned model.")
-    return tokenizer
-
-
-def load_model(path: Path) -> PreTrainedModel:
-    """The weights, in bfloat16 on a GPU, otherwise in float32."""
-    _make_room()
-    cuda = torch.cuda.is_available()
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16 if cuda else torch.float32)
-    if cuda:
-        model.cuda()  # type: ignore[call-arg]
-    return model
-
-
-def _make_room() -> None:
-    """Give the memory of models that are done with back to the system: they are full of cycles, and glibc keeps gigabytes."""
-    gc.collect()
-    with suppress(AttributeError, OSError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)
-
-
 def identity(path: Path) -> dict[str, Any]:
     """What decides the answers of the weights in ``path``: their SHA-256, the engine and the number format."""
+    import torch
+
     files = sorted(p for p in path.iterdir() if p.suffix in (".safetensors", ".json", ".jinja"))
     return {
         "weights": _digest(tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files)),
@@ -124,26 +95,16 @@ def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
 
 
 def _unpacking_place(gguf: Path) -> Path:
-    return gguf.parent / f"transformers-{transformers.__version__}"
+    return gguf.parent / f"transformers-{version('transformers')}"
 
 
 def _unpacked(gguf: Path) -> Path:
-    """Dequantize a GGUF into a folder beside it, once for each version of transformers."""
+    """A GGUF's weights as safetensors beside it, made once for each version of transformers."""
     target = _unpacking_place(gguf)
     with FileLock(gguf.parent / "unpack.lock"):
         if not is_whole(target):
-            shutil.rmtree(target, ignore_errors=True)
             say(f"  {gguf.stem}: unpacking the weights, once")
-            part = gguf.parent / "unpacking"
-            shutil.rmtree(part, ignore_errors=True)
-            tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-            # It draws a progress bar of its own, whether or not there is a terminal.
-            with redirect_stderr(io.StringIO()):
-                model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-            # transformers keeps a GGUF quantizer on dequantized weights and then refuses to save them.
-            delattr(model, "hf_quantizer")
-            del model.config.quantization_config
-            model.save_pretrained(part)
-            tokenizer.save_pretrained(part)
-            os.replace(part, target)
+            from potstill.models import loading
+
+            loading.unpack(gguf, target)
     return target

@@ -2,13 +2,15 @@
 
 from math import sqrt
 
-from scipy.stats import binomtest, norm
+# scipy takes seconds to load, and only an evaluation needs it.
 
 
 def wilson(right: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Score interval of a proportion (Wilson 1927, JASA 22:209). (0, 1) for n = 0."""
     if n == 0:
         return 0.0, 1.0
+    from scipy.stats import norm
+
     z = float(norm.ppf((1 + confidence) / 2))
     centre = (right + z * z / 2) / (n + z * z)
     half = z / (n + z * z) * sqrt(right * (n - right) / n + z * z / 4)
@@ -17,6 +19,8 @@ def wilson(right: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
 
 def mcnemar_exact(only_a: int, only_b: int) -> float:
     """Two-sided exact p-value of McNemar's test from the discordant counts; 1 where there are none."""
+    from scipy.stats import binomtest
+
     n = only_a + only_b
     return float(binomtest(only_a, n, 0.5).pvalue) if n else 1.0
 

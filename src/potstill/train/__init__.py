@@ -29,10 +29,10 @@ def train(recipe: Recipe, run: "Run") -> None:
 
 
 def _train(recipe: Recipe, run: "Run") -> None:
-    from potstill.models import weights
+    from potstill.models import loading, weights
 
     base = weights.folder(recipe.student.model)
-    tokenizer = weights.load_tokenizer(base)
+    tokenizer = loading.load_tokenizer(base)
     rows = [row for row in run.read("curated.parquet") if row["kept"]]
     work = run.path("student-checkpoints")
     ends, loss = _fit(recipe, base, tokenizer, rows, work)
@@ -100,7 +100,7 @@ def _train_on(
     from transformers import PrinterCallback
     from trl.trainer.sft_config import SFTConfig
 
-    from potstill.models import weights
+    from potstill.models import loading
     from potstill.train.trainer import Checkpoints, CompletionTrainer
 
     options = recipe.train
@@ -134,7 +134,7 @@ def _train_on(
     )
     arguments._n_gpu = 1  # several visible GPUs would multiply the recipe's batch
     trainer = CompletionTrainer(
-        model=weights.load_model(base),
+        model=loading.load_model(base),
         args=arguments,
         train_dataset=Dataset.from_list([tokenized(tokenizer, row) for row in rows]),
         processing_class=tokenizer,
@@ -150,21 +150,21 @@ def _load(base: Path, checkpoint: Path) -> "PreTrainedModel":
     """A checkpoint's weights, adapters merged into those of ``base``."""
     from peft import PeftModel
 
-    from potstill.models import weights
+    from potstill.models import loading
 
     if not (checkpoint / "adapter_config.json").exists():
-        return weights.load_model(checkpoint)
-    merged: PreTrainedModel = PeftModel.from_pretrained(weights.load_model(base), checkpoint).merge_and_unload()
+        return loading.load_model(checkpoint)
+    merged: PreTrainedModel = PeftModel.from_pretrained(loading.load_model(base), checkpoint).merge_and_unload()
     return merged
 
 
 def _validation_score(recipe: Recipe, run: "Run", base: Path, checkpoint: Path, name: str) -> float:
     """Part of the validation questions that a checkpoint answers right."""
-    from potstill.models import weights
+    from potstill.models import loading, weights
     from potstill.models.local import LocalModel
 
     def load() -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-        return _load(base, checkpoint), weights.load_tokenizer(base)
+        return _load(base, checkpoint), loading.load_tokenizer(base)
 
     task = tasks.load(recipe.task)
     asked = list(run.rows("examples.parquet", "validation"))

@@ -1,0 +1,58 @@
+"""Models and tokenizers from folders of weights."""
+
+import ctypes
+import gc
+import io
+import os
+import shutil
+from contextlib import redirect_stderr, suppress
+from pathlib import Path
+
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from potstill.errors import PotstillError
+
+transformers.utils.logging.disable_progress_bar()
+
+
+def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path)
+    if tokenizer.chat_template is None:
+        raise PotstillError(f"{path}: its tokenizer has no chat template; use an instruction-tuned model.")
+    return tokenizer
+
+
+def load_model(path: Path) -> PreTrainedModel:
+    """The weights, in bfloat16 on a GPU, otherwise in float32."""
+    _make_room()
+    cuda = torch.cuda.is_available()
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16 if cuda else torch.float32)
+    if cuda:
+        model.cuda()  # type: ignore[call-arg]
+    return model
+
+
+def _make_room() -> None:
+    """Give the memory of models that are done with back to the system: they are full of cycles, and glibc keeps gigabytes."""
+    gc.collect()
+    with suppress(AttributeError, OSError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def unpack(gguf: Path, target: Path) -> None:
+    """Dequantize a GGUF into a folder of safetensors in float32."""
+    shutil.rmtree(target, ignore_errors=True)
+    part = gguf.parent / "unpacking"
+    shutil.rmtree(part, ignore_errors=True)
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    # It draws a progress bar of its own, whether or not there is a terminal.
+    with redirect_stderr(io.StringIO()):
+        model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    # transformers keeps a GGUF quantizer on dequantized weights and then refuses to save them.
+    delattr(model, "hf_quantizer")
+    del model.config.quantization_config
+    model.save_pretrained(part)
+    tokenizer.save_pretrained(part)
+    os.replace(part, target)
