@@ -41,7 +41,7 @@ def main() -> None:
     model, tokenizer = loading.load_model(folder).eval(), loading.load_tokenizer(folder)
 
     def ours(asked):
-        return timed(LocalModel(lambda: (model, tokenizer), {}, batch_size=128), asked)
+        return timed(LocalModel(lambda: (model, tokenizer), {}, TEACHER, batch_size=128), asked)
 
     def generated(asked, rows):
         began = time.perf_counter()

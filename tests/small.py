@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -99,6 +102,13 @@ class Teacher:
     def __exit__(self, *args):
         self.server.shutdown()
         self.server.server_close()
+
+
+def potstill(*arguments, cwd, before=(), env=()):
+    """The command as a user types it, offline; what it said and its exit code."""
+    command = [*before, sys.executable, "-m", "potstill", *map(str, arguments)]
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", **dict(env)}
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
 
 
 RECIPE = """\

@@ -1,10 +1,8 @@
 """What a user can get wrong: one clear message with place and cure, the right exit code, before any costly step."""
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -13,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import small
+from small import potstill
 
 QUESTIONS = "question,answer\n" + "".join(f"What is {i} plus one?,{i + 1}\n" for i in range(40))
 FILES = "{source: files, train: q.csv, test: 8, validation: 3, columns: {gold: answer}}"
@@ -32,12 +31,6 @@ def work(tmp_path, teacher, tiny_folder):
     (tmp_path / "q.csv").write_text(QUESTIONS)
     teacher.seen.clear()
     return tmp_path
-
-
-def potstill(*arguments, cwd, env=(), before=()):
-    command = [*before, sys.executable, "-m", "potstill", *arguments]
-    env = {**os.environ, "HF_HUB_OFFLINE": "1", **dict(env)}
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
 
 
 def edit(work, old, new):

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import re
 import subprocess
 import sys
@@ -10,12 +9,7 @@ import sys
 import pytest
 
 import small
-
-
-def potstill(*arguments, cwd, **env):
-    command = [sys.executable, "-m", "potstill", *map(str, arguments)]
-    env = {**os.environ, "HF_HUB_OFFLINE": "1", **env}
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+from small import potstill
 
 
 def said(*arguments, cwd):

@@ -502,7 +502,7 @@ class Fixed:
     """A model at hand, for what happens to answers once they are there."""
 
     identity = {"weights": "w"}  # noqa: RUF012
-    price = None
+    name, price = "fixed", None
 
     async def complete(self, requests):
         from potstill.models import Completion

@@ -10,7 +10,7 @@ from potstill.models.local import LocalModel, chat_tokens
 
 
 def answers(tiny, batch_size, requests):
-    local = LocalModel(lambda: tiny, {}, batch_size=batch_size)
+    local = LocalModel(lambda: tiny, {}, "tiny", batch_size=batch_size)
 
     async def stream():
         for request in requests:

@@ -13,15 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import small
+from small import potstill
 
 POTSTILL = [sys.executable, "-m", "potstill"]
 TIMES = {"seconds"}
 STAGES = ["data", "generate", "curate", "train", "evaluate", "report"]
-
-
-def potstill(*arguments, cwd, **options):
-    env = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    return subprocess.run([*POTSTILL, *arguments], cwd=cwd, env=env, capture_output=True, text=True, **options)
 
 
 def begin(*arguments, cwd):

@@ -23,7 +23,7 @@ def key_of(request, identity=None):
 
 class Counting:
     identity: ClassVar = {"weights": "w"}
-    price = None
+    name, price = "counting", None
 
     def __init__(self, error=None):
         self.asked, self.error = [], error

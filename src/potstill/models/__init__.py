@@ -122,6 +122,8 @@ class Model(Protocol):
 
     identity: Mapping[str, Any]
     """What decides the answers: weights and engine, or server and name. Part of the store's key; never a secret."""
+    name: str
+    """What people call it."""
     price: "Price | None"
     """What it charges, where that is known."""
 

@@ -53,7 +53,6 @@ class Delivery:
         self, model: Model, requests: Requests, name: str, store: Store, run: str = "", budget: Budget | None = None
     ) -> None:
         self.model, self.requests, self.store, self.run = model, requests, store, run
-        self.label = str(model.identity.get("model") or model.identity.get("weights", ""))
         self.tally = Tally(name, len(requests))
         self.spending = Spending(budget, model.price, store, run)
         self._flying: dict[tuple[str, int], bytes] = {}
@@ -116,9 +115,9 @@ class Delivery:
             completion.key = self._flying.pop((completion.id, completion.sample))
         try:
             # In this thread: another would fight for Python's lock. Nothing waits for the disk here.
-            self.store.put(completions, self.label, self.run, seconds=0.01)
+            self.store.put(completions, self.model.name, self.run, seconds=0.01)
         except Locked:
-            await asyncio.to_thread(self.store.put, completions, self.label, self.run)
+            await asyncio.to_thread(self.store.put, completions, self.model.name, self.run)
         if time.monotonic() - self._synced > SYNCED:
             await asyncio.to_thread(self.store.sync)
             self._synced = time.monotonic()

@@ -49,16 +49,14 @@ class BatchModel:
     def __init__(self, endpoint: Endpoint, store: Store) -> None:
         self.endpoint, self.store = endpoint, store
         self.identity: Mapping[str, Any] = identity(endpoint)
-        self.price = endpoint.charged
+        self.name, self.price = endpoint.model, endpoint.charged
         self.server = Server(endpoint)
         self._key = keys(self.identity)
-        self._name = endpoint.url.rstrip("/")
+        self._at = endpoint.url.rstrip("/")
 
     async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[list[Completion]]:
         async with self.server.session() as session:
-            batches = [
-                b for b in [await self._found(session, *one) for one in self.store.open_batches(self._name)] if b
-            ]
+            batches = [b for b in [await self._found(session, *one) for one in self.store.open_batches(self._at)] if b]
             handed_in = {key: batch for batch in batches for key in batch.keys}
             piece: dict[bytes, Request] = {}
             size = 0
@@ -102,7 +100,7 @@ class BatchModel:
 
     async def _hand_in(self, session: aiohttp.ClientSession, piece: dict[bytes, Request]) -> _Batch:
         mark = uuid.uuid4().hex
-        self.store.begin_batch(mark, self._name, list(piece))
+        self.store.begin_batch(mark, self._at, list(piece))
         self.store.sync()
         lines = b"".join(self._line(key, request) for key, request in piece.items())
         form = aiohttp.FormData({"purpose": "batch"})
@@ -163,7 +161,7 @@ class BatchModel:
                 request = left.pop(key, None)
                 if request is None:
                     if key in batch.keys and not completion.error:  # paid for, though nobody asks for it any more
-                        self.store.put([completion], str(self.identity["model"]))
+                        self.store.put([completion], self.name)
                 elif completion.error and completion.error.retried and not last:
                     again[key] = request
                 else:

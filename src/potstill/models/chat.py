@@ -37,7 +37,7 @@ class ChatModel:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.identity: Mapping[str, Any] = identity(endpoint)
-        self.price = endpoint.charged
+        self.name, self.price = endpoint.model, endpoint.charged
         self.server = Server(endpoint)
         self._address = self.server.address("chat/completions")
         self._dialect = wire.Dialect()

@@ -48,7 +48,7 @@ class ServedModel:
 
     def __init__(self, served: Served) -> None:
         check(served)
-        self.served = served
+        self.served, self.name = served, served.model
         self._path = _path(served)
         self.identity: Mapping[str, Any] = _identity(served, self._path)
 

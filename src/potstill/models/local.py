@@ -12,7 +12,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from potstill import interrupt
-from potstill.models import Completion, ErrorKind, Request, Sampling
+from potstill.models import Completion, ErrorKind, Request, Sampling, reasoning
 from potstill.models.decoding import Batch, read_prefix
 from potstill.recipe import Price
 
@@ -45,10 +45,11 @@ class LocalModel:
         self,
         load: Callable[[], tuple[PreTrainedModel, PreTrainedTokenizerBase]],
         identity: Mapping[str, Any],
+        name: str,
         *,
         batch_size: int,
     ) -> None:
-        self._load, self.identity, self.batch_size = load, identity, batch_size
+        self._load, self.identity, self.name, self.batch_size = load, identity, name, batch_size
 
     @cached_property
     def _loaded(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -114,10 +115,12 @@ class LocalModel:
                 live = [live[place] for place in batch.drop(ended)]
 
     def _completion(self, row: _Row) -> Completion:
+        thought, said = reasoning.split(str(self._loaded[1].decode(row.answer, skip_special_tokens=True)))
         return Completion(
             row.request.id,
             row.request.sample,
-            text=str(self._loaded[1].decode(row.answer, skip_special_tokens=True)),
+            text=said,
+            reasoning=thought,
             finish_reason=row.finish_reason,
             prompt_tokens=len(row.prompt),
             completion_tokens=len(row.answer),

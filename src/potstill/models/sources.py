@@ -50,4 +50,4 @@ def open_model(source: str | Path | Endpoint | Served, batch_size: int, store: S
     def load() -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
         return loading.load_model(folder), loading.load_tokenizer(folder)
 
-    return LocalModel(load, weights.identity(folder), batch_size=batch_size)
+    return LocalModel(load, weights.identity(folder), str(source), batch_size=batch_size)

@@ -171,7 +171,7 @@ def _validation_score(recipe: Recipe, run: "Run", base: Path, checkpoint: Path, 
     sampling = Sampling(recipe.student.max_tokens)
     requests = [Request(row["id"], task.messages(row, Prompting.PLAIN), sampling) for row in asked]
     identity = weights.identity(base) | {"checkpoint": weights.identity(checkpoint)["weights"]}
-    model = LocalModel(load, identity, batch_size=recipe.student.batch_size)
+    model = LocalModel(load, identity, str(checkpoint), batch_size=recipe.student.batch_size)
     answers = ask(model, requests, name, run.store, run.name_in_store)
     strict = recipe.evaluate.extraction == "strict"
     right = 0.0
