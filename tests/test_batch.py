@@ -181,3 +181,11 @@ def test_a_batch_that_the_server_refuses(store):
         with server, pytest.raises(PotstillError, match="refused the batch batch-0: line 3 is no good"):
             server.ask(store)
     assert store.open_batches(server.url) == []
+
+
+def test_azures_batches_belong_to_the_resource(store):
+    url = "https://name.openai.azure.com/openai/deployments/big?api-version=2024-10-21"
+    model = BatchModel(Endpoint(url=url, model="big", mode="batch"), store)
+    assert str(model.server.address("batches")) == "https://name.openai.azure.com/openai/batches?api-version=2024-10-21"
+    line = json.loads(model._line(b"k", QUESTIONS[0]))
+    assert (line["url"], line["body"]["model"]) == ("/chat/completions", "big")

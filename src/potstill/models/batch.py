@@ -1,6 +1,7 @@
 """Batch endpoints of OpenAI's and Azure's kind: requests handed in as a file, answers fetched within a day."""
 
 import json
+import re
 import uuid
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -50,7 +51,8 @@ class BatchModel:
         self.endpoint, self.store = endpoint, store
         self.identity: Mapping[str, Any] = identity(endpoint)
         self.name, self.price = endpoint.model, endpoint.charged
-        self.server = Server(endpoint)
+        # Azure's files and batches belong to the resource; the deployment is named by each line's model.
+        self.server = Server(endpoint.model_copy(update={"url": re.sub(r"/deployments/[^/?]+", "", endpoint.url)}))
         self._key = keys(self.identity)
         self._at = endpoint.url.rstrip("/")
 
