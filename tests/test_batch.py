@@ -21,7 +21,7 @@ class Server:
     """Keeps files and batches; a batch is completed when it has been looked at ``looks`` times."""
 
     def __init__(self, looks=1, answer=lambda question, n: 200):
-        self.looks, self.answer = looks, answer
+        self.looks, self.answer, self.message = looks, answer, "no"
         self.files, self.batches, self.asked, self.seen = {}, {}, [], {}
 
     async def upload(self, request):
@@ -58,7 +58,7 @@ class Server:
             body = (
                 {"choices": [choice], "usage": {"prompt_tokens": 10, "completion_tokens": 2}}
                 if status == 200
-                else {"error": {"message": "no"}}
+                else {"error": {"message": self.message}}
             )
             lines.append(json.dumps({"custom_id": row["custom_id"], "response": {"status_code": status, "body": body}}))
         self.files[name := f"out-{len(self.files)}"] = "\n".join(reversed(lines))
@@ -181,6 +181,34 @@ def test_a_batch_that_the_server_refuses(store):
         with server, pytest.raises(PotstillError, match="refused the batch batch-0: line 3 is no good"):
             server.ask(store)
     assert store.open_batches(server.url) == []
+
+
+def test_a_download_that_fails_does_not_buy_the_batch_again(store):
+    with Server() as server:
+        content, failures = server.content, iter([503, 429])
+
+        async def stumbling(request):
+            status = next(failures, None)
+            return web.Response(status=status) if status else await content(request)
+
+        server.content = stumbling
+        with server:
+            assert server.ask(store) == TEXTS
+    assert len(server.batches) == 1
+
+
+def test_a_server_that_wants_the_other_name_for_the_limit(store):
+    def answer(question, n):
+        return 200 if n > 1 else 400
+
+    with Server(answer=answer) as server:
+        server.message = "use max_completion_tokens"
+        assert server.ask(store) == TEXTS
+    second = next(
+        file for name, file in server.files.items() if name.startswith("file") and "max_completion_tokens" in file
+    )
+    assert second.count("max_completion_tokens") == 7
+    assert len(server.batches) == 2
 
 
 def test_azures_batches_belong_to_the_resource(store):

@@ -161,6 +161,10 @@ SAID = {
     "another model's name": (http(whole(model="m-2024-08-06")), "fine", "stop"),
     "choices in another order": (http(many([2, 0, 1])), "fine 0", "stop"),
     "the same choice twice": (http(many([0, 0])), "fine 0", "stop"),
+    "a reason of its own": (http(whole("fine", "because")), "fine", "stop"),
+    "cut, in another server's words": (http(whole("half", "model_length")), "half", "length"),
+    "content in parts": (http(whole([{"type": "text", "text": "fi"}, {"type": "text", "text": "ne"}])), "fine", "stop"),
+    "more tokens than there are": (http(whole(usage={"prompt_tokens": 1e30, "completion_tokens": -1})), "fine", "stop"),
     "10 MiB": (http(whole("x" * (10 << 20))), "x" * (10 << 20), "stop"),
     "invalid UTF-8": (http(whole().replace(b"fine", b"fi\xffne")), "fi\ufffdne", "stop"),
     "half a character": (http(whole().replace(b"fine", b"fi\\ud800ne")), "fi?ne", "stop"),
@@ -198,6 +202,7 @@ def test_what_concerns_every_row_stops_at_once(answer, kind):
 
 
 ONE_ROW = {
+    "half a character": (http(b'{"error": {"message": "no \\ud800"}}', "400 Bad Request"), ErrorKind.INVALID_REQUEST),
     "too long": (http(b'{"error": {"message": "maximum context length is 10 tokens"}}', "400 Bad Request"), ErrorKind.CONTEXT_TOO_LONG),
     "too large": (http(b"", "413 Payload Too Large"), ErrorKind.CONTEXT_TOO_LONG),
     "invalid": (http(b'{"error": {"message": "no such thing"}}', "400 Bad Request"), ErrorKind.INVALID_REQUEST),
@@ -302,6 +307,56 @@ def test_a_server_that_wants_the_other_name_for_the_limit_is_asked_so_from_then_
     assert ["max_completion_tokens" in body for _, body in server.requests] == [False, True, True]
 
 
+def test_requests_that_were_in_flight_when_it_was_found_out_are_asked_again_too():
+    refusal = http(b'{"error": {"message": "use max_completion_tokens"}}', "400 Bad Request")
+
+    class Newer(Server):
+        async def serve(self, reader, writer):
+            try:
+                while True:
+                    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+                    body = await reader.readexactly(int(head.split("content-length:")[1].split("\r\n")[0]))
+                    await asyncio.sleep(0.02)
+                    writer.write(FINE if b"max_completion_tokens" in body else refusal)
+            except (asyncio.IncompleteReadError, ConnectionError):
+                writer.close()
+
+    got = Newer().ask(n=40, concurrency=16)
+    assert [c.error for c in got] == [None] * 40
+
+
+def test_a_source_that_raises_ends_the_asking(monkeypatch):
+    async def collect():
+        server = Server([0.01, FINE])
+        listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+
+        async def source():
+            for i in range(20):
+                yield Request(str(i), [{"role": "user", "content": "q"}])
+            raise OSError("the disk is gone")
+
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
+        async for _ in ChatModel(Endpoint(url=url, model="m", concurrency=4)).complete(source()):
+            await asyncio.sleep(0.02)
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        asyncio.run(asyncio.wait_for(collect(), 10))
+
+
+def test_workers_that_wait_for_room_send_nothing_after_a_stop(monkeypatch):
+    server = Server([0.05, http(b"", "429 Too Many Requests", "Retry-After: 0.05")] * 1)
+    monkeypatch.setattr("potstill.interrupt.asked", lambda: len(server.requests) >= 60)
+    server.ask(n=500, concurrency=16, max_attempts=50, timeout=5)
+    assert len(server.requests) < 60 + 16
+
+
+def test_a_proxy_of_the_environment_is_not_for_this_machine(monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    (got,) = Server(FINE).ask()
+    assert got.text == "fine"
+
+
 def test_a_server_without_schemas_gets_the_schema_in_the_prompt():
     refusal = b'{"error": {"message": "response_format is not supported"}}'
     server = Server(http(refusal, "400 Bad Request"), FINE)
@@ -377,6 +432,9 @@ def test_a_first_token_that_comes_in_time_and_one_that_does_not():
     assert (got.reasoning, got.text, got.completion_tokens) == ("hm", "fine é", 2)
     assert server.requests[0][1]["stream"] is True
     assert len(server.requests) == 3
+    failing = events({"content": "half"}, end=b'data: {"error": {"message": "oh"}}\n\ndata: [DONE]\n\n')
+    (got,) = Server(failing, good).ask(first_token_timeout=0.3)
+    assert got.text == "fine é"
     broken = Server([*good[:3], None], good)
     (got,) = broken.ask(first_token_timeout=0.3)
     assert got.text == "fine é"

@@ -125,3 +125,20 @@ def test_two_processes_write_at_once(tmp_path):
     writers = [subprocess.Popen([sys.executable, "-c", code, str(path), name]) for name in "ab"]
     assert [writer.wait() for writer in writers] == [0, 0]
     assert len(Store(path).get([f"{name}-{i}".encode() for name in "ab" for i in range(100)])) == 200
+
+
+def test_a_link_to_a_store_is_the_store(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "s.sqlite").symlink_to(tmp_path / "there" / "s.sqlite")
+    assert ask(Counting(), Store(tmp_path / "s.sqlite"), REQUEST)[0].text == "to q"
+
+
+def test_a_hurried_put_leaves_the_others_their_patience(tmp_path):
+    store = Store(tmp_path / "s.sqlite")
+    store.put([Completion("a", 0, key=b"k")], seconds=0.01)
+    with store.connection() as connection:
+        assert connection.execute("PRAGMA busy_timeout").fetchone() == (60_000,)
+
+
+def test_nothing_to_ask_is_no_failure(tmp_path):
+    assert ask(Counting(), Store(tmp_path / "s.sqlite")) == []

@@ -94,7 +94,8 @@ def _asked(run: Run, counter: "_Counter", what: str, requests: Sequence[Request]
             missing += [r for r, one in zip(some, asked, strict=True) if one not in found or found[one].error]
     sample = missing[:: max(1, len(missing) // SAMPLE)]
     read = _mean(counter.tokens(request.messages) for request in sample) * len(missing)
-    limit = requests[0].sampling.max_tokens if requests else 0
+    thinking = 0 if isinstance(teacher.model, str) else teacher.model.thinking_tokens
+    limit = requests[0].sampling.max_tokens + thinking if requests else 0
     written = (_mean(c.completion_tokens for c in stored) if stored else limit) * len(missing)
     price = teacher.model.charged if isinstance(teacher.model, Endpoint) else None
     at_once = 1 if isinstance(teacher.model, str) else teacher.model.concurrency

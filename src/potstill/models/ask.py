@@ -54,7 +54,7 @@ class Delivery:
     ) -> None:
         self.model, self.requests, self.store, self.run = model, requests, store, run
         self.tally = Tally(name, len(requests))
-        self.spending = Spending(budget, model.price, store, run)
+        self.spending = Spending(budget, model, store, run)
         self._flying: dict[tuple[str, int], bytes] = {}
         self._waiting: list[tuple[bytes, Request]] = []
         """The next one, when the budget held it back."""

@@ -38,6 +38,7 @@ class _Batch:
     keys: set[bytes]
     requests: dict[bytes, Request] = field(default_factory=dict)
     state: Mapping[str, Any] = field(default_factory=dict)
+    dialect: wire.Dialect = field(default_factory=wire.Dialect)
 
 
 class BatchModel:
@@ -54,6 +55,7 @@ class BatchModel:
         # Azure's files and batches belong to the resource; the deployment is named by each line's model.
         self.server = Server(endpoint.model_copy(update={"url": re.sub(r"/deployments/[^/?]+", "", endpoint.url)}))
         self._key = keys(self.identity)
+        self._dialect = wire.Dialect()
         self._at = endpoint.url.rstrip("/")
 
     async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[list[Completion]]:
@@ -117,14 +119,14 @@ class BatchModel:
         made = await self._call(session, "POST", "batches", json=order)
         self.store.name_batch(mark, made["id"])
         say(f"  batch {made['id']}: {len(piece)} requests handed in")
-        return _Batch(mark, made["id"], set(piece), dict(piece), made)
+        return _Batch(mark, made["id"], set(piece), dict(piece), made, self._dialect)
 
     @property
     def _path(self) -> str:
         return "/chat/completions" if ".azure.com" in self.endpoint.url else "/v1/chat/completions"
 
     def _line(self, key: bytes, request: Request) -> bytes:
-        sent = wire.body(self.endpoint, request, wire.Dialect())
+        sent = wire.body(self.endpoint, request, self._dialect)
         return orjson.dumps({"custom_id": key.hex(), "method": "POST", "url": self._path, "body": sent}) + b"\n"
 
     async def _as_they_end(self, session: aiohttp.ClientSession, batches: list[_Batch]) -> AsyncIterator[_Batch]:
@@ -162,8 +164,13 @@ class BatchModel:
             async for key, completion in self._lines(session, str(file), batch):
                 request = left.pop(key, None)
                 if request is None:
-                    if key in batch.keys and not completion.error:  # paid for, though nobody asks for it any more
+                    if (
+                        key not in batch.requests and not completion.error
+                    ):  # paid for, though nobody asks for it any more
                         self.store.put([completion], self.name)
+                elif not last and (learned := batch.dialect.after(request, completion)):
+                    self._dialect |= learned
+                    again[key] = request
                 elif completion.error and completion.error.retried and not last:
                     again[key] = request
                 else:
@@ -183,23 +190,43 @@ class BatchModel:
     async def _lines(
         self, session: aiohttp.ClientSession, file: str, batch: _Batch
     ) -> AsyncIterator[tuple[bytes, Completion]]:
-        async with self._request(session, "GET", f"files/{file}/content") as answer:
-            while line := await self._line_of(answer):
-                try:
-                    row = json.loads(line)
-                    key = bytes.fromhex(row["custom_id"])
-                    request = batch.requests.get(key) or Request("", [])
-                    response = row.get("response") or {"status_code": 500, "body": {"error": row.get("error") or {}}}
-                    said = orjson.dumps(response["body"])
-                    completion = wire.completion(request, int(response["status_code"]), said)
-                except (ValueError, KeyError, TypeError, AttributeError):
-                    continue  # as if it were missing: it is handed in again
-                completion.key = key
-                completion.detail = self.server.masked(completion.detail)
-                if self.price and not completion.error:
-                    c = completion
-                    c.cost = self.price.of(c.prompt_tokens, c.completion_tokens, c.cached_tokens)
-                yield key, completion
+        async for line in self._downloaded(session, file):
+            try:
+                row = json.loads(line)
+                key = bytes.fromhex(row["custom_id"])
+                request = batch.requests.get(key) or Request("", [])
+                response = row.get("response") or {"status_code": 500, "body": {"error": row.get("error") or {}}}
+                completion = wire.completion(request, int(response["status_code"]), orjson.dumps(response["body"]))
+            except (ValueError, KeyError, TypeError, AttributeError):
+                continue  # as if it were missing: it is handed in again
+            completion.key = key
+            completion.detail = self.server.masked(completion.detail)
+            if self.price and not completion.error:
+                c = completion
+                c.cost = self.price.of(c.prompt_tokens, c.completion_tokens, c.cached_tokens)
+            yield key, completion
+
+    async def _downloaded(self, session: aiohttp.ClientSession, file: str) -> AsyncIterator[bytes]:
+        """Lines of a file. Raises `PotstillError`: answers that were paid for must not look as if they were missing."""
+        path, wait, detail = f"files/{file}/content", FIRST_WAIT, ""
+        for attempt in range(1, self.endpoint.max_attempts + 1):
+            try:
+                # However long it takes, as long as something comes.
+                limit = aiohttp.ClientTimeout(total=None, sock_read=self.endpoint.timeout)
+                async with self._request(session, "GET", path, timeout=limit) as answer:
+                    if answer.status == 200 and not answer.headers.get("Content-Encoding"):
+                        while line := await self._line_of(answer):
+                            yield line
+                        return
+                    detail = f"HTTP {answer.status}"
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                detail = str(error) or "nothing came in time"
+            if attempt == self.endpoint.max_attempts or not await interrupt.sleep(wait):
+                break
+            wait = min(2 * wait, LONGEST_WAIT)
+        raise PotstillError(
+            f"GET {path}: {self.server.masked(detail)}. The answers wait there; the same command again fetches them."
+        )
 
     async def _line_of(self, answer: aiohttp.ClientResponse) -> bytes:
         line = bytearray()

@@ -1,16 +1,17 @@
 """What may be spent on a model, over all sittings of a run."""
 
-from potstill.models import Completion, Request
+from potstill.models import Completion, Model, Request
 from potstill.models.store import Store
 from potstill.models.wire import tokens_about
-from potstill.recipe import Budget, Price
+from potstill.recipe import Budget
 
 
 class Spending:
     """What a run has spent, against its budget; answers that other runs paid for cost nothing."""
 
-    def __init__(self, budget: Budget | None, price: Price | None, store: Store, run: str) -> None:
-        self.budget, self.price = budget, price
+    def __init__(self, budget: Budget | None, model: Model, store: Store, run: str) -> None:
+        self.budget, self.price = budget, model.price
+        self.thinking_tokens = int(model.identity.get("thinking_tokens", 0))
         self.over = ""
         """The limit at which no other request was sent, in words."""
         self.requests, self.tokens, self.cost = store.spent(run) if budget else (0, 0, 0.0)
@@ -28,7 +29,7 @@ class Spending:
         """
         if self.budget is None:
             return True
-        read, written = tokens_about(request), request.sampling.max_tokens
+        read, written = tokens_about(request), request.sampling.max_tokens + self.thinking_tokens
         known = max(self.requests, 1)
         cost = self.cost / known if self.requests else self.price.of(read, written) if self.price else 0.0
         tokens = self.tokens / known if self.requests else read + written

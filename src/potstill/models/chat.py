@@ -20,6 +20,8 @@ from potstill.recipe import Endpoint
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
 """Seconds between attempts: the first bound, doubled each time, and the last."""
+TRIED_UNREADABLE = 3
+"""Attempts at an answer that comes and cannot be read."""
 TRIED_UNSEEN = 4
 """Attempts at a server that never answered anything and is out of reach."""
 
@@ -40,7 +42,7 @@ class ChatModel:
         self.name, self.price = endpoint.model, endpoint.charged
         self.server = Server(endpoint)
         self._address = self.server.address("chat/completions")
-        self._dialect = wire.Dialect()
+        self.dialect = wire.Dialect()
 
     async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[list[Completion]]:
         async with self.server.session(**{"Content-Type": "application/json"}) as session:
@@ -50,7 +52,8 @@ class ChatModel:
             ended.add_done_callback(lambda _: asking.came.set())
             try:
                 while True:
-                    await asking.came.wait()
+                    if not ended.done():  # after which nobody says any more that something came
+                        await asking.came.wait()
                     group = asking.take()
                     if group.completions:
                         yield group.completions
@@ -62,14 +65,16 @@ class ChatModel:
                 ended.cancel()
                 await asyncio.gather(ended, *workers, return_exceptions=True)
 
-    async def attempt(self, session: aiohttp.ClientSession, request: Request) -> tuple[Completion, Mapping[str, str]]:
+    async def attempt(
+        self, session: aiohttp.ClientSession, request: Request, dialect: wire.Dialect
+    ) -> tuple[Completion, Mapping[str, str]]:
         """A completion, perhaps with an error, and the headers of the server's answer."""
         started = time.perf_counter()
         headers: Mapping[str, str] = {}
         stream = self.endpoint.first_token_timeout is not None
         first = asyncio.timeout(self.endpoint.first_token_timeout)
         try:
-            sent = orjson.dumps(wire.body(self.endpoint, request, self._dialect, stream=stream))
+            sent = orjson.dumps(wire.body(self.endpoint, request, dialect, stream=stream))
             async with (
                 first,
                 session.post(self._address, data=sent, allow_redirects=False, proxy=self.server.proxy) as answer,
@@ -95,10 +100,6 @@ class ChatModel:
                 completion.prompt_tokens, completion.completion_tokens, completion.cached_tokens
             )
         return completion, headers
-
-    def learns(self, completion: Completion, request: Request) -> bool:
-        """Whether the server wants to be asked otherwise, and will be from now on."""
-        return completion.error is ErrorKind.INVALID_REQUEST and self._dialect.learns(request, completion.detail)
 
 
 async def _streamed(answer: aiohttp.ClientResponse, first: asyncio.Timeout) -> bytes:
@@ -191,15 +192,17 @@ class _Asking:
         if self._stopped and job.last:
             return job.last
         tokens = wire.tokens_about(job.request)
-        if not await self.flow.enter(tokens):
+        if not await self.flow.enter(tokens, lambda: self._stopped):
             return job.last or wire.failed(job.request, ErrorKind.CONNECTION, "stopped before it was asked")
-        completion, headers = await self.model.attempt(self.session, job.request)
+        dialect = self.model.dialect
+        completion, headers = await self.model.attempt(self.session, job.request, dialect)
         self.flow.leave(completion, tokens, headers)
         job.attempts += 1
         if completion.error is None:
             self._answers += 1
             return completion
-        if self.model.learns(completion, job.request):
+        if learned := dialect.after(job.request, completion):
+            self.model.dialect |= learned
             return await self._carry_out(job)
         wanted = wire.retry_after(headers)
         if wanted > wire.LONGEST_RETRY_AFTER:
@@ -210,7 +213,10 @@ class _Asking:
             return completion
         if completion.error is ErrorKind.RATE_LIMITED and self._answers > job.answers_seen:
             job.attempts -= 1
-        if not completion.error.retried or job.attempts >= self.model.endpoint.max_attempts or self._stopped:
+        # What cannot be read was perhaps paid for, and comes out the same when it is asked for again.
+        unreadable = completion.error is ErrorKind.BAD_RESPONSE and job.attempts >= TRIED_UNREADABLE
+        most = self.model.endpoint.max_attempts
+        if not completion.error.retried or job.attempts >= most or unreadable or self._stopped:
             return completion
         wait = min(FIRST_WAIT * 2 ** max(job.attempts - 1, 0), LONGEST_WAIT)
         job.due = time.monotonic() + (wanted or wait * random.uniform(0.5, 1))

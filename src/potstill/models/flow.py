@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from potstill import interrupt
 from potstill.models import Completion, ErrorKind
@@ -35,7 +35,7 @@ class Flow:
         self._next = 0.0
         self._tokens, self._answers = 0, 0
 
-    async def enter(self, tokens: int) -> bool:
+    async def enter(self, tokens: int, stopped: Callable[[], bool]) -> bool:
         """Wait for room for a request of about so many tokens; False when the work should end instead."""
         while self.in_flight >= self.limit:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -46,6 +46,9 @@ class Flow:
                 if not turn.cancelled():
                     self._wake()
                 raise
+        if stopped():
+            self._wake()
+            return False
         self.in_flight += 1
         now = time.monotonic()
         if self._next <= now and not self._a_request and not self._a_token:
@@ -54,7 +57,7 @@ class Flow:
         self._next = at + max(self._a_request, self._a_token * self.expected(tokens))
         goes_on = False
         try:
-            goes_on = await interrupt.sleep(at - now)
+            goes_on = await interrupt.sleep(at - now) and not stopped()
         finally:
             if not goes_on:
                 self.in_flight -= 1

@@ -77,4 +77,6 @@ def _key(endpoint: Endpoint) -> str:
 
 def _proxy(address: URL) -> str | None:
     """The environment's proxy for an address. (aiohttp's ``trust_env`` would send passwords from ~/.netrc as well.)"""
-    return None if proxy_bypass(address.host or "") else getproxies().get(address.scheme)
+    host = address.host or ""
+    here = host in ("localhost", "::1") or host.startswith("127.")
+    return None if here or proxy_bypass(host) else getproxies().get(address.scheme)

@@ -83,6 +83,7 @@ class Store:
     """
 
     def __init__(self, path: Path) -> None:
+        path = path.resolve()  # SQLite puts its log beside the file itself, not beside a link to it
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._lock = threading.Lock()
@@ -139,8 +140,11 @@ class Store:
         into = f"INSERT OR IGNORE INTO completions ({','.join(COLUMNS)}, model, run, time)"
         with self.connection() as connection:
             connection.execute(f"PRAGMA busy_timeout={seconds * 1000:.0f}")
-            _insert(connection, into, answered)
-            _insert(connection, "INSERT OR REPLACE INTO failures", failed)
+            try:
+                _insert(connection, into, answered)
+                _insert(connection, "INSERT OR REPLACE INTO failures", failed)
+            finally:
+                connection.execute(f"PRAGMA busy_timeout={LONGEST_LOCK * 1000:.0f}")
 
     def begin_batch(self, mark: str, server: str, keys: Sequence[bytes]) -> None:
         """Note that these requests are about to be handed in; ``mark`` goes with them, to find them again."""

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 PATIENCE = 10.0
 """Seconds a command has to end when it is asked to."""
@@ -28,9 +29,14 @@ def main() -> int:
             except subprocess.TimeoutExpired:
                 continue
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; who started this decides
+    # Ctrl-C and a closed terminal reach this too; who started this decides, or is gone, and then the input ends.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=end, daemon=True).start()
-    return command.wait()
+    code = command.wait()
+    with suppress(ProcessLookupError):
+        os.killpg(command.pid, signal.SIGKILL)  # what it may have started and left behind
+    return code
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ class Tally:
             say(
                 f"  {self.name}: {self.failures.total()} without an answer: {said}; the first: {self.examples[kinds[0]].detail}"
             )
-        if self.failures.total() == self.total:
+        if kinds and self.failures.total() == self.total:
             raise self._failure(kinds[0])
 
     def _failure(self, kind: ErrorKind) -> PotstillError:

@@ -4,7 +4,7 @@ import json
 import time
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -41,12 +41,13 @@ _CODES = {
     "invalid_api_key": ErrorKind.AUTH,
 }
 _TOO_LONG = ("maximum context length", "context size", "longer than the maximum model length")
-_FINISHED = {"length": "length", "max_tokens": "length", "content_filter": "content_filter"} | dict.fromkeys(
-    (None, "", "stop", "eos", "eos_token", "end_turn", "stop_sequence"), "stop"
-)
+_FINISHED = {"content_filter": "content_filter"} | dict.fromkeys(("length", "max_tokens", "model_length"), "length")
+"""What servers call an end that is not ``stop``."""
+LARGEST_COUNT = 1 << 40
+"""Tokens, more than which no server can mean."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Dialect:
     """What a server was found to want otherwise than most."""
 
@@ -55,15 +56,19 @@ class Dialect:
     schemas: bool = True
     """Whether it takes a JSON Schema in ``response_format``; otherwise the schema is written into the prompt."""
 
-    def learns(self, request: Request, refusal: str) -> bool:
-        """Whether a request that was refused with these words should be asked again, otherwise."""
-        if self.limit == "max_tokens" and "max_completion_tokens" in refusal:
-            self.limit = "max_completion_tokens"
-        elif request.schema and self.schemas and ("response_format" in refusal or "json_schema" in refusal):
-            self.schemas = False
-        else:
-            return False
-        return True
+    def after(self, request: Request, refused: Completion) -> "Dialect | None":
+        """What to speak after a request in this dialect was refused; None when the refusal is about something else."""
+        if refused.error is not ErrorKind.INVALID_REQUEST:
+            return None
+        if self.limit == "max_tokens" and "max_completion_tokens" in refused.detail:
+            return replace(self, limit="max_completion_tokens")
+        if request.schema and self.schemas and any(w in refused.detail for w in ("response_format", "json_schema")):
+            return replace(self, schemas=False)
+        return None
+
+    def __or__(self, other: "Dialect") -> "Dialect":
+        """Both findings."""
+        return Dialect(max(self.limit, other.limit, key=len), self.schemas and other.schemas)
 
 
 def body(endpoint: Endpoint, request: Request, dialect: Dialect, *, stream: bool = False) -> dict[str, Any]:
@@ -102,9 +107,9 @@ def completion(request: Request, status: int, content: bytes) -> Completion:
         # A server that was asked for one answer and gives several: the first by number, whatever their order.
         choice = min(answer["choices"], key=lambda one: one.get("index") or 0)
         message = choice["message"]
-        said, refusal = message.get("content") or "", message.get("refusal")
-        if not isinstance(said, str):
-            raise TypeError("the message's content is no text")
+        said, refusal = _text(message.get("content")), message.get("refusal")
+        if choice.get("finish_reason") == "error":
+            raise ValueError("it ended with an error")
         thought, said = _reasoning(message, said)
         usage = answer.get("usage") or {}
         prompt_tokens, completion_tokens = _count(usage, request, thought + said)
@@ -113,7 +118,7 @@ def completion(request: Request, status: int, content: bytes) -> Completion:
             request.sample,
             text=_clean(refusal if isinstance(refusal, str) else said),
             reasoning=thought,
-            finish_reason="content_filter" if refusal else _FINISHED[choice.get("finish_reason")],
+            finish_reason="content_filter" if refusal else _FINISHED.get(choice.get("finish_reason"), "stop"),
             prompt_tokens=prompt_tokens,
             cached_tokens=_detail(usage, "prompt_tokens_details", "cached_tokens"),
             completion_tokens=completion_tokens,
@@ -143,7 +148,7 @@ def _reasoning(message: Mapping[str, Any], said: str) -> tuple[str, str]:
 def _count(usage: Mapping[str, Any], request: Request, said: str) -> tuple[int, int]:
     """Tokens of prompt and completion; from characters where the server does not count."""
     if usage:
-        return int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+        return _tokens(usage.get("prompt_tokens")), _tokens(usage.get("completion_tokens"))
     return tokens_about(request), -(-len(said) // CHARACTERS_PER_TOKEN)
 
 
@@ -153,7 +158,20 @@ def tokens_about(request: Request) -> int:
 
 
 def _detail(usage: Mapping[str, Any], group: str, name: str) -> int:
-    return int((usage.get(group) or {}).get(name) or 0)
+    return _tokens((usage.get(group) or {}).get(name))
+
+
+def _tokens(count: Any) -> int:
+    return int(count) if isinstance(count, int | float) and 0 <= count <= LARGEST_COUNT else 0
+
+
+def _text(content: Any) -> str:
+    """A message's content, also when it comes in parts."""
+    if isinstance(content, list):
+        content = "".join(part["text"] for part in content if part.get("type", "text") == "text")
+    if not isinstance(content, str | None):
+        raise TypeError("the message's content is no text")
+    return content or ""
 
 
 def _logprobs(choice: Mapping[str, Any]) -> str:
@@ -193,7 +211,7 @@ def _refused(request: Request, status: int, text: str) -> Completion:
 
 
 def failed(request: Request, kind: ErrorKind, detail: str) -> Completion:
-    return Completion(request.id, request.sample, error=kind, detail=detail)
+    return Completion(request.id, request.sample, error=kind, detail=_clean(detail))
 
 
 def decompressed(content: bytes, encoding: str) -> bytes:
@@ -278,21 +296,22 @@ class Streamed:
             return
         try:
             event = json.loads(data)
+            if event.get("error"):
+                raise ValueError(f"the stream ended with an error: {event['error']}")
             self.usage = event.get("usage") or self.usage
             for choice in event.get("choices") or []:
                 delta = choice.get("delta") or {}
                 for name, parts in self.parts.items():
-                    parts.append(
-                        delta.get(name) or (delta.get("reasoning") if name == "reasoning_content" else "") or ""
-                    )
+                    parts.append(_text(delta.get(name)))
+                self.parts["reasoning_content"].append(_text(delta.get("reasoning")))
                 self.tokens += (choice.get("logprobs") or {}).get("content") or []
                 self.finish_reason = choice.get("finish_reason") or self.finish_reason
-        except (RecursionError, TypeError, AttributeError, ValueError) as error:
+        except (RecursionError, LookupError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"not an event of a chat completion ({error!r})") from error
 
     def answer(self) -> bytes:
         """Raises `ValueError` when the end did not come."""
-        if not self.done and self.finish_reason is None:
+        if self.finish_reason is None:
             raise ValueError("the stream broke off")
         message = {name: "".join(parts) for name, parts in self.parts.items() if any(parts)}
         choice = {"message": message, "finish_reason": self.finish_reason, "logprobs": {"content": self.tokens}}
