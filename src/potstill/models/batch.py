@@ -200,10 +200,7 @@ class BatchModel:
             except (ValueError, KeyError, TypeError, AttributeError):
                 continue  # as if it were missing: it is handed in again
             completion.key = key
-            completion.detail = self.server.masked(completion.detail)
-            if self.price and not completion.error:
-                c = completion
-                c.cost = self.price.of(c.prompt_tokens, c.completion_tokens, c.cached_tokens)
+            self.server.settle(completion)
             yield key, completion
 
     async def _downloaded(self, session: aiohttp.ClientSession, file: str) -> AsyncIterator[bytes]:

@@ -39,8 +39,8 @@ class ChatModel:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.identity: Mapping[str, Any] = identity(endpoint)
-        self.name, self.price = endpoint.model, endpoint.charged
         self.server = Server(endpoint)
+        self.name, self.price = endpoint.model, self.server.price
         self._address = self.server.address("chat/completions")
         self.dialect = wire.Dialect()
 
@@ -93,12 +93,7 @@ class ChatModel:
         except (aiohttp.ClientError, OSError) as error:
             completion = wire.failed(request, ErrorKind.CONNECTION, str(error))
         completion.seconds = time.perf_counter() - started
-        if completion.error:
-            completion.detail = self.server.masked(completion.detail)
-        elif self.price:
-            completion.cost = self.price.of(
-                completion.prompt_tokens, completion.completion_tokens, completion.cached_tokens
-            )
+        self.server.settle(completion)
         return completion, headers
 
 

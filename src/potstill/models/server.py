@@ -8,7 +8,7 @@ import aiohttp
 from yarl import URL
 
 from potstill.errors import RecipeError
-from potstill.models import wire
+from potstill.models import Completion, wire
 from potstill.recipe import Endpoint
 
 LONGEST_DETAIL = 500
@@ -20,6 +20,7 @@ class Server:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
+        self.price = endpoint.charged
         self._key = _key(endpoint)
         self.proxy = _proxy(self.address(""))
 
@@ -42,6 +43,14 @@ class Server:
             self.endpoint.url.replace("{api_key}", quote(self._key, safe="")), encoded="{api_key}" in self.endpoint.url
         )
         return (base.with_query(None) / path).with_query(base.query) if path else base
+
+    def settle(self, completion: Completion) -> None:
+        """Put in what a completion cost, and leave out what nobody should read in its error."""
+        completion.detail = self.masked(completion.detail)
+        if self.price and not completion.error:
+            completion.cost = self.price.of(
+                completion.prompt_tokens, completion.completion_tokens, completion.cached_tokens
+            )
 
     def masked(self, text: str) -> str:
         """What a server says, without the key and not too long."""
