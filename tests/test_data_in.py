@@ -140,6 +140,51 @@ def test_rows_without_gold_are_refused_kept_or_dropped(tmp_path):
     assert sum(row["gold"] is None for row in read(tmp_path, data | {"unlabelled": "keep"})) == 1
 
 
+def test_a_column_of_gold_that_no_row_has_is_said_even_where_gold_may_be_missing(tmp_path):
+    (tmp_path / "r.jsonl").write_text(lines(ROWS))
+    data = {"source": "files", "train": "r.jsonl", "validation": 1, "test": 1, "unlabelled": "keep"}
+    with pytest.raises(RecipeError, match="no row has the column 'gold_answer'"):
+        read(tmp_path, data | {"columns": {"gold": "gold_answer"}})
+
+
+def test_chats_that_end_in_a_reply_have_gold(tmp_path):
+    chat = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Hello"},
+        {"role": "user", "content": "Bye"},
+    ]
+    (tmp_path / "r.jsonl").write_text(lines([{"messages": chat}] * 6))
+    data = {"source": "files", "train": "r.jsonl", "validation": 1, "test": 1, "unlabelled": "drop"}
+    rows = read(tmp_path, data, "conversation")
+    assert [row["gold"] for row in rows] == ["Hello"] * 6
+
+
+def test_a_column_that_is_the_question_is_not_the_students_prompt_too(tmp_path):
+    (tmp_path / "r.jsonl").write_text(
+        lines([{"prompt": r["question"], "gold": r["gold"], "id": f"n{r['gold']}"} for r in ROWS])
+    )
+    data = {"source": "files", "train": "r.jsonl", "validation": 1, "test": 1, "columns": {"question": "prompt"}}
+    rows = read(tmp_path, data)
+    assert {row["prompt"] for row in rows} == {None}
+    assert all("-n" in row["id"] for row in rows)
+
+
+def test_values_that_stand_for_none_are_none(tmp_path):
+    table = {
+        "question": ["1?", "2?", "3?", "4?"],
+        "gold": [1.0, 2.0, 3.0, float("nan")],
+        "rationale": [" ", None, "", "x"],
+    }
+    pq.write_table(pa.table(table), tmp_path / "r.PARQUET")
+    data = {"source": "files", "train": "r.PARQUET", "validation": 1, "test": 1}
+    with pytest.raises(RecipeError, match="row 4: column 'gold' is empty"):
+        read(tmp_path, data)
+    rows = read(tmp_path, data | {"unlabelled": "keep"})
+    assert {(row["question"], row["gold"], row["rationale"]) for row in rows} == {
+        ("1?", "1.0", None), ("2?", "2.0", None), ("3?", "3.0", None), ("4?", None, "x"),
+    }  # fmt: skip
+
+
 CHOICE = {"question": "Which?", "options": ["a", "b"], "gold": "A"}
 BAD = [
     ("math", [{"question": "1?", "answer": "1"}], "no column 'gold'.*question, answer.*data.columns"),
@@ -174,6 +219,7 @@ def test_a_row_that_cannot_be_used_is_named(task, rows, said, tmp_path):
         ("r.jsonl", b'{"question": "caf\xe9", "gold": "1"}\n', "not UTF-8"),
         ("r.csv", b"question,gold\n1,2,3\n", "more or fewer cells"),
         ("r.csv", b'question,gold\n"a\n', "not CSV"),
+        ("r.CSV", b"question,gold,gold\n1?,2,3\n", "two columns have the name 'gold'"),
         ("r.jsonl", b"[1, 2]", "element 1: must be a JSON object"),
         ("r.jsonl", b"{broken\n", "line 1: not JSON"),
         ("r.jsonl.gz", b"\x1f\x8bnot", "not a whole gzip"),

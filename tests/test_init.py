@@ -48,6 +48,53 @@ def test_the_task_is_guessed_and_the_recipe_reads_the_file(name, tmp_path):
     assert all((row["gold"] is None) == (name == "custom") for row in rows)
 
 
+def guessed(folder, rows):
+    """What is guessed of rows, and the examples that the recipe reads out of them."""
+    path = written(folder, rows)
+    found, n = first_recipe.guess(path)
+    recipe = recipe_file.parse(first_recipe.recipe_text(path, "r", found, n, "packaged/a", "packaged/b"), "r", folder)
+    return found, list(examples(recipe)), recipe
+
+
+def test_questions_with_answers_in_words_are_not_taken_for_gsm8k(tmp_path):
+    found, rows, recipe = guessed(
+        tmp_path, [{"question": f"Who wrote {i}?", "answer": f"Writer {i}"} for i in range(30)]
+    )
+    assert (found.task["name"], found.preset) == ("custom", None)
+    asked = recipe.task.messages(next(row for row in rows if row["gold"] == "Writer 3"))
+    assert asked == [{"role": "user", "content": "Who wrote 3?"}]
+
+
+def test_columns_with_spaces_or_names_of_potstills_own_can_be_asked_about(tmp_path):
+    for column in ("My notes", "prompt"):
+        found, rows, recipe = guessed(tmp_path, [{column: f"Note {i} that is long enough."} for i in range(30)])
+        assert found.task["name"] == "custom"
+        assert {recipe.task.messages(row)[0]["content"] for row in rows} == {
+            f"Note {i} that is long enough." for i in range(30)
+        }
+        assert all(row["prompt"] is None for row in rows)
+
+
+def test_lists_of_labels_are_several_labels(tmp_path):
+    rows = [{"text": f"Message {i}", "labels": [["late"], ["late", "lost"], []][i % 3]} for i in range(30)]
+    found, read, _ = guessed(tmp_path, rows)
+    assert found.task == {"name": "classification", "labels": ["late", "lost"], "multi": True}
+    assert {row["gold"] for row in read} == {"late", "late, lost", "none"}
+
+
+def test_rows_that_begin_with_nulls_are_guessed_by_the_others(tmp_path):
+    chats = [{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]}] * 20
+    found, _ = first_recipe.guess(written(tmp_path, [{"messages": None}, *chats]))
+    assert found.task["name"] == "conversation"
+
+
+def test_instructions_with_inputs_are_asked_whole(tmp_path):
+    rows = [{"instruction": f"Say {i}.", "input": "in words" * (i % 2), "output": f"word {i}"} for i in range(30)]
+    found, read, _ = guessed(tmp_path, rows)
+    assert found.preset == "alpaca"
+    assert {row["messages"][0]["content"] for row in read} >= {"Say 1.\n\nin words", "Say 2."}
+
+
 def test_the_verb_shows_prompts_and_writes_a_recipe_once(tmp_path):
     with (tmp_path / "mail.csv").open("w", newline="") as file:
         rows = csv.writer(file)

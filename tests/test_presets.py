@@ -271,6 +271,12 @@ ROWS = [
         },
         {"messages": [SYSTEM, *said("And a dot?", "A dash.", "Sure?")], "gold": "No: an end."},
     ),
+    ("alpaca", {"instruction": "Name a tea.", "input": "", "output": "Assam.", "text": "..."}, {
+        "messages": said("Name a tea."), "gold": "Assam.",
+    }),
+    ("alpaca", {"instruction": "Shorten.", "input": "Tea is a hot drink.", "output": "Tea is hot."}, {
+        "messages": said("Shorten.\n\nTea is a hot drink."), "gold": "Tea is hot.",
+    }),
     ("openai_chat", {"messages": said("Unanswered?")}, {"messages": said("Unanswered?"), "gold": None}),
 ]  # fmt: skip
 
@@ -314,6 +320,7 @@ WRONG = [
     ("baize_quora", {"topic": "Tea", "input": "Human: Tea?\nAI: Yes."}),
     ("mt_bench", {"prompt_id": 7, "category": "writing", "prompt": ["Write a rhyme.", "Now without an e."]}),
     ("mt_bench", {"question_id": 7, "category": "writing", "turns": [""]}),
+    ("alpaca", {"instruction": "Name a tea.", "output": "Assam."}),
     ("openai_chat", {"prompt": "Tea?", "completion": "Yes."}),
     ("openai_chat", {"messages": []}),
     ("openai_chat", {"messages": ["Tea?"]}),

@@ -20,7 +20,7 @@ student: {{model: packaged/b}}
 """
 LABELS = "{name: classification, labels: [late, lost]}"
 ROWS = [
-    {"id": f"train-{i}", "text": text, "gold": gold, "rationale": None}
+    {"id": f"train-{i}", "split": "train", "text": text, "gold": gold, "rationale": None}
     for i, (text, gold) in enumerate(
         [("My parcel is late again", "late"), ("The parcel was lost at sea", "lost"), ("The letter came late today", "late"),
          ("They lost my chair", "lost"), ("A chair without gold", None)]
@@ -41,6 +41,16 @@ def test_shots_by_seed_are_the_same_for_all_but_never_the_question_itself():
         assert all(shot["gold"] for shot in given)
     assert seen == [shots("{source: train, n: 2}")(row, Prompting.DIRECT_FEWSHOT) for row in ROWS]
     assert chosen(ROWS[0], Prompting.DIRECT) == ()
+
+
+@pytest.mark.parametrize("choose", ["seed", "similarity"])
+def test_no_question_that_is_asked_is_shown_with_its_answer(choose):
+    asked = {"id": "test-1", "split": "test", "text": "they lost  MY chair", "gold": "lost", "rationale": None}
+    other = {"id": "validation-1", "split": "validation", "text": "My parcel is late again", "gold": "late"}
+    given = shots(f"{{source: train, n: 9, choose: {choose}}}", rows=[*ROWS, asked, other])(
+        asked, Prompting.DIRECT_FEWSHOT
+    )
+    assert {shot["text"] for shot in given} == {"The parcel was lost at sea", "The letter came late today"}
 
 
 def test_shots_by_similarity_are_the_likest_and_the_likest_stands_last():

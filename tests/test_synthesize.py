@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import small
-from potstill import pipeline, tasks
+from potstill import data, forecast, pipeline, recipe_file, tasks
 from potstill.data.synthesize import _Near, diversity, read
 
 RECIPE = """\
@@ -61,7 +61,12 @@ def test_new_inputs_are_trained_on_and_never_tested_on(rows, tiny_folder):
     with Teacher() as teacher:
         (rows / "r.yaml").write_text(RECIPE.format(url=teacher.url, student=tiny_folder))
         run = pipeline.start(str(rows / "r.yaml"), rows / "runs")
+        before = {part.what: part for part in forecast.estimate(run, made=False)}
+        assert before["generate"].requests == 6 + 12
         pipeline.carry_out(run)
+        after = {part.what: part for part in forecast.estimate(run, made=True)}
+        assert after["generate"].requests == after["generate"].stored == run.count("examples.parquet", "train")
+        assert after["new inputs"].stored == 12
         asked = teacher.seen.total()
         pipeline.carry_out(pipeline.start(str(rows / "r.yaml"), rows / "runs"))
         assert teacher.seen.total() == asked
@@ -133,6 +138,31 @@ def test_answers_that_were_paid_for_are_not_asked_again(tmp_path, tiny_folder):
     assert set(told) == {"base", "student", "teacher-plain"}
     assert told["teacher-plain"]["outcomes"] == {"answered": 3}
     assert "people or a judge" in run.evaluation["verdict"]
+
+
+def test_turns_of_one_logged_chat_stay_together_and_ids_tell_nothing(tmp_path):
+    rows = []
+    for chat in range(8):
+        said = [{"role": "user", "content": f"Hello, I am number {chat}."}]
+        for turn in range(3):
+            reply = {
+                "choices": [{"message": {"role": "assistant", "content": f"Yes {turn}."}, "finish_reason": "stop"}]
+            }
+            rows.append(
+                {"custom_id": f"a{chat}.{turn}@example.org", "request": {"messages": list(said)}, "response": reply}
+            )
+            said += [{"role": "assistant", "content": f"Yes {turn}."}, {"role": "user", "content": f"And {turn}?"}]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = recipe_file.parse(LOG.format(student="packaged/a"), "r", tmp_path)
+    read_rows = list(data.examples(recipe))
+    splits = {}
+    for row in read_rows:
+        splits.setdefault(row["messages"][0]["content"], set()).add(row["split"])
+    assert len(read_rows) == 24
+    assert len(splits) == 8
+    assert all(len(of_chat) == 1 for of_chat in splits.values())
+    assert {"train", "validation", "test"} == set.union(*splits.values())
+    assert not any("example.org" in str(row) for row in read_rows)
 
 
 def test_a_log_of_one_question_each_serves_other_tasks(tmp_path, tiny_folder):

@@ -204,7 +204,8 @@ def plan(recipe: RecipeName, runs: Runs = Path("runs"), as_json: AsJson = False)
     from potstill import forecast, pipeline
 
     made = pipeline.start(recipe, runs)
-    parts = forecast.estimate(made)
+    there = not next(stage for stage in pipeline.plan(made) if stage.stage == "data").again
+    parts = forecast.estimate(made, there)
     if as_json:
         _say(json.dumps([asdict(part) for part in parts]))
         return

@@ -11,11 +11,14 @@ from typing import Any
 
 import yaml
 
-from potstill import recipe_file
+from potstill import recipe_file, tasks
 from potstill.data import files, presets
 from potstill.errors import RecipeError
 from potstill.forecast import preview
+from potstill.tasks.columns import Column, missing
 
+TRIED = 20
+"""Rows that a preset must be able to read."""
 LOOKED_AT = 500
 """Rows from the head of a file by which its task is guessed."""
 MOST_LABELS = 30
@@ -92,7 +95,8 @@ name: {name}
 #   model: {{url: https://api.example.com/v1, model: NAME, api_key_env: NAME_OF_A_VARIABLE}}
 #   budget: {{max_cost: 5}}
 {_yaml({"teacher": {"model": teacher}})}
-# gold, vanilla (the teacher's bare answers), cot-answer, cot-rationale{", cod (chain of density)" if dense else ""}
+# gold (your own answers), gold-rationale (and your own reasoning), vanilla (the teacher's bare answers), cot-answer (those
+# that it reached by reasoning), cot-rationale (its reasoning, too){", cod (its chains of density)" if dense else ""}
 condition: {condition}
 generate:
   max_tokens: {tokens}
@@ -143,29 +147,41 @@ def _texts(columns: Columns) -> Iterator[str]:
     yield from sorted((name for name in columns if length[name]), key=lambda name: -length[name])
 
 
+def _reads_as(column: Column, value: Any) -> bool:
+    try:
+        column.read(value)
+    except ValueError:
+        return False
+    return True
+
+
 def _mapped(**theirs: str | None) -> dict[str, str]:
     return {name: column for name, column in theirs.items() if column is not None and column != name}
 
 
 def _of_a_preset(columns: Columns) -> Guess | None:
     known = sorted(presets.PRESETS.values(), key=lambda preset: -len(preset.schema))
-    first = {name: values[0] for name, values in columns.items()}
+    rows = [dict(zip(columns, values, strict=True)) for values in islice(zip(*columns.values(), strict=True), TRIED)]
     for preset in known:
-        if len(preset.schema) > 1 and set(preset.schema) <= set(columns) and _reads(preset, first):
+        if len(preset.schema) > 1 and set(preset.schema) <= set(columns) and all(_reads(preset, row) for row in rows):
             return Guess({"name": preset.task}, f"the columns are those of {preset.name}", preset=preset.name)
     return None
 
 
 def _reads(preset: presets.Preset, row: Mapping[str, Any]) -> bool:
     try:
-        preset.row(row)
-    except Exception:
+        example = preset.row(row)
+        if example and not missing(example.get("gold")):
+            tasks.read(preset.task).read_gold(example["gold"], example)
+    except Exception:  # whatever comes of rows that are of another form
         return False
     return True
 
 
 def _chat(columns: Columns) -> Guess | None:
-    if not (theirs := _named(columns, CHATS)) or not isinstance(columns[theirs][0], list | str):
+    theirs = _named(columns, CHATS)
+    said = [value for value in columns[theirs] if not missing(value)] if theirs else []
+    if not theirs or not said or not _reads_as(Column.MESSAGES, said[0]):
         return None
     return Guess({"name": "conversation"}, f"'{theirs}' holds conversations", _mapped(messages=theirs))
 
@@ -202,7 +218,7 @@ def _labelled(columns: Columns) -> Guess | None:
     )
     if not gold or not text:
         return None
-    values = [value for value in columns[gold] if value not in (None, "")]
+    values = [value for value in columns[gold] if not missing(value)]
     if values and all(isinstance(value, dict) or _is_object(value) for value in values):
         schema = _schema([value if isinstance(value, dict) else json.loads(value) for value in values])
         return Guess(
@@ -210,24 +226,29 @@ def _labelled(columns: Columns) -> Guess | None:
         )
     if values and all(_is_number(value) for value in values) and len(set(map(str, values))) > min(10, len(values) // 2):
         return Guess({"name": "math"}, f"'{gold}' holds numbers", _mapped(question=text, gold=gold))
+    if values and all(isinstance(value, list) and all(isinstance(one, str) for one in value) for value in values):
+        found = Counter(label for value in values for label in value)
+        if 2 <= len(found) <= MOST_LABELS:
+            labels = {"name": "classification", "labels": sorted(found), "multi": True}
+            return Guess(labels, f"'{gold}' holds lists of {len(found)} labels", _mapped(text=text, gold=gold))
     counts = Counter(map(str, values))
     if 2 <= len(counts) <= MOST_LABELS and len(values) >= 2 * len(counts):
         labels = {"name": "classification", "labels": sorted(counts)}
         return Guess(labels, f"'{gold}' holds {len(counts)} labels", _mapped(text=text, gold=gold))
-    task = _custom(text) | {"scorer": "exact"}
-    return Guess(task, f"'{gold}' holds answers in words", _mapped(gold=gold))
+    return Guess(CUSTOM | {"scorer": "exact"}, f"'{gold}' holds answers in words", _mapped(text=text, gold=gold))
 
 
 def _unlabelled(columns: Columns) -> Guess | None:
     text = next(_texts(columns), None)
     if text is None:
         return None
-    return Guess(_custom(text), "no column holds answers", unlabelled="keep")
+    return Guess(CUSTOM, "no column holds answers", _mapped(text=text), unlabelled="keep")
 
 
-def _custom(text: str) -> dict[str, Any]:
-    asked = f"{{{{ {text} }}}}"
-    return {"name": "custom", "prompts": {"plain": asked, "cot": f"{asked}\n\nThink step by step. {{{{ form }}}}"}}
+CUSTOM = {
+    "name": "custom",
+    "prompts": {"plain": "{{ text }}", "cot": "{{ text }}\n\nThink step by step. {{ form }}"},
+}
 
 
 RULES: tuple[Callable[[Columns], Guess | None], ...] = (

@@ -21,6 +21,7 @@ from potstill.shots import Shots
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+GENERATE = "generate"
 SAMPLE = 200
 """Prompts whose tokens are counted for an estimate."""
 
@@ -59,7 +60,7 @@ class Asked:
 def preview(recipe: Recipe, n: int) -> Iterator[Shown]:
     """The first ``n`` training questions, as the teacher is asked them and as the student is."""
     rows = list(islice(_train(recipe), n))
-    shots = Shots(recipe, lambda: _train(recipe))
+    shots = Shots(recipe, lambda: data.examples(recipe))
     teacher, student = _Counter(recipe.teacher.model), _Counter(recipe.student.model)
     for row in rows:
         if recipe.condition.asks_teacher and not isinstance(recipe.data, Logs):
@@ -72,28 +73,39 @@ def _train(recipe: Recipe) -> Iterator[dict[str, Any]]:
     return (row for row in data.examples(recipe) if row["split"] == "train")
 
 
-def estimate(run: Run) -> list[Asked]:
-    """What is to be asked of the teacher. Nothing is asked, brought or written but an empty store."""
+def estimate(run: Run, made: bool) -> list[Asked]:
+    """What is to be asked of the teacher, if ``made`` of the examples that the run has; otherwise of those that its data
+    gives, and of as many new inputs as are asked for. Nothing is asked, brought or written but an empty store."""
     recipe = run.recipe
-    rows = list(data.examples(recipe))
+    rows = run.read("examples.parquet") if made else list(data.examples(recipe))
     train = [row for row in rows if row["split"] == "train"]
     test = [row for row in rows if row["split"] in data.TEST_SPLITS]
     parts: list[tuple[str, list[Request]]] = []
-    shots = Shots(recipe, lambda: train)
+    shots = Shots(recipe, lambda: rows)
+    to_come = 0
     if isinstance(recipe.data, Synthesize):
-        parts.append(("new inputs", [asked for asked, _ in new_inputs(recipe.task, recipe.data, train, recipe.seed)]))
+        real = [row for row in train if not row["origin"]]
+        parts.append(("new inputs", [asked for asked, _ in new_inputs(recipe.task, recipe.data, real, recipe.seed)]))
+        to_come = 0 if made else recipe.data.n * recipe.generate.samples
     from_log = isinstance(recipe.data, Logs)
     if recipe.condition.asks_teacher and not from_log:
-        asked = generate.questions(recipe, train, shots, recipe.generate.samples)
-        parts.append(("generate", [request for _, request in asked]))
+        if generate.settles(recipe):
+            validation = [row for row in rows if row["split"] == "validation"]
+            parts.append(("generate: validation", _requests(generate.questions(recipe, validation, shots, 1))))
+        parts.append((GENERATE, _requests(generate.questions(recipe, train, shots, recipe.generate.samples))))
     for system in recipe.systems:
         if system.value.startswith("teacher") and not (from_log and system is System.TEACHER_PLAIN):
             parts.append((f"evaluate: {system.value}", test_questions(recipe, system, test, shots)))
     counter = _Counter(recipe.teacher.model)
-    return [_asked(run, counter, what, requests) for what, requests in parts]
+    return [_asked(run, counter, what, requests, to_come if what == GENERATE else 0) for what, requests in parts]
 
 
-def _asked(run: Run, counter: "_Counter", what: str, requests: Sequence[Request]) -> Asked:
+def _requests(asked: Iterable[tuple[Any, Request]]) -> list[Request]:
+    return [request for _, request in asked]
+
+
+def _asked(run: Run, counter: "_Counter", what: str, requests: Sequence[Request], to_come: int) -> Asked:
+    """``to_come``: so many requests more, which are not known yet and taken to be like these."""
     teacher = run.recipe.teacher
     stored: list[Any] = []
     missing = list(requests)
@@ -105,22 +117,23 @@ def _asked(run: Run, counter: "_Counter", what: str, requests: Sequence[Request]
             found = run.store.get(asked)
             stored += [found[one] for one in asked if one in found and found[one].error is None]
             missing += [r for r, one in zip(some, asked, strict=True) if one not in found or found[one].error]
-    sample = missing[:: max(1, len(missing) // SAMPLE)]
-    read = _mean(counter.tokens(request.messages) for request in sample) * len(missing)
+    sample = (missing or requests)[:: max(1, len(missing or requests) // SAMPLE)]
+    to_make = len(missing) + to_come
+    read = _mean(counter.tokens(request.messages) for request in sample) * to_make
     thinking = 0 if isinstance(teacher.model, str) else teacher.model.thinking_tokens
     limit = requests[0].sampling.max_tokens + thinking if requests else 0
-    written = (_mean(c.completion_tokens for c in stored) if stored else limit) * len(missing)
+    written = (_mean(c.completion_tokens for c in stored) if stored else limit) * to_make
     price = teacher.model.charged if isinstance(teacher.model, Endpoint) else None
     at_once = 1 if isinstance(teacher.model, str) else teacher.model.concurrency
     return Asked(
         what,
-        requests=len(requests),
+        requests=len(requests) + to_come,
         stored=len(stored),
         prompt_tokens=round(read),
         completion_tokens=round(written),
-        at_most=not stored,
+        at_most=not stored or to_come > 0,
         cost=price.of(round(read), round(written)) if price else None,
-        seconds=_mean(c.seconds for c in stored) * len(missing) / at_once if stored else None,
+        seconds=_mean(c.seconds for c in stored) * to_make / at_once if stored else None,
     )
 
 

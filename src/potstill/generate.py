@@ -50,7 +50,7 @@ class Questions:
 
     def __init__(self, recipe: Recipe, run: "Run", split: str) -> None:
         self.recipe, self.run, self.split = recipe, run, split
-        self.shots = Shots(recipe, lambda: run.rows("examples.parquet", "train"))
+        self.shots = Shots(recipe, lambda: run.rows("examples.parquet"))
         self.samples = recipe.generate.samples if split == "train" else 1
         self._length = run.count("examples.parquet", split) * self.samples
 
@@ -87,9 +87,14 @@ def _asked(
         yield example, request, completion
 
 
+def settles(recipe: Recipe) -> bool:
+    """Whether the teacher is asked about validation examples first, since its answers settle something of the task."""
+    return recipe.condition is Condition.COD and recipe.task.unsettled and not isinstance(recipe.data, Logs)
+
+
 def _settled(recipe: Recipe, run: "Run") -> Task:
     """The task, with what the teacher's answers to validation examples settle of it."""
-    if recipe.condition is not Condition.COD:
+    if not settles(recipe):
         return recipe.task
     asked = _asked(recipe, run, Questions(recipe, run, "validation"), "teacher on validation examples")
     answered = [(example, answer.text) for example, _, answer in asked if answer.finish_reason == "stop"]

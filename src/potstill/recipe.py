@@ -234,8 +234,9 @@ class Recipe(Section):
     teacher: Teacher
     """The model that is distilled."""
     condition: Condition = Condition.COT_RATIONALE
-    """`gold` trains on the data's own labels, `vanilla` on the teacher's direct answers, `cot-answer` on answers that
-    the teacher reached by reasoning, `cot-rationale` on its reasoning and answer."""
+    """`gold` trains on the data's own answers, `gold-rationale` on them and people's reasoning in the data's column
+    `rationale`, `vanilla` on the teacher's direct answers, `cot-answer` on answers that the teacher reached by reasoning,
+    `cot-rationale` on its reasoning and answer, `cod` on a round of its chains of density (summaries)."""
     generate: Generate = Generate()
     """How the teacher is asked."""
     curate: Curate = Curate()

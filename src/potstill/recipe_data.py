@@ -119,7 +119,9 @@ class Logs(Section):
 
 
 def _source(data: Any) -> str:
-    return str(data.get("source", "word_problems") if isinstance(data, dict) else data.source)
+    if isinstance(data, dict):
+        return str(data.get("source", "word_problems"))
+    return str(getattr(data, "source", "word_problems"))
 
 
 _Rows = Annotated[WordProblems, Tag("word_problems")] | Annotated[Files, Tag("files")] | Annotated[Hub, Tag("hub")]

@@ -18,7 +18,6 @@ BRANCHES: dict[str, type[BaseModel] | None] = {
     "word_problems": WordProblems, "files": Files, "hub": Hub, "logs": Logs, "synthesize": Synthesize, "local": None, "endpoint": Endpoint, "served": Served,
 }  # fmt: skip
 """What pydantic names in the place of a fault inside a union, beside the keys."""
-SOURCES = ("word_problems", "files", "hub", "logs", "synthesize")
 BUILT_IN = Path(__file__).parent / "recipes"
 
 
@@ -95,9 +94,8 @@ def _message(fault: ErrorDetails, values: Any) -> str:
             return f"'{name}' is {fault['input']!r}.{did_you_mean(str(fault['input']), choices)} It must be {wanted}."
         case "union_tag_invalid":
             source = str(fault["ctx"]["tag"])
-            return (
-                f"'data.source' is {source!r}.{did_you_mean(source, list(SOURCES))} It must be {' or '.join(SOURCES)}."
-            )
+            sources = str(fault["ctx"]["expected_tags"]).replace("'", "").split(", ")
+            return f"'{name}.source' is {source!r}.{did_you_mean(source, sources)} It must be {' or '.join(sources)}."
         case "model_type":
             return f"'{name}' is {fault['input']!r}; it must be a mapping of keys."
         case "string_pattern_mismatch" if loc[-1:] == ["url"]:  # which may hold a password

@@ -3,7 +3,7 @@
 import heapq
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import log
 from typing import Any
 
@@ -17,18 +17,20 @@ from potstill.tasks import Example, Prompting, question
 POOL = 20_000
 """Training examples, drawn by seed, among which the most alike are looked for."""
 _WORD = re.compile(r"\w+")
+_Solved = list[tuple[Mapping[str, Any], str]]
 
 
 class Shots:
-    """The solved examples that go before a question; ``train`` gives the training examples, anew at each call.
+    """The solved examples that go before a question; ``examples`` gives those of all splits, anew at each call.
 
-    Raises `RecipeError` when a prompting wants examples that neither the task nor the data has.
+    No question is shown that is asked, nor one that stands in another split than training. Raises `RecipeError` when a
+    prompting wants examples that neither the task nor the data has.
     """
 
-    def __init__(self, recipe: Recipe, train: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
-        self.recipe, self.train = recipe, train
+    def __init__(self, recipe: Recipe, examples: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
+        self.recipe, self.examples = recipe, examples
         options = recipe.generate.shots
-        self._pools: dict[bool, tuple[list[Mapping[str, Any]], _Index | None]] = {}
+        self._pools: dict[bool, tuple[_Solved, _Index | None]] = {}
         self.own = options.source == "task" or (options.source is None and bool(recipe.task.shots))
 
     def __call__(self, example: Example, prompting: Prompting) -> Sequence[Example]:
@@ -43,25 +45,26 @@ class Shots:
                 )
             return self.recipe.task.shots
         pool, index = self._pool(prompting.prompt == "cot")
+        asked = question(self.recipe.task, example)
         if index is None:
-            return [shot for shot in pool if shot["id"] != example["id"]][: options.n]
-        likest = index.most(question(self.recipe.task, example), options.n + 1)
-        return [pool[i] for i in likest if pool[i]["id"] != example["id"]][: options.n][::-1]
+            return [shot for shot, text in pool if text != asked][: options.n]
+        likest = index.most(asked, options.n + 1)
+        return [pool[i][0] for i in likest if pool[i][1] != asked][: options.n][::-1]
 
-    def _pool(self, reasoned: bool) -> "tuple[list[Mapping[str, Any]], _Index | None]":
-        """Examples that can be shown, with an index where the likest are wanted."""
+    def _pool(self, reasoned: bool) -> "tuple[_Solved, _Index | None]":
+        """Examples that can be shown, with their questions, and an index where the likest are wanted."""
         if reasoned not in self._pools:
             pool = self._draw(reasoned)
             by_likeness = self.recipe.generate.shots.choose == "similarity"
-            index = _Index([question(self.recipe.task, row) for row in pool]) if by_likeness else None
-            self._pools[reasoned] = pool, index
+            self._pools[reasoned] = pool, _Index([text for _, text in pool]) if by_likeness else None
         return self._pools[reasoned]
 
-    def _draw(self, reasoned: bool) -> list[Mapping[str, Any]]:
+    def _draw(self, reasoned: bool) -> _Solved:
         options = self.recipe.generate.shots
         n = POOL if options.choose == "similarity" else options.n + 1
-        usable = (row for row in self.train() if row["gold"] is not None and (row["rationale"] or not reasoned))
-        pool = heapq.nsmallest(n, usable, key=lambda row: hash64(f"{self.recipe.seed}:shot:{row['id']}"))
+        pool = heapq.nsmallest(
+            n, self._usable(reasoned), key=lambda one: hash64(f"{self.recipe.seed}:shot:{one[0]['id']}")
+        )
         if len(pool) < 2:
             missing = "a rationale (data.columns.rationale)" if reasoned else "gold"
             raise RecipeError(
@@ -69,6 +72,16 @@ class Shots:
                 "without examples, such as cot, or the task's own (source: task)."
             )
         return pool
+
+    def _usable(self, reasoned: bool) -> Iterator[tuple[Mapping[str, Any], str]]:
+        task = self.recipe.task
+        seen = {hash64(question(task, row)) for row in self.examples() if row["split"] != "train"}
+        for row in self.examples():
+            if row["split"] != "train" or row["gold"] is None or (reasoned and not row["rationale"]):
+                continue
+            if (text := question(task, row)) and (key := hash64(text)) not in seen:
+                seen.add(key)
+                yield row, text
 
 
 class _Index:

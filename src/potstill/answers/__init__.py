@@ -1,6 +1,7 @@
 """Finding the answer in a text, and telling whether two answers say the same. Nothing here ever runs what a text says."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Literal
 
 from potstill.answers import letters, numbers, text, workers
@@ -42,9 +43,13 @@ def equivalent(
 
 
 def same_number(gold: str, answer: str) -> bool:
-    """Whether two answers have the same value: plain numbers exactly, anything else as mathematics."""
+    """Whether two answers have the same value: plain numbers exactly, anything else as mathematics. Where one of them alone
+    has a percent sign, it may be the unit that was asked for: 50% is 50, and is 0.5."""
     a, b = numbers.value(gold), numbers.value(answer)
-    return a == b if a is not None and b is not None else equivalent(gold, answer)
+    if a is None or b is None:
+        return equivalent(gold, answer)
+    percent = ("%" in gold) - ("%" in answer)
+    return a == b or (percent != 0 and a == b * Fraction(100) ** -percent)
 
 
 def _equivalent(gold: str, prediction: str, kind: Kind, language: str, precision: int, location: Location) -> bool:

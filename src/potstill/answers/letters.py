@@ -10,7 +10,9 @@ _BEFORE = r"[\s*_(\[{\"'“‘`$]{0,6}(?:\\boxed\{|\\text\{|\(){0,3}"
 _WORDS = f"(?i:{ANSWER_WORDS})"
 _FINAL = re.compile(rf"{_WORDS}\s{{0,3}}[*_]{{0,3}}\s{{0,3}}[:：]{_BEFORE}(?:{_ALONE}|{_CLOSED})")
 _BOXED = re.compile(rf"\\boxed\{{[^{{}}A-Z]{{0,3}}(?:\\(?:text|mathrm|mathbf|textbf)\{{)?[^{{}}A-Za-z]{{0,3}}{_ALONE}")
-_SAID = re.compile(rf"{_WORDS}[^\n.。]{{0,60}}?(?:\b(?:is|est|es|ist|è|é)\b|是|为|:|：|\n){_BEFORE}{_ALONE}")
+_SAID = re.compile(
+    rf"(?:{_WORDS}|\b(?i:correct|right|best)\b)[^\n.。]{{0,60}}?(?:\b(?:is|est|es|ist|è|é)\b|是|为|:|：|\n){_BEFORE}{_ALONE}"
+)
 _START = re.compile(rf"^[\s*(\[\"']{{0,4}}{_ALONE}(?=[\s.,:;)\]。、，：]|$)")
 _ANY = re.compile(_ALONE)
 _WORD = re.compile(r"A\s+[a-z]|I\s+[a-z]|I['’]")

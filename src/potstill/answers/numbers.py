@@ -10,9 +10,10 @@ _WHOLE = rf"(?:\d{{1,3}}(?:,\d{{3}}){{1,18}}(?!\d)|\d{{1,{DIGITS}}})"
 NUMBER = rf"(?<![\w.])[-+]?(?:{_WHOLE}(?:\.\d{{1,{DIGITS}}})?|\.\d{{1,{DIGITS}}})(?:[eE][-+]?\d{{1,2}}(?!\w))?"
 """With thousands commas, a decimal point, an exponent; not in the middle of a word or of another number."""
 
-_NUMBER = re.compile(rf"{NUMBER}(?:/\d{{1,{DIGITS}}}(?!\d))?(?:\s?\\?%)?")
+_MIXED = r"(?<![\w./])[-+]?\d{1,15} \d{1,15}/\d{1,15}(?![\d/])"
+_NUMBER = re.compile(rf"{_MIXED}|{NUMBER}(?:/\d{{1,{DIGITS}}}(?!\d))?(?:\s?\\?%)?")
 _VALUE = re.compile(
-    rf"[\s*$€£¥]{{0,8}}(?P<number>{NUMBER})(?:/(?P<below>\d{{1,{DIGITS}}}))?\s?(?P<percent>\\?%)?[\s*$€£¥.]{{0,8}}"
+    rf"[\s*$€£¥]{{0,8}}(?:(?P<sign>[-+])?(?P<whole>\d{{1,15}}) (?=\d{{1,15}}/))?(?P<number>{NUMBER})(?:/(?P<below>\d{{1,{DIGITS}}}))?\s?(?P<percent>\\?%)?[\s*$€£¥.]{{0,8}}"
 )
 
 
@@ -22,8 +23,10 @@ def find(text: str) -> list[str]:
 
 
 def value(text: str) -> Fraction | None:
-    """What a text that is one plain number is worth, exactly; a percent is a hundredth. None for anything else."""
+    """What a text that is one plain number is worth, exactly; a percent is a hundredth, "3 1/2" is three and a half. None
+    for anything else."""
     match = _VALUE.fullmatch(text)
     if match is None or (match["below"] and int(match["below"]) == 0):
         return None
-    return Fraction(match["number"].replace(",", "")) / int(match["below"] or 1) / (100 if match["percent"] else 1)
+    worth = Fraction(match["number"].replace(",", "")) / int(match["below"] or 1) + int(match["whole"] or 0)
+    return (-worth if match["sign"] == "-" else worth) / (100 if match["percent"] else 1)

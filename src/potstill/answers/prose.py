@@ -10,7 +10,7 @@ from collections.abc import Sequence
 _WORD = re.compile(r"[a-z0-9]+")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _NAME = re.compile(r"(?:[A-Z][\w'’.&-]*[\w&])(?:\s+(?:of|the|de|van|von|&)\s+(?=[A-Z])|\s+(?=[A-Z]))?", re.UNICODE)
-_NUMBER = re.compile(r"[$€£¥]?\d[\d,.:/-]*\d%?|[$€£¥]?\d%?")
+_NUMBER = re.compile(r"(?<!\w)[$€£¥]?(?:\d[\d,.:/-]*\d|\d)%?")
 _OPENINGS = """
 i a an the he she it we they you this that these those there here his her its their our my your no not yes all some on in
 at by for from with after before when while if as to and but or nor so then since until during because although both each
@@ -68,9 +68,10 @@ def density(text: str) -> float:
 
 def unsupported(source: str, said: str) -> list[str]:
     """Names and numbers of a text that its source does not hold."""
-    flat = " ".join(words(source))
-    held = f" {flat} "
-    return [entity for entity in entities(said) if f" {' '.join(words(entity))} " not in held and words(entity)]
+    there = words(source)
+    parts = [(entity, tuple(words(entity))) for entity in entities(said)]
+    held = {n: set(zip(*(there[i:] for i in range(n)), strict=False)) for n in {len(part) for _, part in parts}}
+    return [entity for entity, part in parts if part and part not in held[len(part)]]
 
 
 def _runs(sentence: str) -> list[tuple[int, str]]:

@@ -1,10 +1,11 @@
 """Where examples come from: examples.parquet."""
 
+import json
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,13 +32,13 @@ Origins = Mapping[str, "Callable[[], files.Placed] | int"]
 
 def data(recipe: Recipe, run: "Run") -> None:
     """Write examples.parquet; only the test questions are held."""
-    made: list[dict[str, Any]] = []
-    if isinstance(recipe.data, Synthesize):
-        made = synthesize(recipe, recipe.data, run, list(examples(recipe)))
     test = [row for row in examples(recipe) if row["split"] in TEST_SPLITS]
     tested = {tasks.question(recipe.task, row) for row in test}
     for split in TEST_SPLITS:
         sealed.check(recipe, run.store, split, test)
+    made: list[dict[str, Any]] = []
+    if isinstance(recipe.data, Synthesize):
+        made = synthesize(recipe, recipe.data, run, list(examples(recipe)))
     shared = 0
     without: dict[str, int] = {}
 
@@ -142,17 +143,31 @@ def _origins_of_logs(task: Task, source: Logs) -> Origins:
 def _logged(task: Task, source: Logs) -> files.Placed:
     """Logged prompts as rows, each with its answer as ``logged``."""
     redact = Redactor(source.redact, source.redact_patterns)
-    for place, one in logs.read(files.rows(source.train)):
+    for number, (place, one) in enumerate(logs.read(files.rows(source.train)), 1):
         messages = [{"role": m["role"], "content": redact(m["content"])} for m in one.messages]
         try:
             row = task.of_log(messages)
         except ValueError as error:
             raise RecipeError(f"{place}: {error}.") from error
         answer = asdict(one) | {"text": redact(one.text), "reasoning": redact(one.reasoning)}
-        yield place, row | {"id": one.id, "logged": {name: answer[name] for name in LOGGED.names}}
+        yield (
+            place,
+            row
+            | {
+                "id": one.id if redact(one.id) == one.id else f"redacted-{number}",
+                "group": _chat(messages),
+                "logged": {name: answer[name] for name in LOGGED.names},
+            },
+        )
     if redact.counts:
         taken = ", ".join(f"{n} {name}" for name, n in redact.counts.most_common())
-        say(f"  taken out of prompts and answers: {taken}")
+        say(f"  taken out of prompts, answers and ids: {taken}")
+
+
+def _chat(messages: Sequence[Mapping[str, str]]) -> str:
+    """What the requests of one chat have in common, each of which holds the turns before it: how it began."""
+    began = list(takewhile(lambda message: message["role"] != "assistant", messages))
+    return f"{rows.hash64(json.dumps(began)):016x}"
 
 
 def _of_rows(recipe: Recipe, source: Rows, origins: Origins) -> Iterator[dict[str, Any]]:

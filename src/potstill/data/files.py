@@ -6,6 +6,7 @@ import json
 import sys
 import tempfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -63,16 +64,21 @@ def stdin() -> Path:
 def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
-    return sorted(file for file in path.iterdir() if file.name.endswith(KINDS) and file.is_file())
+    return sorted(file for file in path.iterdir() if _kind(file) in KINDS and file.is_file())
+
+
+def _kind(path: Path) -> str:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    return "".join(suffixes[-2:] if suffixes[-1:] == [".gz"] else suffixes[-1:])
 
 
 def _of_file(path: Path) -> Placed:
     try:
-        match "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix:
+        match kind := _kind(path):
             case ".jsonl" | ".jsonl.gz" | ".json" | ".json.gz":
                 yield from _json_lines(path, str(path))
             case ".csv" | ".tsv":
-                yield from _csv(path, "," if path.suffix == ".csv" else "\t")
+                yield from _csv(path, "," if kind == ".csv" else "\t")
             case ".parquet":
                 yield from _parquet(path)
             case _:
@@ -82,7 +88,7 @@ def _of_file(path: Path) -> Placed:
 
 
 def _json_lines(path: Path, name: str) -> Placed:
-    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig") as file:
+    with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rt", encoding="utf-8-sig") as file:
         number = 0
         try:
             if file.read(1) == "[":
@@ -103,7 +109,7 @@ def _json_lines(path: Path, name: str) -> Placed:
 
 def _array(path: Path, name: str) -> Placed:
     """Rows of a file that is one JSON array."""
-    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig") as file:
+    with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rt", encoding="utf-8-sig") as file:
         try:
             values = json.load(file)
         except (ValueError, RecursionError) as error:
@@ -131,6 +137,9 @@ def _csv(path: Path, delimiter: str) -> Placed:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, strict=True, delimiter=delimiter)
         try:
+            twice = [name for name, n in Counter(reader.fieldnames or ()).items() if n > 1]
+            if twice:
+                raise RecipeError(f"{path}, line 1: two columns have the name '{twice[0]}'; rename one.")
             for row in reader:
                 place = f"{path}, line {reader.line_num}"
                 if None in row or None in row.values():

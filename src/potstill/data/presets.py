@@ -115,7 +115,7 @@ def _labelled_choices(row: Row) -> dict[str, Any]:
 
 def _aqua_rat(row: Row) -> dict[str, Any]:
     marks, _, options = zip(*(option.partition(")") for option in row["options"]), strict=True)
-    # Options are shuffled: what names one by its letter would be wrong.
+    # An option that stands there twice is put once, which moves letters: what names one by its letter may be wrong.
     rationale = _NAMES_A_LETTER.sub("", row["rationale"]).strip()
     return _choice(row["question"], options, marks.index(row["correct"])) | {"rationale": rationale or None}
 
@@ -177,6 +177,11 @@ def _openai_chat(row: Row) -> dict[str, Any]:
         if turn["role"] in ("tool", "function") or turn.get("tool_calls") or turn.get("function_call"):
             raise ValueError("calls of tools and functions are not supported")
     return _chat(columns.messages(row["messages"]))
+
+
+def _alpaca(row: Row) -> dict[str, Any]:
+    asked = "\n\n".join(part.strip() for part in (row["instruction"], row["input"] or "") if part.strip())
+    return {"messages": [{"role": "user", "content": asked}], "gold": row["output"]}
 
 
 _NLI = ("premise", "hypothesis", "label")
@@ -254,6 +259,11 @@ PRESETS: dict[str, Preset] = {
             "mt_bench", "conversation", ("question_id", "category", "turns", "reference"), _mt_bench,
             "lm-sys/FastChat fastchat/llm_judge/data/mt_bench/question.jsonl; card of lighteval/mt-bench",
             hub="lighteval/mt-bench", splits={"test": "train"},
+        ),
+        Preset(
+            "alpaca", "conversation", ("instruction", "input", "output"), _alpaca,
+            "huggingface.co/datasets/bertin-project/alpaca-spanish dataset_info.json (a translation of it)",
+            hub="tatsu-lab/alpaca", splits={"train": "train", "validation": 200, "test": 500},
         ),
         Preset(  # a form of files, of no one data set
             "openai_chat", "conversation", ("messages",), _openai_chat,

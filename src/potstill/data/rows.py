@@ -13,7 +13,7 @@ from potstill.data.presets import Preset
 from potstill.errors import RecipeError, did_you_mean
 from potstill.recipe_data import Rows
 from potstill.tasks import Column, Task
-from potstill.tasks.columns import as_it_is, text
+from potstill.tasks.columns import as_it_is, missing, text
 
 OPTIONAL = ("id", "group", "system", "prompt", "rationale")
 """Columns that any data may have beside the task's own and gold."""
@@ -28,26 +28,29 @@ def examples(
     id that stands there twice.
     """
     mapped = _Mapping(task, source, preset)
+
+    def shown() -> Iterator[tuple[str, dict[str, Any]]]:
+        for number, (place, row) in enumerate(islice(origin(), source.limit), 1):
+            if (example := mapped.example(row, place, number)) is not None:
+                for one in task.shown(example, seed):
+                    if one["gold"] is not None or not mapped.drops:
+                        yield place, one
+
     ids = array("Q")  # of hashes: a million ids take 8 MB
-    for number, (place, row) in enumerate(islice(origin(), source.limit), 1):
-        example = mapped.example(row, place, number)
-        if example is None:
-            continue
-        for shown in task.shown(example, seed):
-            ids.append(hash64(shown["id"]))
-            yield shown
+    for _, one in shown():
+        ids.append(hash64(one["id"]))
+        yield one
+    mapped.check_gold(where)
     if not ids:
         raise RecipeError(f"{where}: there are no rows in it{' that have gold' if mapped.drops else ''}.")
     hashes, counts = np.unique(np.frombuffer(ids, dtype=np.uint64), return_counts=True)
     if len(suspects := set(hashes[counts > 1].tolist())):
         seen: set[str] = set()
-        for number, (place, row) in enumerate(islice(origin(), source.limit), 1):
-            if (example := mapped.example(row, place, number)) is None:
-                continue
-            if example["id"] in seen:
-                raise RecipeError(f"{place}: the id '{example['id']}' stands there twice; each row needs its own.")
-            if hash64(example["id"]) in suspects or len(task.shown(example, seed)) > 1:
-                seen.add(example["id"])
+        for place, one in shown():
+            if one["id"] in seen:
+                raise RecipeError(f"{place}: the id '{one['id']}' stands there twice; each row needs its own.")
+            if hash64(one["id"]) in suspects:
+                seen.add(one["id"])
 
 
 def hash64(text: str) -> int:
@@ -68,12 +71,16 @@ class _Mapping:
             )
         self.theirs = {name: source.columns.get(name, name) for name in known}
         self.named = set(source.columns)
+        # {question: prompt} says that the column is the question, and not the student's own prompt as well.
+        elsewhere = {theirs for name, theirs in source.columns.items() if name != theirs}
+        self.optional = [n for n in OPTIONAL if n in self.named or n == "id" or n not in elsewhere]
+        self.gold_seen = False
         missing_gold = "refuse" if task.decides else "keep"
         self.unlabelled = source.unlabelled or (preset.unlabelled if preset else None) or missing_gold
         self.drops = self.unlabelled == "drop"
 
     def example(self, row: Mapping[str, Any], place: str, number: int) -> dict[str, Any] | None:
-        """The row as an example; None for one that is to be left out."""
+        """The row as an example; None for one that its preset leaves out."""
         if self.preset:
             try:
                 preset = self.preset.row(row)
@@ -88,11 +95,11 @@ class _Mapping:
         example: dict[str, Any] = {}
         for name, column in self.task.columns.items():
             example[name] = self._value(row, name, column, place)
-        for name in OPTIONAL:
+        for name in self.optional:
             given = row.get(self.theirs[name])
             if name in self.named and self.theirs[name] not in row:
                 raise self._no_column(row, name, place)
-            if given is not None and given != "":
+            if not missing(given):
                 example[name] = self._read(as_it_is, given, place, self.theirs[name])
         example |= {name: None for name in OPTIONAL if name not in example}
         if "logged" in row:
@@ -100,7 +107,15 @@ class _Mapping:
         example["id"] = example["id"] or str(number)
         example["group"] = example["group"] or self.task.group(example) or example["id"]
         example["gold"] = self._gold(row, example, place)
-        return None if example["gold"] is None and self.drops else example
+        return example
+
+    def check_gold(self, where: str) -> None:
+        """Raises `RecipeError` when the recipe names a column of gold that no row has."""
+        if "gold" in self.named and not self.gold_seen:
+            raise RecipeError(
+                f"{where}: no row has the column '{self.theirs['gold']}', which data.columns names for gold. Name yours, or "
+                "leave it out."
+            )
 
     def _value(self, row: Mapping[str, Any], name: str, column: Column, place: str) -> Any:
         theirs = self.theirs[name]
@@ -117,7 +132,8 @@ class _Mapping:
     def _gold(self, row: Mapping[str, Any], example: dict[str, Any], place: str) -> str | None:
         theirs = self.theirs["gold"]
         value = row.get(theirs)
-        if value is None or (isinstance(value, str) and not value.strip()):
+        self.gold_seen |= theirs in row
+        if missing(value):
             if self.unlabelled != "refuse":
                 return None
             if theirs not in row:

@@ -19,7 +19,7 @@ TABLE = (
 
 
 def check(recipe: Recipe, store: Store, split: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Raises `PotstillError` when the same data section of the same recipe gave another test set before."""
+    """Raises `PotstillError` when the same data section and task of the same recipe gave another test set before."""
     with store.connection() as connection, transaction(connection):
         connection.execute(TABLE)
         found = connection.execute(
@@ -67,4 +67,6 @@ def _digest(split: str, rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _data(recipe: Recipe) -> str:
-    return hashlib.sha256(f"{recipe.seed} {recipe.data.model_dump_json()}".encode()).hexdigest()
+    """What decides the test set, but for the data itself."""
+    task = f"{recipe.task.model_dump_json(exclude={'prompts'})} {list(recipe.task.columns)}"
+    return hashlib.sha256(f"{recipe.seed} {task} {recipe.data.model_dump_json()}".encode()).hexdigest()

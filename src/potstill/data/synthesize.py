@@ -16,7 +16,7 @@ from potstill.models.ask import ask_teacher
 from potstill.progress import say
 from potstill.recipe import Recipe
 from potstill.recipe_data import Synthesize
-from potstill.tasks import Column, Task, prompts
+from potstill.tasks import Column, Task, json_schema, prompts
 from potstill.tasks.reading import json_in
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _runs(text: str) -> set[str]:
 
 
 def _schema(task: Task) -> dict[str, Any]:
-    return prompts.object_schema({name: dict(KINDS[column]) for name, column in task.columns.items()})
+    return json_schema.object_schema({name: dict(KINDS[column]) for name, column in task.columns.items()})
 
 
 def _prompt(task: Task, method: str, shown: Iterable[Mapping[str, Any]], attributes: Mapping[str, str]) -> str:

@@ -77,7 +77,7 @@ def questions(recipe: Recipe, system: System, examples: Iterable[Mapping[str, An
 
 def _ask(recipe: Recipe, run: "Run", system: System, examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows of predictions/SYSTEM.parquet."""
-    requests = questions(recipe, system, examples, Shots(recipe, lambda: run.rows("examples.parquet", "train")))
+    requests = questions(recipe, system, examples, Shots(recipe, lambda: run.rows("examples.parquet")))
     who = system.value.partition("-")[0]
     answers: Iterable[Completion]
     if system is System.TEACHER_PLAIN and isinstance(recipe.data, Logs):

@@ -101,11 +101,14 @@ def _names(rows: Rows, task: Task, decided: bool) -> list[str]:
 
 
 def _scores(rows: Rows, name: str, task: Task) -> dict[str, float]:
-    """A score by question: nought where there is no answer, but for scores that describe an answer."""
+    """A score by question: nought where there is no answer, but for scores that describe an answer; nothing where there is
+    no gold that it needs."""
     scores = {row["id"]: row["scores"].get(name) for row in rows}
-    if name not in task.described:
-        return {id_: score or 0.0 for id_, score in scores.items()}
-    return {id_: score for id_, score in scores.items() if score is not None}
+    if name in task.described:
+        return {id_: score for id_, score in scores.items() if score is not None}
+    labelled = {row["id"] for row in rows if row["gold"] is not None}
+    needs_gold = all(score is None for id_, score in scores.items() if id_ not in labelled)
+    return {id_: score or 0.0 for id_, score in scores.items() if id_ in labelled or not needs_gold}
 
 
 def _metric(estimate: float, low: float, high: float) -> dict[str, float]:

@@ -22,9 +22,9 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from potstill.answers import equivalent
 from potstill.errors import PotstillError, did_you_mean
 from potstill.models import Message
-from potstill.tasks import prompts
+from potstill.tasks import json_schema, prompts
 from potstill.tasks.columns import Column
-from potstill.tasks.reading import Found, found_in_json
+from potstill.tasks.reading import Found, before, found_in_json, rationale_in
 
 __all__ = ["Ask", "Column", "Example", "Found", "Parsed", "Prompting", "Status", "Task", "equivalent", "find", "names"]
 
@@ -90,10 +90,20 @@ class Parsed:
 
 LONGEST_TEXT = 100_000
 """Characters of a completion that are looked at, counted from its end."""
-REFUSAL = re.compile(r"\bI(?:'m| am) (?:sorry|unable)\b|\bI (?:can't|cannot|won't)\b", re.IGNORECASE)
+REFUSAL = re.compile(r"\bI(?:['’]m| am) (?:sorry|unable)\b|\bI (?:can['’]t|cannot|won['’]t)\b", re.IGNORECASE)
 ABSTENTION = re.compile(
-    r"\b(?:not enough information|cannot be determined|can't be determined|I don't know)\b", re.IGNORECASE
+    r"\b(?:not enough information|cannot be determined|can['’]t be determined|I don['’]t know)\b", re.IGNORECASE
 )
+_DECLINED = re.compile(
+    r"\W{0,5}(?:(?:I['’]m|I am) (?:(?:very|really|so|truly) )?(?:sorry|afraid)|Sorry|Unfortunately|As an AI\b[^.\n]{0,60})?"
+    r"[,.;]?\s{0,3}(?:but )?(?:I (?:can['’]t|cannot|can not|won['’]t)|I(?:['’]m| am) (?:unable|not able) to)"
+    r" (?:\w+ )?(?:assist|help|provide|comply|fulfil+|summari[sz]e|create|generate|answer|continue|discuss|write|engage|do that)\b",
+    re.IGNORECASE,
+)
+"""How a text begins that declines; where any text is an answer, "I'm sorry to hear that" is one, too."""
+_SETTLED = re.compile(r"[.!?\n]|\b(?:so|thus|therefore|hence|but)\b", re.IGNORECASE)
+WHOLE = "whole"
+"""The rule where the whole text is the answer."""
 
 
 class Task(BaseModel, ABC):
@@ -174,12 +184,18 @@ class Task(BaseModel, ABC):
         return False
 
     def group(self, example: Example) -> str | None:
-        """What an evaluation clusters by where the data names no group; None: each example by itself."""
+        """What examples have in common that are never torn apart between splits, where the data names no group; None: each
+        example by itself."""
         return None
 
     def shown(self, example: dict[str, Any], seed: int) -> list[dict[str, Any]]:
         """The example as it is shown, or the several that it makes, in columns and those `made`."""
         return [example]
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether the teacher's answers to validation examples are needed to say how its answers are read."""
+        return False
 
     def settled(self, answered: Sequence[tuple[Example, str]]) -> tuple["Task", str]:
         """The task with what the teacher's answers to validation examples decide, and that in words, if anything."""
@@ -207,16 +223,17 @@ class Task(BaseModel, ABC):
             return Parsed(Status.EMPTY)
         text = text[-LONGEST_TEXT:]
         if (inside := found_in_json(text)) and (answer := self.answer_of_json(inside, example)) is not None:
-            return Parsed(Status.OK, answer, str(inside.get("rationale", "")), "json")
+            return Parsed(Status.OK, answer, rationale_in(inside.get("rationale")), "json")
         if found := self.find(text, example, strict=True):
-            return Parsed(Status.OK, found.answer, text[: found.start].strip("* \n"), found.rule)
-        if ABSTENTION.search(text):
-            return Parsed(Status.ABSTAINED)
-        if REFUSAL.search(text):
-            return Parsed(Status.REFUSED)
-        if not strict and (found := self.find(text, example, strict=False)):
+            if found.rule == WHOLE and _DECLINED.match(text):
+                return Parsed(Status.REFUSED)
+            return Parsed(Status.OK, found.answer, before(text, found.start), found.rule)
+        abstained, refused = ABSTENTION.search(text), REFUSAL.search(text)
+        found = None if strict else self.find(text, example, strict=False)
+        # "Not enough information is given. So it is neutral" answers, "I don't know if it is neutral" does not.
+        if found and all(not said or _SETTLED.search(text, said.end(), found.start) for said in (abstained, refused)):
             return Parsed(Status.OK, found.answer, text.strip(), found.rule)
-        return Parsed(Status.UNPARSEABLE)
+        return Parsed(Status.ABSTAINED if abstained else Status.REFUSED if refused else Status.UNPARSEABLE)
 
     def answer_of_json(self, inside: Mapping[str, Any], example: Example) -> str | None:
         """The answer in a JSON object ``{"rationale": ..., "answer": ...}``; None where it is none."""
@@ -251,7 +268,7 @@ class Task(BaseModel, ABC):
         properties: dict[str, Any] = {"answer": self.answer_schema(example)}
         if ask.prompting.prompt == "cot":
             properties = {"rationale": {"type": "string"}} | properties
-        return prompts.object_schema(properties)
+        return json_schema.holding(properties)
 
     @property
     def promptings(self) -> tuple[Prompting, ...]:
@@ -294,6 +311,11 @@ class Task(BaseModel, ABC):
         return {"direct": texts["plain"]} | texts if "plain" in texts else texts
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of its code and prompts, which decide what it makes of an example and of a text."""
+        return Path(inspect.getfile(type(self))), self._file
+
+    @property
     def _file(self) -> Path:
         return Path(inspect.getfile(type(self))).with_suffix(".yaml")
 
@@ -323,9 +345,8 @@ def score(task: Task, answer: str | None, example: Example) -> dict[str, float]:
 def digest(task: Task) -> str:
     """SHA-256 of a task's code and prompts: what it makes of an example and of a text."""
     digest = hashlib.sha256()
-    code = Path(inspect.getfile(type(task)))
     shared = [Path(__file__).parent / "forms.yaml", *sorted((Path(__file__).parents[1] / "answers").glob("*.py"))]
-    for file in (code, code.with_suffix(".yaml"), *shared):
+    for file in (*task.files, *shared):
         digest.update(file.name.encode() + b"\0" + (file.read_bytes() if file.exists() else b"") + b"\0")
     return digest.hexdigest()
 

@@ -1,13 +1,16 @@
 """Any set of labels, of which a text has one, or several (``multi``)."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from potstill.tasks import Column, Example, Found, Task
-from potstill.tasks.reading import as_label, find_label, json_in, lines
+from potstill.tasks.reading import as_label, exact_label, find_label, gold_label, json_in, lines, spellings
 
+_BETWEEN = re.compile(r"[,;|\n]")
+_AND = re.compile(r"(?:^|\s)(?:and|&)\s", re.IGNORECASE)
 NONE = "none"
 """What is said when no label of several fits."""
 
@@ -18,7 +21,8 @@ class Classification(Task):
     labels: Annotated[list[str], Field(min_length=2)]
     """The labels; a gold that is a whole number counts from nought in this order, unless labels are numbers."""
     multi: bool = False
-    """Whether a text has several labels, or none; gold is then a list, or text with commas between them."""
+    """Whether a text has several labels, or none; gold is then a list, or text with commas, semicolons or bars between
+    them."""
     about: str = ""
     """What the labels mean, or what is to be decided; a sentence for the teacher's prompt."""
 
@@ -28,8 +32,8 @@ class Classification(Task):
     def _distinct(self) -> Self:
         if len({label.casefold().strip() for label in self.labels}) < len(self.labels) or not all(self.labels):
             raise ValueError("labels must differ, and not by case alone")
-        if self.multi and any("," in label or label.casefold() == NONE for label in self.labels):
-            raise ValueError(f"with multi no label may hold a comma or be '{NONE}'")
+        if self.multi and any(_BETWEEN.search(label) or label.casefold() == NONE for label in self.labels):
+            raise ValueError(f"with multi no label may hold a comma, a semicolon or a bar, nor be '{NONE}'")
         return self
 
     @property
@@ -45,13 +49,13 @@ class Classification(Task):
 
     def read_gold(self, value: Any, example: Example) -> str:
         if not self.multi:
-            return self._label(value)
+            return gold_label(value, self.labels, self._spellings)
         if isinstance(value, str):
             inside = json_in(value) if value.lstrip().startswith("[") else None
-            value = inside if isinstance(inside, list) else [v for v in value.split(",") if v.strip()]
-        if not isinstance(value, list):
-            raise ValueError("holds no list of labels")
-        return self._joined({self._label(one) for one in value if str(one).casefold().strip() != NONE})
+            value = inside if isinstance(inside, list) else _BETWEEN.split(value)
+        values = value if isinstance(value, list) else [value]
+        several = [one for one in values if str(one).strip() and str(one).casefold().strip() != NONE]
+        return self._joined({gold_label(one, self.labels, self._spellings) for one in several})
 
     def find(self, text: str, example: Example, *, strict: bool) -> Found | None:
         if not self.multi:
@@ -59,7 +63,7 @@ class Classification(Task):
         for said, start in reversed(lines(text)):
             if answer := self._several(said):
                 return Found(answer, "answer-line", start)
-        if answer := self._several(text):
+        if answer := self._several(text, exact_label):
             return Found(answer, "bare")
         return None
 
@@ -87,27 +91,25 @@ class Classification(Task):
             return self._several(", ".join(map(str, value)) or NONE)
         return super().answer_of_json(inside, example)
 
-    def _label(self, value: Any) -> str:
-        said = str(value).strip()
-        if label := as_label(said, self._spellings):
-            return label
-        if said.isdecimal() and int(said) < len(self.labels):
-            return self.labels[int(said)]
-        raise ValueError(f"{said[:60]!r} is none of the labels {', '.join(self.labels)}")
-
-    def _several(self, said: str) -> str | None:
-        pieces = [piece for piece in said.strip(" \n[]{}.").replace(" and ", ", ").split(",") if piece.strip()]
-        found = [as_label(piece, self._spellings | {NONE: NONE}) for piece in pieces]
-        if not found or len(pieces) > 2 * len(self.labels) or None in found:
+    def _several(self, said: str, read: Callable[[str, Mapping[str, str]], str | None] = as_label) -> str | None:
+        known = self._spellings | {NONE: NONE}
+        pieces = [piece for piece in _BETWEEN.split(said.strip(" \n[]{}.")) if piece.strip()]
+        if not pieces or len(pieces) > 2 * len(self.labels):
             return None
-        return self._joined({label for label in found if label and label != NONE})
+        # A name may hold "and": "terms and conditions".
+        found = [
+            read(one, known)
+            for piece in pieces
+            for one in ([piece] if exact_label(piece, known) else filter(None, map(str.strip, _AND.split(piece))))
+        ]
+        return None if None in found else self._joined({label for label in found if label and label != NONE})
 
     def _joined(self, labels: set[str]) -> str:
         return ", ".join(label for label in self.labels if label in labels) or NONE
 
     @property
     def _spellings(self) -> dict[str, str]:
-        return {" ".join(label.casefold().split()): label for label in self.labels}
+        return spellings(self.labels)
 
 
 def _split(labels: str) -> list[str]:

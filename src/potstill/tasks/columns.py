@@ -2,8 +2,10 @@
 
 import json
 import re
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from math import isnan
 from typing import Any
 
 ROLES = ("system", "user", "assistant")
@@ -46,16 +48,24 @@ def text(value: Any) -> str:
 
 
 def as_it_is(value: Any) -> str:
-    """Text or a number, untouched."""
-    if not isinstance(value, str | int | float | Decimal) or isinstance(value, bool):
+    """Text, a number or a date, untouched."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal | date):
         raise ValueError(f"holds {type(value).__name__}, not text or a number")
-    if not (said := str(value)).strip():
+    if missing(value):
         raise ValueError("is empty")
+    said = value.isoformat() if isinstance(value, date) else str(value)
     try:
         said.encode()
     except UnicodeEncodeError as error:
         raise ValueError(f"holds half of a character ({error.reason})") from error
     return said
+
+
+def missing(value: Any) -> bool:
+    """Whether a value stands for none: null, text of space alone, or not a number."""
+    return (
+        value is None or (isinstance(value, str) and not value.strip()) or (isinstance(value, float) and isnan(value))
+    )
 
 
 _MARK = re.compile(r"\s*[(\[]?([A-Z]|[1-9]\d?)(?:[)\]]\s*|[.:]\s+)")

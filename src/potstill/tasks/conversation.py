@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from potstill.answers import prose
 from potstill.models import Message
-from potstill.tasks import PLAIN, Ask, Column, Example, Found, Prompting, Task
+from potstill.tasks import PLAIN, WHOLE, Ask, Column, Example, Found, Prompting, Task
 from potstill.tasks.columns import text as as_text
 
 
@@ -52,7 +52,7 @@ class Conversation(Task):
         return (Prompting.PLAIN, Prompting.DIRECT)
 
     def find(self, text: str, example: Example, *, strict: bool) -> Found | None:
-        return Found(text.strip(), "whole")
+        return Found(text.strip(), WHOLE)
 
     def answer_of_json(self, inside: Mapping[str, Any], example: Example) -> str | None:
         return None

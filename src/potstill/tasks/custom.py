@@ -5,25 +5,29 @@ package, by an entry point of the group ``potstill.tasks``; it returns a number 
 names to such numbers whose first decides.
 """
 
+import inspect
 import json
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import jsonschema
 import regex
 from jinja2 import TemplateError
 from pydantic import AfterValidator, model_validator
 
 from potstill.answers import same_number, text
 from potstill.errors import PotstillError
-from potstill.tasks import Column, Example, Found, Task, prompts
+from potstill.tasks import WHOLE, Column, Example, Found, Task, json_schema, prompts
 from potstill.tasks.columns import text as as_text
 from potstill.tasks.json_schema import JsonSchema
 from potstill.tasks.reading import json_in, lines
 
+TAKEN = ("id", "group", "system", "prompt", "rationale")
+"""Columns that any example has, which are no inputs of the task's."""
+SCORERS = ("exact", "regex", "numeric")
 SECONDS = 0.5
 """That a user's pattern may take for one text."""
 
@@ -45,7 +49,7 @@ class Custom(Task):
     """JSON Schema of the answer, which is then JSON. Left out, with `answer_pattern`: what stands after "Answer:", or the
     whole text."""
     scorer: str = "exact"
-    """`exact` (without case and outer punctuation), `regex` (gold is a pattern that the whole answer matches), `numeric`, or
+    """`exact` (without case and outer punctuation; with `json_schema`, by the values that it holds), `regex` (gold is a pattern that the whole answer matches), `numeric`, or
     the name of an entry point in the group `potstill.tasks`."""
 
     @model_validator(mode="after")
@@ -56,7 +60,13 @@ class Custom(Task):
             raise ValueError("answer_pattern and json_schema exclude each other")
         if "gold" in self.columns:
             raise ValueError("prompts name gold, which is the answer")
-        if self.scorer not in _SCORERS:
+        for name in TAKEN:
+            if name in self.columns:
+                raise ValueError(
+                    f"prompts name '{name}', which has a meaning of its own; write {{{{ text }}}}, and name your column in the "
+                    f"data: columns: {{text: {name}}}"
+                )
+        if self.scorer not in SCORERS:
             _scorer(self.scorer)
         return self
 
@@ -69,27 +79,46 @@ class Custom(Task):
         return dict.fromkeys(sorted(named), Column.TEXT)
 
     def read_gold(self, value: Any, example: Example) -> str:
-        if self.json_schema is not None and not isinstance(value, str):
-            return json.dumps(value, ensure_ascii=False)
-        return as_text(value)
+        if self.json_schema is None or self.scorer == "regex":
+            return as_text(value)
+        inside = value
+        if isinstance(value, str):
+            with suppress(ValueError, RecursionError):
+                inside = json.loads(value)
+        for one in (inside, value):
+            if not json_schema.fault(self.json_schema, one):
+                return _written(one)
+        raise ValueError(f"does not follow task.json_schema: {json_schema.fault(self.json_schema, inside)}")
 
     def find(self, text: str, example: Example, *, strict: bool) -> Found | None:
         if self.answer_pattern:
             return _by_pattern(self.answer_pattern, text)
         if self.json_schema is not None:
-            value = json_in(text)
-            fits = value is not None and jsonschema.Draft202012Validator(self.json_schema).is_valid(value)
-            return Found(json.dumps(value, ensure_ascii=False), "json", max(0, text.find("{"))) if fits else None
+            for said, start in reversed(lines(text)[-1:]):
+                if answer := self._following(json_in(said)):
+                    return Found(answer, "answer-line", start)
+            answer = self._following(json_in(text))
+            return Found(answer, "json", max(0, text.find("{"))) if answer else None
         if found := lines(text):
             return Found(found[-1][0], "answer-line", found[-1][1])
-        return Found(text.strip(), "whole")
+        return Found(text.strip(), WHOLE)
+
+    def answer_of_json(self, inside: Mapping[str, Any], example: Example) -> str | None:
+        return (
+            super().answer_of_json(inside, example) if self.json_schema is None else self._following(inside["answer"])
+        )
+
+    def same(self, a: str | None, b: str | None) -> bool:
+        if a is None or b is None:
+            return False
+        return same_number(a, b) if self.scorer == "numeric" else self._exactly(a, b)
 
     def scores(self, answer: str, example: Example) -> dict[str, float]:
         gold = example["gold"]
         if gold is None:
             return {}
-        if self.scorer in _SCORERS:
-            return {"accuracy": float(_SCORERS[self.scorer](gold, answer))}
+        if self.scorer in SCORERS:
+            return {"accuracy": float(self._right(gold, answer))}
         try:
             said = _scorer(self.scorer)(answer, gold, example)
             scores = {name: float(score) for name, score in said.items()} if isinstance(said, Mapping) else {}
@@ -110,6 +139,34 @@ class Custom(Task):
     def say(self, rationale: str, answer: str) -> str:
         return super().say(rationale, answer) if not self.answer_pattern else f"{rationale.strip()}\n{answer}".strip()
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        own = () if self.scorer in SCORERS else (Path(inspect.getsourcefile(_scorer(self.scorer)) or ""),)
+        return (*super().files, *own)
+
+    def _following(self, value: Any) -> str | None:
+        """A JSON value, written, that follows the schema; None for any other."""
+        follows = value is not None and not json_schema.fault(self.json_schema or {}, value)
+        return _written(value) if follows else None
+
+    def _right(self, gold: str, answer: str) -> bool:
+        match self.scorer:
+            case "regex":
+                return _matches(gold, answer)
+            case "numeric":
+                return same_number(gold, answer)
+            case _:
+                return self._exactly(gold, answer)
+
+    def _exactly(self, a: str, b: str) -> bool:
+        if self.json_schema is not None:
+            return json_schema.same(json.loads(a), json.loads(b))
+        return text.bare(a) == text.bare(b)
+
+
+def _written(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
 
 def _by_pattern(pattern: str, said: str) -> Found | None:
     try:
@@ -129,18 +186,9 @@ def _matches(gold: str, answer: str) -> bool:
         return False
 
 
-_SCORERS = {
-    "exact": lambda gold, answer: text.bare(gold) == text.bare(answer),
-    "regex": _matches,
-    "numeric": same_number,
-}
-
-
 @cache
 def _scorer(name: str) -> Any:
     for entry in entry_points(group="potstill.tasks"):
         if entry.name == name:
             return entry.load()
-    raise ValueError(
-        f"scorer '{name}' is none of {', '.join(_SCORERS)}, nor an entry point in the group potstill.tasks"
-    )
+    raise ValueError(f"scorer '{name}' is none of {', '.join(SCORERS)}, nor an entry point in the group potstill.tasks")

@@ -3,16 +3,16 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from fractions import Fraction
 from typing import Annotated, Any, Literal
 
-import jsonschema
 from pydantic import AfterValidator
 
-from potstill.answers import numbers, text
-from potstill.tasks import Column, Example, Found, Task
+from potstill.tasks import Column, Example, Found, Task, json_schema
 from potstill.tasks.json_schema import JsonSchema
 from potstill.tasks.reading import json_in, lines
+
+LINES_READ = 3
+"""The last lines "Answer: ..." of a text that are read: each is read to the end."""
 
 
 def _of_an_object(schema: dict[str, Any]) -> dict[str, Any]:
@@ -45,7 +45,7 @@ class Extraction(Task):
         return _written(record)
 
     def find(self, text: str, example: Example, *, strict: bool) -> Found | None:
-        for _, start in reversed(lines(text)):
+        for _, start in reversed(lines(text)[-LINES_READ:]):
             after = text[start:].partition(":")[2]
             if isinstance(record := json_in(after), dict) and not self._fault(record):
                 return Found(_written(record), "answer-line", start)
@@ -59,23 +59,19 @@ class Extraction(Task):
         return _written(record) if isinstance(record, dict) and not self._fault(record) else None
 
     def scores(self, answer: str, example: Example) -> dict[str, float]:
-        """``exact_record``, and precision, recall and F1 of the fields, together and each: ``f1_FIELD``.
-
-        Values of a list count without their order; numbers by their value, text without case and outer punctuation;
-        nothing, null and an empty text are the same.
-        """
+        """``exact_record`` (`json_schema.same`), and precision, recall and F1 of the values of all fields, and F1 of each:
+        ``f1_FIELD``. Those look at each value alone, wherever in a list it stands."""
         if example["gold"] is None:
             return {}
         said, true = (Counter(values(json.loads(record))) for record in (answer, example["gold"]))
-        scores = {"exact_record": float(said == true)} | _overlap(said, true)
+        scores = {"exact_record": float(self.same(answer, example["gold"]))} | _overlap(said, true)
         for field in self.json_schema["properties"]:
             of_said, of_true = (Counter({v: n for v, n in c.items() if v[0][0] == field}) for c in (said, true))
             scores[f"f1_{field}"] = _overlap(of_said, of_true)["f1"]
         return scores
 
     def same(self, a: str | None, b: str | None) -> bool:
-        records = [Counter(values(json.loads(record))) for record in (a, b) if record is not None]
-        return len(records) == 2 and records[0] == records[1]
+        return a is not None and b is not None and json_schema.same(json.loads(a), json.loads(b))
 
     def answer_schema(self, example: Example) -> dict[str, Any]:
         return self.json_schema
@@ -84,12 +80,10 @@ class Extraction(Task):
         return json.loads(answer)
 
     def _fault(self, record: dict[str, Any]) -> str:
-        """What is wrong with a record by the schema; empty where nothing is."""
-        error = next(iter(jsonschema.Draft202012Validator(self.json_schema).iter_errors(record)), None)
-        return f"{error.json_path}: {error.message[:200]}" if error else ""
+        return json_schema.fault(self.json_schema, record)
 
 
-Value = tuple[tuple[str, ...], str | Fraction | bool]
+Value = tuple[tuple[str, ...], str]
 
 
 def values(record: Any, path: tuple[str, ...] = ()) -> Iterator[Value]:
@@ -100,11 +94,8 @@ def values(record: Any, path: tuple[str, ...] = ()) -> Iterator[Value]:
     elif isinstance(record, list):
         for inside in record:
             yield from values(inside, path)
-    elif isinstance(record, bool):
-        yield path, record
-    elif record is not None and (said := text.bare(str(record))):
-        number = numbers.value(said)
-        yield path, said if number is None else number
+    elif record is not None and (said := json_schema.scalar(record)):
+        yield path, said
 
 
 def _overlap(said: Counter[Value], true: Counter[Value]) -> dict[str, float]:

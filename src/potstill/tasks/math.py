@@ -4,6 +4,7 @@ Strict extraction takes what stands after the last ``Answer:``, then the last bo
 answer. Lenient extraction falls back on the last number of the text.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -44,7 +45,7 @@ class Math(Task):
         if "\n" not in text.strip() and numbers.value(bare := tidy(text)) is not None:
             return Found(bare, "bare")
         if not strict and (found := numbers.find(text)):
-            return Found(found[-1], "last-number")
+            return Found(found[-1], "last-number", text.rfind(found[-1]))
         return None
 
     def scores(self, answer: str, example: Example) -> dict[str, float]:
@@ -58,8 +59,12 @@ class Math(Task):
         return {"type": ["number", "string"]}
 
 
+_STATED = re.compile(r"\b(?:is|are|was|equals?|makes?|gives?)\b|[=≈:]", re.IGNORECASE)
+
+
 def _answer(said: str) -> str | None:
-    """A number or formula out of the words around it: what stands after the last equals sign, then the first number."""
+    """A number or formula out of the words around it: what stands after the last equals sign; in a sentence the number that
+    it begins with, or the first after "is" and the like, or the last."""
     said = tidy(said).strip("$*` ").removesuffix(".")
     if numbers.value(said) is not None:
         return said
@@ -70,5 +75,10 @@ def _answer(said: str) -> str | None:
         return last
     if (written := formula(said)) and any(c.isalnum() for c in written):
         return said
-    found = numbers.find(last) or numbers.find(said)
-    return found[0] if found else None
+    found = numbers.find(said)
+    if not found or said.lstrip("($€£¥ ").startswith(found[0]):
+        return found[0] if found else None
+    for stated in reversed(list(_STATED.finditer(said))):
+        if after := numbers.find(said[stated.end() :]):
+            return after[0]
+    return found[-1]

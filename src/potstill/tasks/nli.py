@@ -1,14 +1,13 @@
 """Natural-language inference: whether a premise entails a hypothesis, contradicts it, or neither.
 
-Several hypotheses of one premise are no independent questions: the premise is the group.
+Several hypotheses of one premise are no independent questions: the premise is the group, and stays in one split.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from potstill.tasks import Column, Example, Found, Task
-from potstill.tasks.columns import text as as_text
-from potstill.tasks.reading import as_label, find_label
+from potstill.tasks.reading import find_label, gold_label, spellings
 
 SPELLINGS = {
     "entails": "entailment", "entailed": "entailment", "contradicts": "contradiction", "contradictory": "contradiction",
@@ -38,13 +37,7 @@ class Nli(Task):
         return {"labels": self.labels}
 
     def read_gold(self, value: Any, example: Example) -> str:
-        said = as_text(value)
-        if said.isdecimal() and int(said) < len(self.labels):
-            return self.labels[int(said)]
-        label = as_label(said, self._spellings)
-        if label is None:
-            raise ValueError(f"{said[:60]!r} is none of the labels {', '.join(self.labels)}")
-        return label
+        return gold_label(value, self.labels, self._spellings)
 
     def find(self, text: str, example: Example, *, strict: bool) -> Found | None:
         return find_label(text, self._spellings, strict=strict)
@@ -56,6 +49,12 @@ class Nli(Task):
         return {"enum": self.labels}
 
     @property
+    def shots(self) -> Sequence[Example]:
+        """The task's own solved examples in the words of `labels`; none where there is a label that they do not have."""
+        own = [dict(shot) | {"gold": self._spellings.get(shot["gold"])} for shot in super().shots]
+        return own if {shot["gold"] for shot in own} == set(self.labels) else ()
+
+    @property
     def _spellings(self) -> dict[str, str]:
-        own = {label.casefold(): label for label in self.labels}
-        return {spelling: label for spelling, label in SPELLINGS.items() if label in self.labels} | own
+        own = spellings(self.labels)
+        return {said: own[label] for said, label in SPELLINGS.items() if label in own} | own

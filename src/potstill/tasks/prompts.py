@@ -44,13 +44,6 @@ def form(output: str, reasoned: bool, what: str, max_words: int | None) -> dict[
     return {"form": said.replace("ANSWER", what), "brief": brief}
 
 
-def object_schema(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON Schema of an object that has these properties, all of them and no others."""
-    return {
-        "type": "object", "properties": dict(properties), "required": list(properties), "additionalProperties": False,
-    }  # fmt: skip
-
-
 def as_json(rationale: str | None, answer: Any) -> str:
     """A reply in JSON."""
     values = {"answer": answer} if rationale is None else {"rationale": rationale, "answer": answer}

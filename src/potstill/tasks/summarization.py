@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from potstill.answers import prose
-from potstill.tasks import Ask, Column, Example, Found, Prompting, Task, prompts
+from potstill.tasks import WHOLE, Ask, Column, Example, Found, Prompting, Task, json_schema
 from potstill.tasks.columns import text as as_text
 from potstill.tasks.reading import json_in
 
@@ -43,10 +43,14 @@ class Summarization(Task):
     def read_gold(self, value: Any, example: Example) -> str:
         return as_text(value)
 
+    @property
+    def unsettled(self) -> bool:
+        return self.round is None
+
     def settled(self, answered: Sequence[tuple[Example, str]]) -> tuple[Task, str]:
         chains = [(example, rounds(text)) for example, text in answered]
         whole = [(example, said) for example, said in chains if len(said) == ROUNDS]
-        if self.round is not None or not whole:
+        if not whole:
             return self, ""
         labelled = [(example["gold"], said) for example, said in whole if example["gold"] is not None]
         places = range(ROUNDS)
@@ -66,7 +70,7 @@ class Summarization(Task):
             return Found(said[taken - 1], f"round-{taken}") if len(said) == ROUNDS or not strict else None
         if STEP[0] in text:  # a chain that is no JSON
             return None
-        return Found(text.strip().removeprefix("Summary:").strip(), "whole")
+        return Found(text.strip().removeprefix("Summary:").strip(), WHOLE)
 
     def answer_of_json(self, inside: Mapping[str, Any], example: Example) -> str | None:
         said = inside["answer"]
@@ -97,8 +101,8 @@ class Summarization(Task):
     def reply_schema(self, example: Example, ask: Ask) -> dict[str, Any] | None:
         if ask.prompting.prompt != Prompting.COD:
             return super().reply_schema(example, ask)
-        step = prompts.object_schema({name: {"type": "string"} for name in STEP})
-        return prompts.object_schema({"rounds": {"type": "array", "items": step}})
+        step = json_schema.object_schema({name: {"type": "string"} for name in STEP})
+        return json_schema.object_schema({"rounds": {"type": "array", "items": step}})
 
 
 def rounds(text: str) -> list[str]:

@@ -1,0 +1,279 @@
+"""What is read out of gold and out of a model's text, in cases where a careless reader errs."""
+
+import time
+
+import pytest
+
+from potstill import tasks
+from potstill.answers import prose, same_number
+from potstill.errors import RecipeError
+from potstill.recipe_file import parse
+
+OPTIONS = {"question": "Which?", "options": ["a shed", "a bird", "swimming pool"], "gold": "B"}
+NUMBERS = {"question": "Which?", "options": ["2", "3", "10"], "gold": "1"}
+MULTI = {
+    "name": "classification",
+    "labels": ["terms and conditions", "billing", "refund", ".NET", "C++", "C"],
+    "multi": True,
+}
+LINE = {"type": "object", "properties": {"name": {"type": "string"}, "n": {"type": "integer"}}}
+ORDER = {
+    "name": "extraction",
+    "json_schema": {
+        "type": "object",
+        "properties": {"zip": {"type": "string"}, "lines": {"type": "array", "items": {"$ref": "#/$defs/line"}}},
+        "$defs": {"line": LINE},
+    },
+}
+
+
+def read(task, text, example=None, *, strict=False):
+    task = tasks.read(task)
+    return task.parse(text, "stop", example or dict.fromkeys([*task.columns, "gold"], ""), strict=strict)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("Answer: A bird", "B"),
+        ("Answer: a bird, because it sings", "B"),
+        ("Answer: (b)", "B"),
+        ("Answer: A because it is dry", "A"),
+        ("Answer: C swimming pool", "C"),
+        ("Answer: C, since A and B are wrong", "C"),
+        ("The correct one is C, since A and B are wrong", "C"),
+        ("a shed", "A"),
+        ("Answer: a house", None),
+    ],
+)
+def test_an_option_is_told_from_an_article(text, answer):
+    assert read("multiple_choice", text, OPTIONS).answer == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"), [("Answer: 2", "2"), ("Answer: 2) 3", "2"), ("Answer: 10", "3"), ("Answer: 2.5", None)]
+)
+def test_marks_that_are_numbers_go_before_options_that_are(text, answer):
+    assert read({"name": "multiple_choice", "marks": "numbers"}, text, NUMBERS).answer == answer
+
+
+def test_options_stay_where_the_row_has_a_prompt_or_rationale_of_its_own():
+    task = tasks.read("multiple_choice")
+    plain = {"id": "1", "question": "Which?", "options": [f"option {i}" for i in range(9)], "gold": "C"}
+    for own in ({"prompt": "Which? C) option 2"}, {"rationale": "C is right"}):
+        (shown,) = task.shown(plain | own, 1)
+        assert (shown["options"], shown["gold"]) == (plain["options"], "C")
+    (shown,) = task.shown(plain | {"prompt": None, "rationale": None}, 1)
+    assert shown["options"] != plain["options"]
+    assert shown["options"]["ABCDEFGHI".index(shown["gold"])] == "option 2"
+
+
+@pytest.mark.parametrize(
+    ("value", "gold"),
+    [
+        ("Billing", "billing"),
+        (1, "billing"),
+        ("1", "billing"),
+        (1.0, "billing"),
+        (" refund ", "refund"),
+        (".net", ".NET"),
+    ],
+)
+def test_gold_is_a_label_or_its_place(value, gold):
+    task = tasks.read({"name": "classification", "labels": [".NET", "billing", "refund"]})
+    assert task.read_gold(value, {}) == gold
+
+
+@pytest.mark.parametrize("value", ["billing; refund", "billing, or so", "3", "", True])
+def test_gold_that_is_no_label_is_refused(value):
+    task = tasks.read({"name": "classification", "labels": [".NET", "billing", "refund"]})
+    with pytest.raises(ValueError, match="none of the labels"):
+        task.read_gold(value, {})
+
+
+def test_labels_that_are_numbers_are_not_places():
+    task = tasks.read({"name": "classification", "labels": ["1", "2", "3"]})
+    assert [task.read_gold(value, {}) for value in (1, "2", 3.0)] == ["1", "2", "3"]
+    with pytest.raises(ValueError, match="none of the labels"):
+        task.read_gold(0, {})
+
+
+@pytest.mark.parametrize(
+    ("value", "gold"),
+    [("billing; refund", "billing, refund"), ("C|C++", "C++, C"), ([1, "refund"], "billing, refund"), ([], "none")],
+)
+def test_gold_of_several_labels(value, gold):
+    assert tasks.read(MULTI).read_gold(value, {}) == gold
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("Answer: terms and conditions, and billing", "terms and conditions, billing"),
+        ("Answer: billing and refund", "billing, refund"),
+        ("- billing\n- .NET", "billing, .NET"),
+        ("Answer: None", "none"),
+        ("billing is spoken of, refund too", None),
+        ("Answer: billing and weather", None),
+    ],
+)
+def test_several_labels_in_a_text(text, answer):
+    assert read(MULTI, text).answer == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "answer"),
+    [
+        ("There is not enough information, so the answer is neutral.", "ok", "neutral"),
+        ("I don’t know whether it is entailment or neutral", "abstained", None),
+        ("I’m sorry, no label such as neutral fits", "refused", None),
+    ],
+)
+def test_a_label_after_doubt_counts_only_where_it_settles_it(text, status, answer):
+    said = read("nli", text)
+    assert (said.status, said.answer) == (status, answer)
+
+
+@pytest.mark.parametrize("task", ["conversation", "summarization"])
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("I’m sorry, but I can’t help with that.", "refused"),
+        ("As an AI language model, I cannot summarize this text.", "refused"),
+        ("I'm sorry to hear that. When did it break?", "ok"),
+        ("I can't wait to see it!", "ok"),
+    ],
+)
+def test_where_any_text_is_an_answer_one_that_declines_is_not(task, text, status):
+    assert read(task, text).status == status
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "rationale"),
+    [
+        ("math", "The total is 18.\nThe final answer: 18", "The total is 18."),
+        ("math", "It is $\\boxed{18}$", ""),
+        ("math", "12 + 6 = 18, so \\boxed{18}", "12 + 6 = 18"),
+        ("math", "That is right\nAnswer: 18", "That is right"),
+        ("math", '{"rationale": null, "answer": 18}', ""),
+        ("math", '{"rationale": ["12 + 6", "= 18"], "answer": 18}', "12 + 6\n= 18"),
+        (
+            {"name": "custom", "prompts": {"plain": "{{ q }}"}, "answer_pattern": r"P\d"},
+            "It burns.\nAnswer:\nP1",
+            "It burns.",
+        ),
+    ],
+)
+def test_a_rationale_keeps_nothing_of_what_leads_up_to_the_answer(task, text, rationale):
+    said = read(task, text)
+    assert (said.status, said.rationale) == ("ok", rationale)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("Answer: The 3 boxes hold 18 eggs", "18"),
+        ("Answer: 18 eggs in 3 boxes", "18"),
+        ("Answer: The total is 18 eggs in 3 boxes", "18"),
+        ("Answer: 3 1/2 cups", "3 1/2"),
+    ],
+)
+def test_the_number_that_a_sentence_states(text, answer):
+    assert read("math", text).answer == answer
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "same"),
+    [("50", "50%", True), ("50%", "0.5", True), ("0.5%", "50", False), ("5", "50%", False), ("3.5", "3 1/2", True),
+     ("-7/2", "-3 1/2", True), ("31/2", "3 1/2", False)],
+)  # fmt: skip
+def test_percents_and_mixed_numbers(a, b, same):
+    assert same_number(a, b) is same_number(b, a) is same
+
+
+@pytest.mark.parametrize(
+    ("gold", "said", "right"),
+    [
+        ({"zip": "01234"}, {"zip": "1234"}, 0),
+        ({"zip": "AB 1."}, {"zip": "ab  1"}, 1),
+        ({"lines": [{"name": "tea", "n": 1}, {"name": "cup", "n": 2}]}, {"lines": [{"name": "cup", "n": 2}, {"n": 1, "name": "Tea"}]}, 1),
+        ({"lines": [{"name": "tea", "n": 1}, {"name": "cup", "n": 2}]}, {"lines": [{"name": "tea", "n": 2}, {"name": "cup", "n": 1}]}, 0),
+        ({"lines": []}, {"zip": ""}, 1),
+    ],
+)  # fmt: skip
+def test_a_record_is_exact_when_its_values_belong_together_alike(gold, said, right):
+    task = tasks.read(ORDER)
+    example = {"text": "", "gold": task.read_gold(gold, {})}
+    answer = read(ORDER, str(said).replace("'", '"')).answer
+    assert task.scores(answer, example)["exact_record"] == right
+
+
+def test_a_reply_schema_finds_its_definitions():
+    import jsonschema
+
+    task = tasks.read(ORDER)
+    schema = task.reply_schema({}, tasks.Ask(tasks.Prompting.COT, "json"))
+    whole = {"rationale": "", "answer": {"lines": [{"name": "tea", "n": 1}]}}
+    check = jsonschema.Draft202012Validator(schema)
+    assert check.is_valid(whole)
+    assert not check.is_valid({"rationale": "", "answer": {"lines": [{"n": "one"}]}})
+    assert task.parse(str(whole).replace("'", '"'), "stop", {"gold": None}, strict=True).status == "ok"
+
+
+@pytest.mark.parametrize("reference", ["#/$defs/none", "https://example.com/schema.json"])
+def test_a_reference_that_leads_nowhere_is_refused_with_the_recipe(reference):
+    schema = {"type": "object", "properties": {"a": {"$ref": reference}}}
+    with pytest.raises(RecipeError, match=r"\$ref"):
+        parse(
+            f"name: r\ntask: {{name: extraction, json_schema: {schema}}}\ndata: {{}}\n"
+            "teacher: {model: packaged/a}\nstudent: {model: packaged/b}\n"
+        )
+
+
+def test_json_of_a_custom_task_is_compared_by_its_values():
+    task = tasks.read({"name": "custom", "prompts": {"plain": "{{ q }}"}, "json_schema": LINE | {"required": ["n"]}})
+    gold = task.read_gold('{"name": "Tea", "n": 1.0}', {})
+    for text in (
+        '{"n": 1, "name": "tea"}',
+        '{"rationale": "x", "answer": {"name": "tea", "n": 1}}',
+        'Answer: {"n": 1, "name": "tea"}',
+    ):
+        said = task.parse(text, "stop", {"gold": gold}, strict=True)
+        assert task.scores(said.answer, {"gold": gold}) == {"accuracy": 1.0}, text
+        assert task.same(said.answer, gold)
+    assert task.parse('{"n": "one"}', "stop", {"gold": gold}, strict=False).status == "unparseable"
+    with pytest.raises(ValueError, match=r"does not follow task\.json_schema"):
+        task.read_gold({"name": "tea"}, {})
+
+
+def test_columns_with_a_meaning_of_their_own_are_no_inputs_of_a_custom_task():
+    with pytest.raises(ValueError, match="'prompt', which has a meaning of its own"):
+        tasks.read({"name": "custom", "prompts": {"plain": "{{ prompt }}"}})
+
+
+def test_solved_examples_follow_the_options_of_the_task():
+    numbered = tasks.read({"name": "multiple_choice", "marks": "numbers"})
+    assert {shot["gold"] for shot in numbered.shots} <= {"1", "2", "3", "4", "5"}
+    upper = tasks.read({"name": "nli", "labels": ["Entailment", "Neutral", "Contradiction"]})
+    assert {shot["gold"] for shot in upper.shots} == set(upper.labels)
+    assert not tasks.read({"name": "nli", "labels": ["entailment", "not_entailment"]}).shots
+
+
+@pytest.mark.parametrize("name", ["extraction", "math", "nli", "multiple_choice", "classification", "summarization"])
+@pytest.mark.parametrize(
+    "piece", ["answer:x\n```\n```\n", "Answer: {", '{"answer": [', "\\boxed{", "I cannot ", "not "]
+)
+def test_no_text_takes_long_to_read(name, piece):
+    options = {"extraction": ORDER, "classification": MULTI}.get(name, name)
+    example = {"gold": None, "document": "x", "options": ["a", "b"]}
+    began = time.process_time()
+    read(options, piece * (100_000 // len(piece)), example)
+    assert time.process_time() - began < 10
+
+
+def test_what_a_source_lacks_is_found_in_time_for_texts_of_names():
+    source = " ".join(f"Name{i} said" for i in range(10_000))
+    said = " ".join(f"Name{2 * i} said" for i in range(10_000))
+    began = time.process_time()
+    assert len(prose.unsupported(source, said)) == 5000
+    assert time.process_time() - began < 10
