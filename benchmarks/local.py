@@ -18,7 +18,7 @@ import torch
 from potstill.data import word_problems
 from potstill.models import Request, Sampling, loading, stream, weights
 from potstill.models.chat import ChatModel
-from potstill.models.launch import _path, _running
+from potstill.models.launch import path_of, running
 from potstill.models.local import LocalModel, chat_tokens
 from potstill.recipe_models import Endpoint, Served
 from potstill.tasks import Ask, Prompting, main_score
@@ -58,7 +58,7 @@ def main() -> None:
         served = Served(serve="llama.cpp", model=TEACHER, concurrency=slots, context=1024)
 
         async def ask():
-            async with _running(served, _path(served)) as (url, _):
+            async with running(served, path_of(served)) as (url, _):
                 chat = ChatModel(Endpoint(url=url, model="m", concurrency=slots, timeout=600))
                 await collect(chat, requests[:1])
                 began = time.perf_counter()

@@ -24,7 +24,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         generate.generate,
         recipe=("task", "teacher.model", "condition", "generate", "evaluate.extraction", "seed"),
-        reads=(Part(EXAMPLES),),
+        reads=(Part(EXAMPLES, splits=("train", "validation")),),
         writes=(GENERATED, generate.SETTLED),
     ),
     Stage(

@@ -74,7 +74,8 @@ class _Mapping:
         # {question: prompt} says that the column is the question, and not the student's own prompt as well.
         elsewhere = {theirs for name, theirs in source.columns.items() if name != theirs}
         self.optional = [n for n in OPTIONAL if n in self.named or n == "id" or n not in elsewhere]
-        self.gold_seen = False
+        self.rows, self.rows_with_gold = 0, 0
+        """How many rows were read, and of them had the column of gold, empty or not."""
         missing_gold = "refuse" if task.decides else "keep"
         self.unlabelled = source.unlabelled or (preset.unlabelled if preset else None) or missing_gold
         self.drops = self.unlabelled == "drop"
@@ -111,7 +112,7 @@ class _Mapping:
 
     def check_gold(self, where: str) -> None:
         """Raises `RecipeError` when the recipe names a column of gold that no row has."""
-        if "gold" in self.named and not self.gold_seen:
+        if "gold" in self.named and self.rows and not self.rows_with_gold:
             raise RecipeError(
                 f"{where}: no row has the column '{self.theirs['gold']}', which data.columns names for gold. Name yours, or "
                 "leave it out."
@@ -132,7 +133,8 @@ class _Mapping:
     def _gold(self, row: Mapping[str, Any], example: dict[str, Any], place: str) -> str | None:
         theirs = self.theirs["gold"]
         value = row.get(theirs)
-        self.gold_seen |= theirs in row
+        self.rows += 1
+        self.rows_with_gold += theirs in row
         if missing(value):
             if self.unlabelled != "refuse":
                 return None

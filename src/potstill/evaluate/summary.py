@@ -13,6 +13,9 @@ TRUNCATED = 0.02
 
 KINDS = ("strict", "lenient")
 """Ways to read an answer."""
+LENGTH = "words"
+MATCHED = 0.8
+"""How long the shorter of two answers is, of the longer, where they are compared at matched length."""
 UNDECIDED = "not decided by scores"
 
 Rows = Sequence[Mapping[str, Any]]
@@ -23,7 +26,8 @@ def summary(predictions: Mapping[str, Rows], task: Task, confidence: float, marg
     """Systems, and the student against each other system.
 
     Where gold decides, everything but ``right`` counts as wrong, of the questions that have gold. Where it does not,
-    scores are compared, or how often two systems say the same, and no finding is made.
+    scores are compared, also of answers that are about as long as each other, or how often two systems say the same, and no
+    finding is made.
     """
     first: Rows = next(iter(predictions.values()))
     decided = task.decides and any(row["gold"] is not None for row in first)
@@ -79,18 +83,35 @@ def _system(rows: Rows, task: Task, decided: bool, confidence: float) -> dict[st
 
 def _beside(predictions: Mapping[str, Rows], a: str, b: str, task: Task, confidence: float) -> dict[str, Any]:
     """Two systems where gold decides nothing: differences of scores, and how often they say the same."""
-    comparison: dict[str, Any] = {"a": a, "b": b, "scores": {}, "finding": UNDECIDED}
-    for name in _names(predictions[a], task, False):
-        of_a, of_b = (_scores(predictions[system], name, task) for system in (a, b))
-        differences = [of_a[id_] - of_b[id_] for id_ in of_a if id_ in of_b]
-        if len(differences) > 1:
-            comparison["scores"][name] = _metric(*mean_interval(differences, confidence))
+    names = _names(predictions[a], task, False)
+    of_a, of_b = ({name: _scores(predictions[system], name, task) for name in names} for system in (a, b))
+    comparison: dict[str, Any] = {"a": a, "b": b, "finding": UNDECIDED, "matched": None}
+    comparison["scores"] = _differences(of_a, of_b, {row["id"] for row in predictions[a]}, confidence)
+    if LENGTH in names:
+        alike = {
+            id_
+            for id_, words in of_a[LENGTH].items()
+            if id_ in of_b[LENGTH] and min(words, of_b[LENGTH][id_]) >= MATCHED * max(words, of_b[LENGTH][id_])
+        }
+        comparison["matched"] = {"n": len(alike), "scores": _differences(of_a, of_b, alike, confidence)}
     if task.decides:
         answers = {row["id"]: row["answer"] for row in predictions[b]}
         same = sum(task.same(row["answer"], answers[row["id"]]) for row in predictions[a])
         n = len(predictions[a])
         comparison["agreement"] = _metric(same / n, *wilson(same, n, confidence))
     return comparison
+
+
+def _differences(
+    of_a: Mapping[str, Mapping[str, float]], of_b: Mapping[str, Mapping[str, float]], ids: set[str], confidence: float
+) -> dict[str, Any]:
+    """Mean paired differences of scores, of the questions ``ids``."""
+    found = {}
+    for name, a in of_a.items():
+        differences = [a[id_] - of_b[name][id_] for id_ in a if id_ in ids and id_ in of_b[name]]
+        if len(differences) > 1:
+            found[name] = _metric(*mean_interval(differences, confidence))
+    return found
 
 
 def _names(rows: Rows, task: Task, decided: bool) -> list[str]:

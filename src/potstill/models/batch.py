@@ -204,8 +204,8 @@ class BatchModel:
 
     async def _downloaded(self, session: aiohttp.ClientSession, file: str) -> AsyncIterator[bytes]:
         """Lines of a file. Raises `PotstillError`: answers that were paid for must not look as if they were missing."""
-        path, wait, detail = f"files/{file}/content", FIRST_WAIT, ""
-        for attempt in range(1, self.endpoint.max_attempts + 1):
+        path, detail = f"files/{file}/content", ""
+        async for _ in self._attempts():
             try:
                 # However long it takes, as long as something comes.
                 limit = aiohttp.ClientTimeout(total=None, sock_read=self.endpoint.timeout)
@@ -217,9 +217,6 @@ class BatchModel:
                     detail = f"HTTP {answer.status}"
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 detail = str(error) or "nothing came in time"
-            if attempt == self.endpoint.max_attempts or not await interrupt.sleep(wait):
-                break
-            wait = min(2 * wait, LONGEST_WAIT)
         raise PotstillError(
             f"GET {path}: {self.server.masked(detail)}. The answers wait there; the same command again fetches them."
         )
@@ -238,8 +235,8 @@ class BatchModel:
 
     async def _call(self, session: aiohttp.ClientSession, method: str, path: str, **options: Any) -> dict[str, Any]:
         """What a path of the server answers, tried again while it is busy. Raises `PotstillError`."""
-        wait = FIRST_WAIT
-        for attempt in range(1, self.endpoint.max_attempts + 1):
+        detail = ""
+        async for _ in self._attempts():
             try:
                 async with self._request(session, method, path, **options) as answer:
                     content = await read(answer)
@@ -252,12 +249,20 @@ class BatchModel:
                 retried = failure.error is ErrorKind.RATE_LIMITED or (method == "GET" and failure.error in TRANSIENT)
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 detail, retried = str(error) or "no answer in time", method == "GET"
-            if not retried or attempt == self.endpoint.max_attempts or not await interrupt.sleep(wait):
-                raise PotstillError(
-                    f"{method} {path}: {self.server.masked(detail)}. What was handed in is noted; the same command again goes on."
-                )
+            if not retried:
+                break
+        raise PotstillError(
+            f"{method} {path}: {self.server.masked(detail)}. What was handed in is noted; the same command again goes on."
+        )
+
+    async def _attempts(self) -> AsyncIterator[None]:
+        """As many as the endpoint allows, with a wait between two; none after Ctrl-C."""
+        wait = FIRST_WAIT
+        for attempt in range(1, self.endpoint.max_attempts + 1):
+            yield
+            if attempt == self.endpoint.max_attempts or not await interrupt.sleep(wait):
+                return
             wait = min(2 * wait, LONGEST_WAIT)
-        raise AssertionError("unreachable")
 
     def _request(self, session: aiohttp.ClientSession, method: str, path: str, **options: Any) -> Any:
         address = self.server.address(path)

