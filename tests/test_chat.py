@@ -210,7 +210,7 @@ def test_after_a_hopeless_error_nothing_more_is_sent_and_what_is_in_flight_is_ke
 def test_a_missing_key_is_the_recipes_fault(monkeypatch):
     monkeypatch.delenv("THE_KEY", raising=False)
     with pytest.raises(RecipeError, match="THE_KEY"):
-        open_model(Endpoint(url="http://127.0.0.1:9/v1", model="m", api_key_env="THE_KEY"), 1, None)
+        open_model(Endpoint(url="http://127.0.0.1:9/v1", model="m", api_key_env="THE_KEY"), 1, "auto", None)
 
 
 def test_a_server_that_is_not_there_fails_the_run_with_one_message(tmp_path):

@@ -32,7 +32,7 @@ def gone(processes, seconds=15):
 
 
 def test_a_llama_cpp_server_is_started_for_the_answers_and_stopped_after_them(tmp_path):
-    model = open_model(LLAMA, 1, None)
+    model = open_model(LLAMA, 1, "auto", None)
     answers = list(ask(model, QUESTIONS, "llama", Store(tmp_path / "s.sqlite")))
     assert all(a.text and a.completion_tokens <= 8 and a.prompt_tokens > 10 for a in answers)
     assert not servers()
@@ -51,16 +51,16 @@ def test_a_server_that_dies_is_named_and_what_was_answered_kept(tmp_path, monkey
 
     monkeypatch.setattr(store, "put", put_and_kill)
     with pytest.raises(PotstillError, match=r"llama.cpp server ended by itself \(signal 9\)"):
-        ask(open_model(LLAMA, 1, None), QUESTIONS, "llama", store)
+        ask(open_model(LLAMA, 1, "auto", None), QUESTIONS, "llama", store)
     monkeypatch.undo()
     kept = store.spent("")[0]
     assert 1 <= kept <= 4
-    assert len(list(ask(open_model(LLAMA, 1, None), QUESTIONS, "llama", store))) == 6
+    assert len(list(ask(open_model(LLAMA, 1, "auto", None), QUESTIONS, "llama", store))) == 6
 
 
 def test_weights_that_are_none_are_reported_in_the_servers_words(tmp_path):
     (tmp_path / "no.gguf").write_bytes(b"GGUF, or not" * 100)
-    model = open_model(Served(serve="llama.cpp", model=str(tmp_path / "no.gguf")), 1, None)
+    model = open_model(Served(serve="llama.cpp", model=str(tmp_path / "no.gguf")), 1, "auto", None)
     with pytest.raises(PotstillError, match=r"ended by itself .*\n.*"):
         ask(model, QUESTIONS, "llama", Store(tmp_path / "s.sqlite"))
     assert not servers()
@@ -70,7 +70,7 @@ def test_a_killed_potstill_leaves_no_server_behind(tmp_path):
     code = (
         "import sys; from pathlib import Path; import test_launch as t; from potstill.models.ask import ask; from potstill.models.sources import open_model;"
         "from potstill.models import Request, Sampling; from potstill.models.store import Store;"
-        "ask(open_model(t.LLAMA, 1, None), [Request('a', [{'role': 'user', 'content': 'Tell a story.'}], Sampling(200))] ,"
+        "ask(open_model(t.LLAMA, 1, 'auto', None), [Request('a', [{'role': 'user', 'content': 'Tell a story.'}], Sampling(200))] ,"
         "'llama', Store(Path(sys.argv[1])))"
     )
     env = os.environ | {"PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")])}

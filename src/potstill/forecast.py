@@ -110,7 +110,7 @@ def _asked(run: Run, counter: "_Counter", what: str, requests: Sequence[Request]
     stored: list[Any] = []
     missing = list(requests)
     if not isinstance(teacher.model, str) or counter.tokenizer is not None:
-        key = keys(open_model(teacher.model, teacher.batch_size, run.store).identity)
+        key = keys(open_model(teacher.model, teacher.batch_size, teacher.dtype, run.store).identity)
         missing = []
         for some in batched(requests, LOOKED_UP):
             asked = [key(request) for request in some]

@@ -9,7 +9,7 @@ from pydantic.json_schema import JsonSchemaValue
 
 from potstill import tasks
 from potstill.recipe_data import Data, Logs, Synthesize
-from potstill.recipe_models import Budget, Endpoint, LocalSource, ModelSource, Section
+from potstill.recipe_models import Budget, Dtype, Endpoint, LocalSource, ModelSource, Section
 from potstill.tasks import Ask, Prompting
 
 
@@ -69,6 +69,9 @@ class Teacher(Section):
     """`packaged/NAME`, `hf/ORG/NAME`, a folder, `{url, model, api_key_env}`, or `{serve, model}`."""
     batch_size: int = Field(default=64, ge=1)
     """Answers generated at once when the model runs in this process."""
+    dtype: Dtype = "auto"
+    """Number format when the model runs in this process: `auto` is `bfloat16` where the machine is fast in it (a GPU, a
+    CPU with AVX512-BF16 or AMX), otherwise `float32`, in which batching changes no answer."""
     budget: Budget | None = None
     """What may be spent on it; the run stops at a limit, and goes on when it is raised."""
     min_success: float = Field(default=0.0, ge=0, le=1)
@@ -144,6 +147,9 @@ class Student(Section):
     """`packaged/NAME`, `hf/ORG/NAME`, or a folder with weights, relative to the recipe's."""
     batch_size: int = Field(default=64, ge=1)
     """Answers generated at once."""
+    dtype: Dtype = "auto"
+    """Number format in which the student and the base answer and adapters are trained, as for `teacher.dtype`. Full
+    fine-tuning keeps its weights in float32 and multiplies in this format."""
     max_tokens: int = Field(default=256, ge=1)
     """New tokens that base and student may use for an answer; twice as many when they are evaluated."""
 

@@ -174,6 +174,11 @@ def _kind_of_source(source: Any) -> str:
     return "endpoint" if isinstance(source, Endpoint) else "served" if isinstance(source, Served) else "local"
 
 
+Dtype = Literal["auto", "float32", "bfloat16"]
+"""The number format of a model in this process: `auto` is bfloat16 where the machine multiplies in it (a GPU, a CPU with
+AVX512-BF16 or AMX), otherwise float32. In bfloat16 the rows of a batch may change each other's last bits, and so now and
+then a word."""
+
 ModelSource = Annotated[
     Annotated[LocalSource, Tag("local")] | Annotated[Endpoint, Tag("endpoint")] | Annotated[Served, Tag("served")],
     Discriminator(_kind_of_source),

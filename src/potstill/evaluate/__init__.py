@@ -86,7 +86,7 @@ def _ask(recipe: Recipe, run: "Run", system: System, examples: list[dict[str, An
         answers = ask_teacher(recipe.teacher, requests, system.value, run.store, run.name_in_store)
     else:
         source = recipe.student.model if who == "base" else run.path("student")
-        model = open_model(source, recipe.student.batch_size, run.store)
+        model = open_model(source, recipe.student.batch_size, recipe.student.dtype, run.store)
         answers = ask(model, requests, system.value, run.store, run.name_in_store)
     task = run.task
     return [_prediction(recipe, task, *row) for row in zip(examples, requests, answers, strict=True)]

@@ -59,7 +59,7 @@ def ask(
 
 def ask_teacher(teacher: "Teacher", requests: Requests, name: str, store: Store, run: str) -> Iterator[Completion]:
     """`ask` the teacher of a recipe, within what may be spent on it."""
-    model = open_model(teacher.model, teacher.batch_size, store)
+    model = open_model(teacher.model, teacher.batch_size, teacher.dtype, store)
     return ask(model, requests, name, store, run, teacher.budget, teacher.min_success)
 
 

@@ -167,7 +167,7 @@ def _identity(served: Served, path: str) -> dict[str, Any]:
     if Path(path).is_dir():
         from potstill.models import weights
 
-        return what | {"weights": weights.identity(Path(path))["weights"]}
+        return what | {"weights": weights.sha256(Path(path))}
     return what | {"model": path}
 
 

@@ -13,6 +13,8 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from potstill.errors import PotstillError
+from potstill.models.weights import number_format
+from potstill.recipe_models import Dtype
 
 transformers.utils.logging.disable_progress_bar()
 
@@ -24,12 +26,11 @@ def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_model(path: Path) -> PreTrainedModel:
-    """The weights, in bfloat16 on a GPU, otherwise in float32."""
+def load_model(path: Path, dtype: Dtype) -> PreTrainedModel:
+    """The weights in ``path``, on the GPU if there is one."""
     _make_room()
-    cuda = torch.cuda.is_available()
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16 if cuda else torch.float32)
-    if cuda:
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, number_format(dtype)))
+    if torch.cuda.is_available():
         model.cuda()  # type: ignore[call-arg]
     return model
 

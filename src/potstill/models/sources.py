@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from potstill.errors import RecipeError
 from potstill.models import Model, packaged
 from potstill.models.store import Store
-from potstill.recipe_models import Endpoint, Served
+from potstill.recipe_models import Dtype, Endpoint, Served
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -30,7 +30,7 @@ def check_source(source: str | Path | Endpoint | Served) -> None:
         )
 
 
-def open_model(source: str | Path | Endpoint | Served, batch_size: int, store: Store) -> Model:
+def open_model(source: str | Path | Endpoint | Served, batch_size: int, dtype: Dtype, store: Store) -> Model:
     """A model that can be asked. Raises `RecipeError` for one that is not there or whose key is missing."""
     check_source(source)
     if isinstance(source, Endpoint):
@@ -48,6 +48,6 @@ def open_model(source: str | Path | Endpoint | Served, batch_size: int, store: S
     folder = weights.folder(str(source))
 
     def load() -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-        return loading.load_model(folder), loading.load_tokenizer(folder)
+        return loading.load_model(folder, dtype), loading.load_tokenizer(folder)
 
-    return LocalModel(load, weights.identity(folder), str(source), batch_size=batch_size)
+    return LocalModel(load, weights.identity(folder, dtype), str(source), batch_size=batch_size)

@@ -16,6 +16,7 @@ from filelock import FileLock
 from potstill.errors import PotstillError
 from potstill.models import packaged
 from potstill.progress import say
+from potstill.recipe_models import Dtype
 
 
 def folder(source: str) -> Path:
@@ -73,16 +74,26 @@ def is_whole(path: Path) -> bool:
     return bool(files)
 
 
-def identity(path: Path) -> dict[str, Any]:
+def identity(path: Path, dtype: Dtype) -> dict[str, Any]:
     """What decides the answers of the weights in ``path``: their SHA-256, the engine and the number format."""
+    return {"weights": sha256(path), "engine": "transformers", "dtype": number_format(dtype)}
+
+
+def number_format(dtype: Dtype) -> str:
+    """What ``auto`` stands for on this machine; ``float32`` and ``bfloat16`` stand for themselves."""
+    if dtype != "auto":
+        return dtype
     import torch
 
+    cpu = torch.cpu.get_capabilities()
+    fast = torch.cuda.is_available() or cpu.get("avx512_bf16") or cpu.get("amx_bf16")
+    return "bfloat16" if fast else "float32"
+
+
+def sha256(path: Path) -> str:
+    """One digest of the weights, configuration and tokenizer in the folder ``path``."""
     files = sorted(p for p in path.iterdir() if p.suffix in (".safetensors", ".json", ".jinja"))
-    return {
-        "weights": _digest(tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files)),
-        "engine": "transformers",
-        "dtype": "bfloat16" if torch.cuda.is_available() else "float32",
-    }
+    return _digest(tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
 
 
 @cache

@@ -44,7 +44,7 @@ def _train(recipe: Recipe, run: "Run") -> None:
     chosen = scores.index(max(known)) + 1 if known else len(ends)
     validation = [{"epoch": epoch, "score": score} for epoch, score in enumerate(scores, 1)]
     shutil.rmtree(work / "chosen", ignore_errors=True)
-    _load(base, ends[chosen - 1]).save_pretrained(work / "chosen")
+    _load(recipe, base, ends[chosen - 1]).save_pretrained(work / "chosen")
     tokenizer.save_pretrained(work / "chosen")
     run.write_folder("student", work / "chosen")
     run.write_json("training.json", {"rows": len(rows), "loss": loss, "validation": validation, "chosen": chosen})
@@ -105,11 +105,12 @@ def _train_on(
     from transformers import PrinterCallback
     from trl.trainer.sft_config import SFTConfig
 
-    from potstill.models import loading
+    from potstill.models import loading, weights
     from potstill.train.trainer import Checkpoints, CompletionTrainer
 
     options = recipe.train
     cuda = torch.cuda.is_available()
+    bf16 = weights.number_format(recipe.student.dtype) == "bfloat16"
     adapters = LoraConfig(
         r=options.lora.rank,
         lora_alpha=options.lora.alpha,
@@ -131,7 +132,7 @@ def _train_on(
         logging_steps=max(1, steps // 60),
         include_num_input_tokens_seen="non_padding",
         activation_checkpointing=False,
-        bf16=cuda,
+        bf16=bf16,
         use_cpu=not cuda,
         seed=recipe.seed,
         report_to="none",
@@ -139,7 +140,8 @@ def _train_on(
     )
     arguments._n_gpu = 1  # several visible GPUs would multiply the recipe's batch
     trainer = CompletionTrainer(
-        model=loading.load_model(base),
+        # Steps of full fine-tuning are smaller than bfloat16 can add to a weight.
+        model=loading.load_model(base, "float32" if options.method == "full" else recipe.student.dtype),
         args=arguments,
         train_dataset=Dataset.from_list([tokenized(tokenizer, row) for row in rows]),
         processing_class=tokenizer,
@@ -151,15 +153,17 @@ def _train_on(
         trainer.train(resume_from_checkpoint=str(last) if last else None)
 
 
-def _load(base: Path, checkpoint: Path) -> "PreTrainedModel":
-    """A checkpoint's weights, adapters merged into those of ``base``."""
+def _load(recipe: Recipe, base: Path, checkpoint: Path) -> "PreTrainedModel":
+    """A checkpoint's weights in the student's number format, adapters merged into those of ``base``."""
     from peft import PeftModel
 
     from potstill.models import loading
 
+    dtype = recipe.student.dtype
     if not (checkpoint / "adapter_config.json").exists():
-        return loading.load_model(checkpoint)
-    merged: PreTrainedModel = PeftModel.from_pretrained(loading.load_model(base), checkpoint).merge_and_unload()
+        return loading.load_model(checkpoint, dtype)
+    adapted = PeftModel.from_pretrained(loading.load_model(base, dtype), checkpoint)
+    merged: PreTrainedModel = adapted.merge_and_unload()
     return merged
 
 
@@ -169,13 +173,13 @@ def _validation_score(recipe: Recipe, run: "Run", base: Path, checkpoint: Path, 
     from potstill.models.local import LocalModel
 
     def load() -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-        return _load(base, checkpoint), loading.load_tokenizer(base)
+        return _load(recipe, base, checkpoint), loading.load_tokenizer(base)
 
     task = run.task
     asked = list(run.rows("examples.parquet", "validation"))
     sampling = Sampling(recipe.student.max_tokens)
     requests = [Request(row["id"], task.messages(row), sampling) for row in asked]
-    identity = weights.identity(base) | {"checkpoint": weights.identity(checkpoint)["weights"]}
+    identity = weights.identity(base, recipe.student.dtype) | {"checkpoint": weights.sha256(checkpoint)}
     model = LocalModel(load, identity, str(checkpoint), batch_size=recipe.student.batch_size)
     answers = ask(model, requests, name, run.store, run.name_in_store)
     strict = recipe.evaluate.extraction == "strict"
