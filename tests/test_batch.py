@@ -112,7 +112,7 @@ def test_answers_come_by_file_at_half_the_price(store):
         assert server.ask(store, price={"input": 1e6, "output": 1e6}) == TEXTS
         assert server.ask(store) == TEXTS
     assert len(server.batches) == 1
-    assert store.spent("")[2] == 7 * 12 / 2
+    assert store.spent("", "m")[2] == 7 * 12 / 2
     assert store.open_batches(server.url) == []
 
 

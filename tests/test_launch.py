@@ -53,7 +53,7 @@ def test_a_server_that_dies_is_named_and_what_was_answered_kept(tmp_path, monkey
     with pytest.raises(PotstillError, match=r"llama.cpp server ended by itself \(signal 9\)"):
         ask(open_model(LLAMA, 1, "auto", None), QUESTIONS, "llama", store)
     monkeypatch.undo()
-    kept = store.spent("")[0]
+    kept = store.spent("", open_model(LLAMA, 1, "auto", None).name)[0]
     assert 1 <= kept <= 4
     assert len(list(ask(open_model(LLAMA, 1, "auto", None), QUESTIONS, "llama", store))) == 6
 

@@ -89,6 +89,7 @@ def test_an_unchanged_recipe_asks_and_trains_nothing(undisturbed, teacher):
     [
         ("concurrency: 4", "concurrency: 2, price: {input: 1, output: 2}", {"report"}),
         ("max_tokens: 8", "batch_size: 2, max_tokens: 8", {"report"}),
+        ("max_tokens: 8", "dtype: bfloat16, max_tokens: 8", {"train", "evaluate", "report"}),
         ("test: 8", "test: 9", {"data", "curate", "evaluate", "report"}),
         ("train: 24", "train: 25", {"data", "generate", "curate", "report"}),
         ("[parsed, finished,", "[finished, parsed,", {"curate", "report"}),

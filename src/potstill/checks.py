@@ -42,8 +42,10 @@ def bring(recipe: Recipe) -> None:
 
 
 def _sources(recipe: Recipe) -> list[str | Endpoint | Served]:
-    """The student, and the teacher where it is asked."""
-    return [recipe.student.model, *([recipe.teacher.model] if recipe.asks_teacher else [])]
+    """The student, the teacher where it is asked, and the judge where there is one."""
+    judge = recipe.evaluate.judge
+    asked = [recipe.teacher] * recipe.asks_teacher + ([judge] if judge else [])
+    return [recipe.student.model, *(one.model for one in asked)]
 
 
 def needed(recipe: Recipe) -> int:

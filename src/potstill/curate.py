@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from potstill import tasks
+from potstill import judge, tasks
 from potstill.errors import PotstillError
 from potstill.progress import say
 from potstill.recipe import Condition, Filter, Recipe
@@ -29,12 +29,13 @@ def curate(recipe: Recipe, run: "Run") -> None:
     from potstill.models import loading, weights
     from potstill.models.local import chat_tokens
 
-    task = recipe.task
     examples = {row["id"]: row for row in run.read("examples.parquet")}
-    tested = {tasks.question(task, row) for row in examples.values() if row["split"] != "train"}
+    tested = {tasks.question(recipe.task, row) for row in examples.values() if row["split"] != "train"}
     tokenizer = loading.load_tokenizer(weights.folder(recipe.student.model))
     seen: set[tuple[str, str]] = set()
     generated = run.read("generated.parquet")
+    answers = ((examples[row["id"]], row["answer"]) for row in generated)
+    task = judge.judged(recipe, run, recipe.task, answers, "the teacher's answers")
     agreements = agreement(task, generated)
     rows: list[dict[str, Any]] = []
     for row, agreed in zip(generated, agreements, strict=True):

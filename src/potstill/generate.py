@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from potstill.errors import RecipeError
 from potstill.models import Completion, Request, Sampling
-from potstill.models.ask import ask_teacher
+from potstill.models.ask import ask_within
 from potstill.progress import say
 from potstill.recipe import Condition, Recipe
 from potstill.recipe_data import Logs
@@ -82,7 +82,7 @@ def questions(
 def _asked(
     recipe: Recipe, run: "Run", requests: Questions, name: str
 ) -> Iterator[tuple[Mapping[str, Any], Request, Completion]]:
-    answers = ask_teacher(recipe.teacher, requests, name, run.store, run.name_in_store)
+    answers = ask_within(recipe.teacher, requests, name, run.store, run.name_in_store)
     for (example, request), completion in zip(requests.with_examples(), answers, strict=True):
         yield example, request, completion
 

@@ -23,19 +23,20 @@ STAGES: tuple[Stage, ...] = (
     Stage(data.data, recipe=("task", "data", "seed"), writes=(EXAMPLES, "synthesis.json")),
     Stage(
         generate.generate,
-        recipe=("task", "teacher.model", "condition", "generate", "evaluate.extraction", "seed"),
+        recipe=("task", "teacher.model", "teacher.dtype", "condition", "generate", "evaluate.extraction", "seed"),
         reads=(Part(EXAMPLES, splits=("train", "validation")),),
         writes=(GENERATED, generate.SETTLED),
     ),
     Stage(
         curate.curate,
-        recipe=("task", "condition", "curate", "student.model", "train.max_length", "seed"),
+        recipe=("task", "condition", "curate", "evaluate.judge", "student.model", "train.max_length", "seed"),
         reads=(Part(EXAMPLES), Part(GENERATED)),
         writes=(CURATED,),
     ),
     Stage(
         train.train,
-        recipe=("task", "student.model", "student.max_tokens", "train", "evaluate.extraction", "seed"),
+        recipe=("task", "student.model", "student.dtype", "student.max_tokens", "train",
+                "evaluate.extraction", "evaluate.judge", "seed"),
         reads=(
             Part(CURATED, kept=True, columns=("student_messages", "completion")),
             Part(EXAMPLES, splits=("validation",)),
@@ -47,8 +48,8 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         evaluate.evaluate,
         recipe=(
-            "task", "evaluate", "student.model", "student.max_tokens", "teacher.model", "generate.max_tokens",
-            "generate.output", "generate.max_words", "generate.shots", "generate.prompting", "condition",
+            "task", "evaluate", "student.model", "student.dtype", "student.max_tokens", "teacher.model", "teacher.dtype",
+            "generate.max_tokens", "generate.output", "generate.max_words", "generate.shots", "generate.prompting", "condition",
         ),
         reads=(Part(EXAMPLES, splits=data.TEST_SPLITS), Part(generate.SETTLED), Part("student")),
         writes=("predictions", "evaluation.json"),

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, StringConstraints, model_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -62,8 +62,8 @@ class Filter(StrEnum):
     TOO_LONG = "too-long"
 
 
-class Teacher(Section):
-    """The model that is distilled."""
+class AskedModel(Section):
+    """A model that is asked, wherever it is."""
 
     model: ModelSource
     """`packaged/NAME`, `hf/ORG/NAME`, a folder, `{url, model, api_key_env}`, or `{serve, model}`."""
@@ -83,11 +83,22 @@ class Teacher(Section):
         return self.model if isinstance(self.model, str) else self.model.model
 
     @model_validator(mode="after")
-    def _a_price_for_a_cost(self) -> "Teacher":
+    def _a_price_for_a_cost(self) -> Self:
         priced = isinstance(self.model, Endpoint) and self.model.charged
         if self.budget and self.budget.max_cost is not None and not priced:
             raise ValueError("budget.max_cost needs model.price")
         return self
+
+
+class Teacher(AskedModel):
+    """The model that is distilled."""
+
+
+class Judge(AskedModel):
+    """The model that says which answers are right, for tasks whose scorer is `judge`."""
+
+    max_tokens: int = Field(default=512, ge=1)
+    """New tokens that a judgement may have."""
 
 
 class Shots(Section):
@@ -194,6 +205,8 @@ class Evaluate(Section):
     that the task has."""
     extraction: Literal["lenient", "strict"] = "lenient"
     """`strict` reads only the form that was asked for; `lenient` also the last answer-like piece of text."""
+    judge: Judge | None = None
+    """Who says which answers are right, where the task's scorer is `judge`."""
     margin: float = Field(default=0.05, gt=0, lt=1)
     """Student and teacher count as equal when the interval of their difference lies within this margin."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
@@ -314,6 +327,12 @@ class Recipe(Section):
                     f"{place}: the task {self.task.name} has no prompt '{prompting.prompt}'; it has "
                     f"{', '.join(sorted({p.prompt for p in able}))}. Add one under task.prompts, or leave it out"
                 )
+        if self.task.judged != (self.evaluate.judge is not None):
+            raise ValueError(
+                "the scorer `judge` needs evaluate.judge, as in evaluate: {judge: {model: packaged/NAME}}"
+                if self.task.judged
+                else f"evaluate.judge is for tasks with the scorer `judge`, and {self.task.name} has none; leave it out"
+            )
         if self.condition is Condition.COD and self.prompting.prompt != "cod":
             raise ValueError("condition cod needs generate.prompting cod or cod-fewshot")
         return self

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from potstill import tasks
 from potstill.models import Request, Sampling
-from potstill.models.ask import ask_teacher
+from potstill.models.ask import ask_within
 from potstill.progress import say
 from potstill.recipe import Recipe
 from potstill.recipe_data import Synthesize
@@ -45,7 +45,7 @@ def synthesize(
     seeds = [row for row in real if row["split"] == "train"]
     asked = requests(recipe.task, source, seeds, recipe.seed)
     to_ask = [request for request, _ in asked]
-    answers = ask_teacher(recipe.teacher, to_ask, "new inputs", run.store, run.name_in_store)
+    answers = ask_within(recipe.teacher, to_ask, "new inputs", run.store, run.name_in_store)
     seen = _Near(source.similarity)
     for row in real:
         seen.add(tasks.question(recipe.task, row))

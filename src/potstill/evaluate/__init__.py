@@ -4,19 +4,19 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from potstill import tasks
+from potstill import judge, tasks
 from potstill.data import TEST_SPLITS, sealed
-from potstill.evaluate.summary import summary
+from potstill.evaluate.summary import KINDS, summary
 from potstill.evaluate.verdict import verdict
 from potstill.generate import logged
 from potstill.models import Completion, Request, Sampling
-from potstill.models.ask import ask, ask_teacher
+from potstill.models.ask import ask, ask_within
 from potstill.models.sources import open_model
 from potstill.recipe import Recipe, System
 from potstill.recipe_data import Logs
 from potstill.run_folder import Part
 from potstill.shots import Shots
-from potstill.tasks import Task
+from potstill.tasks import Parsed, Task
 
 if TYPE_CHECKING:
     from potstill.run_folder import Run
@@ -83,22 +83,33 @@ def _ask(recipe: Recipe, run: "Run", system: System, examples: list[dict[str, An
     if system is System.TEACHER_PLAIN and isinstance(recipe.data, Logs):
         answers = [logged(recipe, row)[1] for row in examples]
     elif who == "teacher":
-        answers = ask_teacher(recipe.teacher, requests, system.value, run.store, run.name_in_store)
+        answers = ask_within(recipe.teacher, requests, system.value, run.store, run.name_in_store)
     else:
         source = recipe.student.model if who == "base" else run.path("student")
         model = open_model(source, recipe.student.batch_size, recipe.student.dtype, run.store)
         answers = ask(model, requests, system.value, run.store, run.name_in_store)
-    task = run.task
-    return [_prediction(recipe, task, *row) for row in zip(examples, requests, answers, strict=True)]
+    task, answered = run.task, list(answers)
+    read = [_read(task, *row) for row in zip(examples, answered, strict=True)]
+    said = ((row, parsed.answer) for row, kinds in zip(examples, read, strict=True) for parsed in kinds.values())
+    task = judge.judged(recipe, run, task, said, system.value)
+    return [_prediction(recipe, task, *row) for row in zip(examples, requests, answered, read, strict=True)]
+
+
+def _read(task: Task, example: dict[str, Any], completion: Completion) -> dict[str, Parsed]:
+    """The answer as each kind of extraction reads it."""
+    return {
+        kind: task.parse(completion.text, completion.finish_reason, example, strict=kind == "strict") for kind in KINDS
+    }
 
 
 def _prediction(
-    recipe: Recipe, task: Task, example: dict[str, Any], request: Request, completion: Completion
+    recipe: Recipe,
+    task: Task,
+    example: dict[str, Any],
+    request: Request,
+    completion: Completion,
+    kinds: Mapping[str, Parsed],
 ) -> dict[str, Any]:
-    kinds = {
-        kind: task.parse(completion.text, completion.finish_reason, example, strict=kind == "strict")
-        for kind in ("strict", "lenient")
-    }
     parsed = kinds[recipe.evaluate.extraction]
     known = task.decides and example["gold"] is not None
     scores: dict[str, float | None] = dict(tasks.score(task, parsed.answer, example))

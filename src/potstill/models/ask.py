@@ -20,7 +20,7 @@ from potstill.progress import progress
 from potstill.recipe_models import Budget
 
 if TYPE_CHECKING:
-    from potstill.recipe import Teacher
+    from potstill.recipe import AskedModel
 
 COLLECTED = 20_000
 """New objects after which Python's garbage collector looks at them."""
@@ -57,10 +57,10 @@ def ask(
     return _stored(model, requests, store)
 
 
-def ask_teacher(teacher: "Teacher", requests: Requests, name: str, store: Store, run: str) -> Iterator[Completion]:
-    """`ask` the teacher of a recipe, within what may be spent on it."""
-    model = open_model(teacher.model, teacher.batch_size, teacher.dtype, store)
-    return ask(model, requests, name, store, run, teacher.budget, teacher.min_success)
+def ask_within(asked: "AskedModel", requests: Requests, name: str, store: Store, run: str) -> Iterator[Completion]:
+    """`ask` a recipe's teacher or judge, within what may be spent on it."""
+    model = open_model(asked.model, asked.batch_size, asked.dtype, store)
+    return ask(model, requests, name, store, run, asked.budget, asked.min_success)
 
 
 class Delivery:

@@ -14,7 +14,7 @@ class Spending:
         self.thinking_tokens = int(model.identity.get("thinking_tokens", 0))
         self.over = ""
         """The limit at which no other request was sent, in words."""
-        self.requests, self.tokens, self.cost = store.spent(run) if budget else (0, 0, 0.0)
+        self.requests, self.tokens, self.cost = store.spent(run, model.name) if budget else (0, 0, 0.0)
 
     def add(self, completion: Completion) -> None:
         if completion.error is None:

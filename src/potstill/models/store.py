@@ -177,12 +177,12 @@ class Store:
         finally:
             os.close(descriptor)
 
-    def spent(self, run: str) -> tuple[int, int, float]:
-        """Requests answered, tokens of prompts and completions, and US dollars that ``run`` has spent."""
+    def spent(self, run: str, model: str) -> tuple[int, int, float]:
+        """Requests answered, tokens of prompts and completions, and US dollars that ``run`` has spent on ``model``."""
         with self.connection() as connection:
             requests, tokens, cost = connection.execute(
-                "SELECT count(*), total(prompt_tokens + completion_tokens), total(cost) FROM completions WHERE run = ?",
-                [run],
+                "SELECT count(*), total(prompt_tokens + completion_tokens), total(cost) FROM completions WHERE run = ? AND model = ?",
+                [run, model],
             ).fetchone()
         return requests, int(tokens), cost
 

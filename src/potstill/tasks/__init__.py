@@ -197,6 +197,11 @@ class Task(BaseModel, ABC):
         """Whether the teacher's answers to validation examples are needed to say how its answers are read."""
         return False
 
+    @property
+    def judged(self) -> bool:
+        """Whether a model says which answers are right (`potstill.judge`)."""
+        return False
+
     def settled(self, answered: Sequence[tuple[Example, str]]) -> tuple["Task", str]:
         """The task with what the teacher's answers to validation examples decide, and that in words, if anything."""
         return self, ""

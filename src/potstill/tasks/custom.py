@@ -16,18 +16,18 @@ from typing import Annotated, Any, Literal, Self
 
 import regex
 from jinja2 import TemplateError
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, PrivateAttr, model_validator
 
 from potstill.answers import same_number, text
 from potstill.errors import PotstillError
-from potstill.tasks import WHOLE, Column, Example, Found, Task, json_schema, prompts
+from potstill.tasks import PLAIN, WHOLE, Column, Example, Found, Task, json_schema, prompts
 from potstill.tasks.columns import text as as_text
 from potstill.tasks.json_schema import JsonSchema
 from potstill.tasks.reading import json_in, lines
 
 TAKEN = ("id", "group", "system", "prompt", "rationale")
 """Columns that any example has, which are no inputs of the task's."""
-SCORERS = ("exact", "regex", "numeric")
+SCORERS = ("exact", "regex", "numeric", "judge")
 SECONDS = 0.5
 """That a user's pattern may take for one text."""
 
@@ -49,8 +49,13 @@ class Custom(Task):
     """JSON Schema of the answer, which is then JSON. Left out, with `answer_pattern`: what stands after "Answer:", or the
     whole text."""
     scorer: str = "exact"
-    """`exact` (without case and outer punctuation; with `json_schema`, by the values that it holds), `regex` (gold is a pattern that the whole answer matches), `numeric`, or
-    the name of an entry point in the group `potstill.tasks`."""
+    """`exact` (without case and outer punctuation; with `json_schema`, by the values that it holds), `regex` (gold is a
+    pattern that the whole answer matches), `numeric`, `judge` (the model that evaluate.judge names compares with gold), or the
+    name of an entry point in the group `potstill.tasks`."""
+    rubric: str = ""
+    """What makes an answer right, in sentences for the judge."""
+
+    _verdicts: Mapping[tuple[str, str], bool | None] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _can_ask(self) -> Self:
@@ -68,6 +73,8 @@ class Custom(Task):
                 )
         if self.scorer not in SCORERS:
             _scorer(self.scorer)
+        if self.rubric and not self.judged:
+            raise ValueError("rubric is for the scorer `judge`")
         return self
 
     @property
@@ -117,6 +124,9 @@ class Custom(Task):
         gold = example["gold"]
         if gold is None:
             return {}
+        if self.judged:
+            verdict = self._verdicts[example["id"], answer]
+            return {"judged_right": float(verdict is True), "judgement_unreadable": float(verdict is None)}
         if self.scorer in SCORERS:
             return {"accuracy": float(self._right(gold, answer))}
         try:
@@ -129,6 +139,22 @@ class Custom(Task):
                 "It must return a number, or a mapping of names to numbers, for any answer."
             ) from error
         return scores
+
+    @property
+    def judged(self) -> bool:
+        return self.scorer == "judge"
+
+    def judge_prompt(self, example: Example, answer: str) -> str:
+        """What the judge is asked about an answer to an example with gold."""
+        shown = dict(question=self._text(example, PLAIN), gold=example["gold"], answer=answer, rubric=self.rubric)
+        return prompts.render(prompts.read(self._file)["judge"], shown)
+
+    def with_verdicts(self, verdicts: Mapping[tuple[str, str], bool | None]) -> "Custom":
+        """The task as a judge has scored it: whether an answer is right, by id of the example and answer; None where the
+        judgement cannot be read."""
+        task = self.model_copy()
+        task._verdicts = verdicts
+        return task
 
     def answer_schema(self, example: Example) -> dict[str, Any]:
         return self.json_schema or {"type": "string"}

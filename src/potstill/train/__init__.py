@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from potstill import interrupt, tasks
+from potstill import interrupt, judge, tasks
 from potstill.errors import PotstillError
 from potstill.models import Request, Sampling
 from potstill.models.ask import ask
@@ -183,10 +183,13 @@ def _validation_score(recipe: Recipe, run: "Run", base: Path, checkpoint: Path, 
     model = LocalModel(load, identity, str(checkpoint), batch_size=recipe.student.batch_size)
     answers = ask(model, requests, name, run.store, run.name_in_store)
     strict = recipe.evaluate.extraction == "strict"
+    said = [
+        task.parse(c.text, c.finish_reason, row, strict=strict).answer for row, c in zip(asked, answers, strict=True)
+    ]
+    task = judge.judged(recipe, run, task, zip(asked, said, strict=True), name)
     scores = []
-    for row, completion in zip(asked, answers, strict=True):
-        parsed = task.parse(completion.text, completion.finish_reason, row, strict=strict)
-        score = tasks.main_score(task, parsed.answer, row)
+    for row, answer in zip(asked, said, strict=True):
+        score = tasks.main_score(task, answer, row)
         if row["gold"] is not None and score is not None:
             scores.append(score)
     return mean(scores) if scores else None
