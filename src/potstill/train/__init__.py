@@ -47,7 +47,11 @@ def _train(recipe: Recipe, run: "Run") -> None:
     _load(recipe, base, ends[chosen - 1]).save_pretrained(work / "chosen")
     tokenizer.save_pretrained(work / "chosen")
     run.write_folder("student", work / "chosen")
-    run.write_json("training.json", {"rows": len(rows), "loss": loss, "validation": validation, "chosen": chosen})
+    dtype = weights.number_format(recipe.student.dtype)
+    run.write_json(
+        "training.json",
+        {"rows": len(rows), "dtype": dtype, "loss": loss, "validation": validation, "chosen": chosen},
+    )
     if known:
         what = "right of the validation questions" if recipe.task.decides else "mean score on the validation examples"
         after_each = ", ".join(f"{score:.0%}" if recipe.task.decides else f"{score:.3f}" for score in known)
