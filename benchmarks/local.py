@@ -5,8 +5,7 @@ its clock starts. llama.cpp (its 4-bit weights, our launcher) is tried at severa
 batches, longest first) at several numbers of rows, on the first 20 questions; the best goes on to all. Ours and `generate`
 run in float32, and in bfloat16 where this machine multiplies in it: each of our times is set beside that of `generate` in
 the same number format, and beside llama.cpp's. ``identical_share`` is the part of our answers that equal those of `generate`
-one by one in the same format; ``right`` what each got right, since fewer bits answer otherwise. A format that meets all goals
-alone is wanted. ``--quick`` asks 8 questions, and its figures count for nothing.
+one by one in float32; ``right`` what each got right, since fewer bits answer otherwise. One format must meet all goals. ``--quick`` asks 8 questions, and its figures count for nothing.
 """
 
 import argparse
@@ -53,6 +52,7 @@ def main() -> None:
 
     llama_seconds, _ = best("llama.cpp", lambda asked, slots: llama(asked, slots, requests[0]), SLOTS)
     figures: dict[str, dict[str, float]] = {}
+    single: dict[str, str] = {}
     for dtype in dict.fromkeys(["float32", weights.number_format("auto")]):
         model, tokenizer = loading.load_model(folder, dtype).eval(), loading.load_tokenizer(folder)
         ours(model, tokenizer, requests[:2])
@@ -62,7 +62,8 @@ def main() -> None:
             return generated(model, tokenizer, asked, rows)
 
         plain_seconds, _ = best(f"generate, {dtype}", padded, ROWS)
-        _, single = say(f"generate one by one, {dtype}", *padded(requests, 1), examples)
+        if not single:
+            _, single = say(f"generate one by one, {dtype}", *padded(requests, 1), examples)
         figures[dtype] = {
             "vs_llamacpp": round(llama_seconds / seconds, 2),
             "vs_generate": round(plain_seconds / seconds, 2),

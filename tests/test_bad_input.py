@@ -129,6 +129,11 @@ def test_test_questions_that_stand_in_training_are_left_out_and_said(work):
     assert f"{said} in-test-set" in result.stderr
 
 
+def test_training_rows_that_are_all_test_questions_are_refused_before_any_is_asked(work):
+    with_files(work, FILES.replace("test: 8", "test: q.csv"))
+    refused(potstill("generate", "r.yaml", cwd=work), 2, "training questions also stands in a test split", "test: 100")
+
+
 def test_a_test_file_that_changes_after_its_first_use(work):
     with_files(work, FILES.replace("test: 8", "test: t.csv"))
     (work / "t.csv").write_text(QUESTIONS.replace("one", "1"))

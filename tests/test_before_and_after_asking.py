@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import sqlite3
 import subprocess
 import sys
 
@@ -157,3 +158,32 @@ def test_what_is_whole_of_a_damaged_store_is_saved(work, teacher):
     (work / "runs" / "small" / "generated.parquet").unlink()
     assert potstill("generate", "r.yaml", cwd=work).returncode == 0
     assert teacher.seen.total() == asked + 400 - len(saved)
+
+
+def test_the_store_verbs_make_nothing_where_no_store_is(work):
+    for verb in ("stats", "prune", "verify"):
+        result = potstill("store", verb, "--store", "typo/completions.sqlite", cwd=work)
+        assert (result.returncode, "there is no store yet" in result.stderr) == (2, True)
+    assert not (work / "typo").exists()
+
+
+def test_text_that_is_no_text_is_damage(work, teacher):
+    said("generate", "r.yaml", cwd=work)
+    store = work / "runs" / "completions.sqlite"
+    with sqlite3.connect(store) as connection:
+        connection.execute("UPDATE completions SET text = CAST(X'FFFE' AS TEXT) WHERE id = 3")
+    verified = potstill("store", "verify", cwd=work)
+    assert (verified.returncode, verified.stdout) == (1, "1 completions cannot be read\n")
+    (work / "runs" / "small" / "generated.parquet").unlink()
+    again = potstill("generate", "r.yaml", cwd=work)
+    assert again.returncode == 1
+    assert "is damaged" in again.stderr
+    assert "store export" in again.stderr
+    assert potstill("store", "export", "no/where.jsonl", cwd=work).returncode == 2
+    assert "23 completions; up to 1 could not be read" in said("store", "export", "all.jsonl", cwd=work)
+
+
+def test_a_budget_counts_its_own_model_only(work, teacher):
+    budget(work, "max_requests: 40")
+    said("run", "r.yaml", cwd=work)  # base and student answer 12 questions each in this process
+    assert teacher.seen.total() == 24 + 12

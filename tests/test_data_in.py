@@ -60,7 +60,8 @@ def test_every_kind_of_file_gives_the_same_rows(kind, tmp_path):
 def test_a_folder_gives_the_rows_of_all_its_files(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "b.jsonl").write_text(lines(ROWS[:6]))
-    (tmp_path / "in" / "a.csv").write_text(as_csv(ROWS[6:], ","))
+    (tmp_path / "in" / "2026" / "11").mkdir(parents=True)
+    (tmp_path / "in" / "2026" / "11" / "a.csv").write_text(as_csv(ROWS[6:], ","))
     (tmp_path / "in" / "notes.txt").write_text("not rows")
     rows = read(tmp_path, {"source": "files", "train": "in", "validation": 1, "test": 1})
     assert len(rows) == 12

@@ -95,6 +95,74 @@ def test_instructions_with_inputs_are_asked_whole(tmp_path):
     assert {row["messages"][0]["content"] for row in read} >= {"Say 1.\n\nin words", "Say 2."}
 
 
+def test_options_are_options_whatever_the_answer_looks_like(tmp_path):
+    rows = [{"question": f"Capital {i}?", "choices": [f"A{i}", f"B{i}"], "answer": "AB"[i % 2]} for i in range(30)]
+    found, read, _ = guessed(tmp_path, rows)
+    assert (found.task, found.preset, found.unused) == ({"name": "multiple_choice"}, None, [])
+    assert all(len(row["options"]) == 2 for row in read)
+
+
+@pytest.mark.parametrize(("answer", "scorer"), [("city{}", "exact"), ("{}", "numeric")])
+def test_a_passage_is_asked_with_its_question(tmp_path, answer, scorer):
+    rows = [{"context": f"Land {i}.", "question": f"Where {i}?", "answer": answer.format(i)} for i in range(30)]
+    found, read, recipe = guessed(tmp_path, rows)
+    assert (found.task["name"], found.task["scorer"], found.unused) == ("custom", scorer, [])
+    assert {recipe.task.messages(row)[0]["content"] for row in read} == {f"Land {i}.\n\nWhere {i}?" for i in range(30)}
+
+
+def test_pairs_are_entailment_only_if_they_say_so(tmp_path):
+    pairs = [{"sentence1": f"One {i}.", "sentence2": f"Two {i}."} for i in range(30)]
+    found, _, recipe = guessed(tmp_path, [pair | {"label": i % 2} for i, pair in enumerate(pairs)])
+    assert found.task["name"] == "custom"
+    assert set(recipe.task.columns) == {"sentence1", "sentence2"}
+    found, _, _ = guessed(tmp_path, [pair | {"label": i % 3} for i, pair in enumerate(pairs)])
+    assert found.task == {"name": "nli"}
+    two = [
+        {"premise": f"{i}", "hypothesis": f"h {i}", "label": ["entailment", "not_entailment"][i % 2]} for i in range(30)
+    ]
+    found, read, _ = guessed(tmp_path, two)
+    assert found.task == {"name": "nli", "labels": ["entailment", "not_entailment"]}
+    assert {row["gold"] for row in read} == {"entailment", "not_entailment"}
+
+
+def test_a_preset_keeps_the_users_own_columns(tmp_path):
+    rows = [
+        {"uid": f"u{i}", "group": f"g{i // 10}", "system": "Be brief.", "instruction": f"Say {i}.", "output": "Well."}
+        for i in range(60)
+    ]
+    found, read, _ = guessed(tmp_path, rows)
+    assert found.preset == "alpaca"
+    assert {row["system"] for row in read} == {"Be brief."}
+    assert {row["group"] for row in read} == {f"g{i}" for i in range(6)}
+    assert {row["id"].partition("-")[2] for row in read} == {f"u{i}" for i in range(60)}
+
+
+def test_rows_without_an_answer_and_late_labels_are_no_dead_end(tmp_path):
+    rows = [{"text": f"Film {i}", "label": None if i == 2 else ["good", "bad"][i % 2]} for i in range(600)]
+    found, read, _ = guessed(tmp_path, [*rows, {"text": "Film z", "label": "odd"}])
+    assert (found.unlabelled, found.task["labels"]) == ("drop", ["bad", "good", "odd"])
+    assert len(read) == 600
+
+
+def test_what_is_not_used_is_said_and_a_faulty_row_leaves_a_recipe_to_mend(tmp_path):
+    rows = [{"id": "same", "text": f"Film {i}", "mood": "m", "label": ["good", "bad"][i % 2]} for i in range(30)]
+    written(tmp_path, rows)
+    result = potstill("init", "rows.jsonl", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "not used: 'mood'" in result.stdout
+    assert "rows.yaml is written: mend it there" in result.stderr
+    assert "mood" in (tmp_path / "rows.yaml").read_text()
+
+
+def test_instructions_of_any_form_are_chats(tmp_path):
+    for columns in (("instruction", "response"), ("prompt", "completion")):
+        rows = [{columns[0]: f"Explain {i}.", columns[1]: "It is so, since all is as it is."} for i in range(30)]
+        found, read, recipe = guessed(tmp_path, rows)
+        assert found.task["name"] == "conversation"
+        assert recipe.condition == "vanilla"
+        assert all(row["prompt"] is None for row in read)
+
+
 def test_the_verb_shows_prompts_and_writes_a_recipe_once(tmp_path):
     with (tmp_path / "mail.csv").open("w", newline="") as file:
         rows = csv.writer(file)

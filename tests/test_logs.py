@@ -237,6 +237,7 @@ TOOL = {"role": "tool", "tool_call_id": "call_1", "content": "4"}
     ({"messages": [*USER, {"role": "assistant", "content": "It is"}], "completion": " 4"}, "answers that the request began"),
     (bedrock({"inputText": "a"}, {"embedding": [0.1], "inputTextTokenCount": 1}), "embeddings"),
     (bedrock(None, EVENTS), "without their text"),
+    (bedrock({"inputText": "a"}, {"results": [{"outputText": "b"}]}), "of models whose form is not known"),
 ])  # fmt: skip
 def test_rows_without_use_are_counted(row, why, capfd):
     assert len(read(row, {"messages": ASK, "response": chat()})) == 1

@@ -277,6 +277,13 @@ ROWS = [
     ("alpaca", {"instruction": "Shorten.", "input": "Tea is a hot drink.", "output": "Tea is hot."}, {
         "messages": said("Shorten.\n\nTea is a hot drink."), "gold": "Tea is hot.",
     }),
+    ("alpaca", {"instruction": "Name a tea.", "output": "Assam."}, {"messages": said("Name a tea."), "gold": "Assam."}),
+    ("dolly", {"instruction": "Shorten.", "context": "Tea is hot.", "response": "Hot.", "category": "summarization"}, {
+        "messages": said("Shorten.\n\nTea is hot."), "gold": "Hot.",
+    }),
+    ("prompt_completion", {"prompt": "Name a tea.", "completion": "Assam."}, {
+        "messages": said("Name a tea."), "gold": "Assam.",
+    }),
     ("openai_chat", {"messages": said("Unanswered?")}, {"messages": said("Unanswered?"), "gold": None}),
 ]  # fmt: skip
 
@@ -320,7 +327,10 @@ WRONG = [
     ("baize_quora", {"topic": "Tea", "input": "Human: Tea?\nAI: Yes."}),
     ("mt_bench", {"prompt_id": 7, "category": "writing", "prompt": ["Write a rhyme.", "Now without an e."]}),
     ("mt_bench", {"question_id": 7, "category": "writing", "turns": [""]}),
-    ("alpaca", {"instruction": "Name a tea.", "output": "Assam."}),
+    ("alpaca", {"instruction": "Name a tea.", "input": ""}),
+    ("dolly", {"instruction": "Name a tea.", "context": ""}),
+    ("prompt_completion", {"prompt": "Name a tea."}),
+    ("gsm8k", {"question": "What is 1 + 1?", "answer": "A"}),
     ("openai_chat", {"prompt": "Tea?", "completion": "Yes."}),
     ("openai_chat", {"messages": []}),
     ("openai_chat", {"messages": ["Tea?"]}),

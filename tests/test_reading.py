@@ -176,6 +176,11 @@ def test_a_rationale_keeps_nothing_of_what_leads_up_to_the_answer(task, text, ra
         ("Answer: 18 eggs in 3 boxes", "18"),
         ("Answer: The total is 18 eggs in 3 boxes", "18"),
         ("Answer: 3 1/2 cups", "3 1/2"),
+        (r"Answer: $\frac{1}{2}$ cm", r"\frac{1}{2}"),
+        (r"Answer: \(\frac{3}{4}\) of a mile", r"\frac{3}{4}"),
+        (r"Answer: the length is $\sqrt{5}$ meters", r"\sqrt{5}"),
+        ("Answer: $10^3$ people", "10^3"),
+        ("Answer: between $5 and $10 she pays $7", "7"),
     ],
 )
 def test_the_number_that_a_sentence_states(text, answer):
@@ -277,3 +282,12 @@ def test_what_a_source_lacks_is_found_in_time_for_texts_of_names():
     began = time.process_time()
     assert len(prose.unsupported(source, said)) == 5000
     assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize("name", ["custom", "summarization"])
+def test_half_a_surrogate_in_json_reaches_no_file(name):
+    options = {"name": name, "prompts": {"plain": "{{ q }}"}} if name == "custom" else name
+    parsed = tasks.read(options).parse(
+        r'{"rationale": "a\ud83d", "answer": "b\ud83d"}', "stop", {"id": "1"}, strict=True
+    )
+    assert (parsed.answer, parsed.rationale) == ("b?", "a?")

@@ -57,7 +57,10 @@ def run(tmp_path):
     made.write("generated.parquet", [{"prompt_tokens": 1200, "completion_tokens": 34, "cached_tokens": 0}])
     made.write("curated.parquet", [{"reason": ""}, {"reason": "right"}])
     loss = [{"epoch": 0.5, "loss": 2.0}, {"epoch": 3.0, "loss": 0.5}]
-    made.write_json("training.json", {"rows": 1, "loss": loss, "validation": [{"epoch": 3, "score": 0.5}], "chosen": 3})
+    made.write_json(
+        "training.json",
+        {"rows": 1, "dtype": "float32", "loss": loss, "validation": [{"epoch": 3, "score": 0.5}], "chosen": 3},
+    )
     made.write_json("manifest.json", {"stages": {"generate": {"seconds": 3.0}}, "versions": {"potstill": "0"},
                                       "hardware": {"python": "3", "machine": HOSTILE}})  # fmt: skip
     report(made.recipe, made)

@@ -10,6 +10,7 @@ import pytest
 import small
 from potstill import data, forecast, pipeline, recipe_file, tasks
 from potstill.data.synthesize import _Near, diversity, read
+from potstill.errors import PotstillError
 
 RECIPE = """\
 name: made
@@ -181,3 +182,13 @@ def test_a_log_of_one_question_each_serves_other_tasks(tmp_path, tiny_folder):
     values = run.evaluation["splits"]["test"]
     assert "agreement" in values["comparisons"][0]
     assert "the same answer" in run.evaluation["verdict"]
+
+
+def test_a_teacher_that_makes_nothing_of_it_stops_the_run(rows, tiny_folder):
+    with small.Teacher() as teacher:
+        (rows / "r.yaml").write_text(RECIPE.format(url=teacher.url, student=tiny_folder))
+        with pytest.raises(
+            PotstillError, match="None of the teacher's 12 replies holds a new input in JSON; the first begins 'It is"
+        ):
+            pipeline.carry_out(pipeline.start(str(rows / "r.yaml"), rows / "runs"))
+        assert teacher.seen.total() == len(teacher.seen) <= 12

@@ -270,9 +270,8 @@ def _store_file(file: Path | None, runs: Path) -> Path:
 def stats(runs: Runs = Path("runs"), store: StoreFile = None, as_json: AsJson = False) -> None:
     """What each model has answered, its tokens and cost, and what failed."""
     from potstill.models import upkeep
-    from potstill.models.store import Store
 
-    shares = upkeep.stats(Store(_store_file(store, runs)))
+    shares = upkeep.stats(upkeep.opened(_store_file(store, runs)))
     if as_json:
         _say(json.dumps([asdict(share) for share in shares]))
         return
@@ -296,7 +295,9 @@ def export(
     from potstill.models import upkeep
 
     written, lost = upkeep.export(_store_file(store, runs), file)
-    _say(f"{file}: {written:,} completions" + (f"; {lost:,} could not be read" if lost else ""))
+    _say(f"{file}: {written:,} completions" + (f"; up to {lost:,} could not be read" if lost else ""))
+    if lost and not written:
+        raise PotstillError("Nothing could be saved.")
 
 
 @store_app.command(name="import")
@@ -325,10 +326,9 @@ def prune(
     import time
 
     from potstill.models import upkeep
-    from potstill.models.store import Store
 
     before = None if days is None else time.time() - days * 86400
-    n = upkeep.prune(Store(_store_file(store, runs)), model, before, really=yes)
+    n = upkeep.prune(upkeep.opened(_store_file(store, runs)), model, before, really=yes)
     _say(f"{n:,} completions removed" if yes else f"{n:,} completions would be removed; --yes removes them")
 
 

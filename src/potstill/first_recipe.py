@@ -13,9 +13,12 @@ import yaml
 
 from potstill import recipe_file, tasks
 from potstill.data import files, presets
+from potstill.data.rows import OPTIONAL
 from potstill.errors import RecipeError
 from potstill.forecast import preview
 from potstill.tasks.columns import Column, missing
+from potstill.tasks.custom import TAKEN
+from potstill.tasks.nli import SPELLINGS
 
 TRIED = 20
 """Rows that a preset must be able to read."""
@@ -40,6 +43,8 @@ GOLDS = (
 )
 DOCUMENTS = ("document", "article", "dialogue", "dialog", "source", "report", "transcript", "text")
 SUMMARIES = ("summary", "highlights", "abstract", "reference_summary", "tldr")
+CONTEXTS = ("context", "passage", "background", "paragraph")
+PAIRS = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("text1", "text2"), ("question1", "question2"))
 OPTIONS = ("options", "choices", "candidates", "endings")
 CHATS = ("messages", "conversations", "conversation", "chat")
 IDS, GROUPS = ("id", "uid", "idx", "guid"), ("group", "group_id", "passage_id", "doc_id")
@@ -54,6 +59,8 @@ class Guess:
     columns: dict[str, str] = field(default_factory=dict)
     preset: str | None = None
     unlabelled: str | None = None
+    unused: list[str] = field(default_factory=list)
+    """The user's columns that nobody will see."""
 
 
 def guess(path: Path) -> tuple[Guess, int]:
@@ -65,12 +72,31 @@ def guess(path: Path) -> tuple[Guess, int]:
     found = next(filter(None, (rule(columns) for rule in RULES)), None)
     if found is None:
         raise RecipeError(f"{path}: no column of text is there to ask about; there are {', '.join(columns) or 'none'}.")
-    if found.preset is None:
-        for name, names in (("id", IDS), ("group", GROUPS), ("system", ("system", "system_prompt"))):
-            theirs = _named(columns, names)
-            if theirs and theirs not in found.columns.values() and theirs != name:
-                found.columns[name] = theirs
+    schema = presets.PRESETS[found.preset].schema if found.preset else ()
+    for name, names in (("id", IDS), ("group", GROUPS), ("system", ("system", "system_prompt"))):
+        theirs = _named(columns, names)
+        if theirs and theirs not in (*found.columns.values(), *schema) and (theirs != name or name == "id"):
+            found.columns[name] = theirs
+    gold = found.columns.get("gold", "gold")
+    if not found.preset and not found.unlabelled and any(missing(row.get(gold)) for row in rows):
+        found.unlabelled = "drop"
+    if found.task["name"] == "classification":
+        found.task["labels"] = _labels_of_all(path, gold)
+    task = tasks.read(found.task)
+    seen = {
+        *schema,
+        *found.columns.values(),
+        *(name for name in (*task.columns, *OPTIONAL) if name not in found.columns),
+    }
+    found.unused = [name for name in columns if name not in seen and name != gold]
     return found, len(rows)
+
+
+def _labels_of_all(path: Path, gold: str) -> list[str]:
+    """Every label of a file, also one that its first rows do not have."""
+    values = (row.get(gold) for _, row in files.rows(path))
+    each = (one for value in values if not missing(value) for one in (value if isinstance(value, list) else [value]))
+    return sorted({str(one).strip() for one in each})
 
 
 def recipe_text(path: Path, name: str, found: Guess, n: int, teacher: str, student: str) -> str:
@@ -87,7 +113,7 @@ def recipe_text(path: Path, name: str, found: Guess, n: int, teacher: str, stude
     tokens = 1024 if dense else 256
     return f"""# potstill run {name}.yaml
 name: {name}
-# Guessed: {found.why}. Others: potstill schema
+# Guessed: {found.why}.{f" Not used: {', '.join(found.unused)}." if found.unused else ""} Others: potstill schema
 {_yaml({"task": task})}
 # Your rows. 'test' and 'validation' are drawn out of them by seed; they may be files of their own.
 {_yaml({"data": data | {"test": held_out[0], "validation": held_out[1]}})}
@@ -121,11 +147,18 @@ def write(file: Path, name: str, teacher: str, student: str) -> Iterator[str]:
     found, n = guess(file)
     text = recipe_text(file, name, found, n, teacher, student)
     recipe = recipe_file.parse(text, str(target))
+    target.write_text(text, encoding="utf-8")
     yield f"task: {found.task['name']} ({found.why})"
     yield f"columns: {', '.join(f'{ours} is {theirs!r}' for ours, theirs in found.columns.items()) or 'as they are named'}"
-    for shown in islice((one for one in preview(recipe, 3) if one.who == "teacher"), 3):
-        yield f"--- {shown.who}, {shown.id}\n{shown.text[:LONGEST_SHOWN]}"
-    target.write_text(text, encoding="utf-8")
+    if found.unused:
+        yield f"not used: {', '.join(map(repr, found.unused))}"
+    if found.unlabelled == "drop":
+        yield "rows without an answer are left out (data.unlabelled)"
+    try:
+        for shown in islice((one for one in preview(recipe, 3) if one.who == "teacher"), 3):
+            yield f"--- {shown.who}, {shown.id}\n{shown.text[:LONGEST_SHOWN]}"
+    except RecipeError as error:
+        raise RecipeError(f"{error}\n{target} is written: mend it there, or the row.") from error
     yield f"\n{target} is written. Look it over, then: potstill plan {target}; potstill run {target}"
 
 
@@ -163,9 +196,16 @@ def _of_a_preset(columns: Columns) -> Guess | None:
     known = sorted(presets.PRESETS.values(), key=lambda preset: -len(preset.schema))
     rows = [dict(zip(columns, values, strict=True)) for values in islice(zip(*columns.values(), strict=True), TRIED)]
     for preset in known:
+        if preset.name == "prompt_completion" and not _wordy(columns.get("completion", ())):
+            continue
         if len(preset.schema) > 1 and set(preset.schema) <= set(columns) and all(_reads(preset, row) for row in rows):
             return Guess({"name": preset.task}, f"the columns are those of {preset.name}", preset=preset.name)
     return None
+
+
+def _wordy(values: Sequence[Any]) -> bool:
+    """Whether most values are several words, so that nobody would expect the same ones again."""
+    return sum(len(str(value).split()) > 5 for value in values) > len(values) / 2
 
 
 def _reads(preset: presets.Preset, row: Mapping[str, Any]) -> bool:
@@ -186,13 +226,38 @@ def _chat(columns: Columns) -> Guess | None:
     return Guess({"name": "conversation"}, f"'{theirs}' holds conversations", _mapped(messages=theirs))
 
 
-def _nli(columns: Columns) -> Guess | None:
-    premise, hypothesis = _named(columns, ("premise", "sentence1")), _named(columns, ("hypothesis", "sentence2"))
-    if not premise or not hypothesis:
+def _pair(columns: Columns) -> Guess | None:
+    """Two texts and what they are to each other: entailment if names or labels say so, otherwise whatever the labels are."""
+    found = next((two for names in PAIRS if all(two := [_named(columns, [name]) for name in names])), None)
+    if found is None:
         return None
+    first, second = map(str, found)
     gold = _named(columns, ("gold_label", *GOLDS))
-    mapped = _mapped(premise=premise, hypothesis=hypothesis, gold=gold)
-    return Guess({"name": "nli"}, "there are a premise and a hypothesis", mapped, unlabelled=_keep(gold))
+    said = {str(value).strip() for value in columns[gold] if not missing(value)} - {"-", "-1"} if gold else set()
+    mapped = _mapped(premise=first, hypothesis=second, gold=gold)
+    known = all(label.casefold() in {*SPELLINGS, "entailment", "neutral", "contradiction"} for label in said)
+    if first.lower() == "premise" or (said and known) or said == {"0", "1", "2"}:
+        own = {} if known or all(map(_is_number, said)) else {"labels": sorted(said)}
+        return Guess({"name": "nli", **own}, "there are a premise and a hypothesis", mapped, unlabelled=_keep(gold))
+    return _of_several([first, second], gold, columns)
+
+
+def _in_context(columns: Columns) -> Guess | None:
+    context, question = _named(columns, CONTEXTS), _named(columns, QUESTIONS)
+    gold = _named(columns, GOLDS)
+    return _of_several([context, question], gold, columns) if context and question and context != question else None
+
+
+def _of_several(names: Sequence[str], gold: str | None, columns: Columns) -> Guess:
+    """A task with a template of several columns."""
+    ours = {name if name.isidentifier() and name not in TAKEN else f"text{i}": name for i, name in enumerate(names, 1)}
+    text = "\n\n".join(f"{{{{ {name} }}}}" for name in ours)
+    task = {"name": "custom", "prompts": {"plain": text, "cot": f"{text}\n\nThink step by step. {{{{ form }}}}"}}
+    values = [value for value in columns[gold] if not missing(value)] if gold else []
+    if values:
+        task["scorer"] = "numeric" if all(map(_is_number, values)) else "exact"
+    why = f"{' and '.join(map(repr, names))} belong together"
+    return Guess(task, why, _mapped(**ours, gold=gold), unlabelled=_keep(gold))
 
 
 def _choice(columns: Columns) -> Guess | None:
@@ -252,7 +317,7 @@ CUSTOM = {
 
 
 RULES: tuple[Callable[[Columns], Guess | None], ...] = (
-    _of_a_preset, _chat, _nli, _choice, _summary, _labelled, _unlabelled,
+    _of_a_preset, _chat, _pair, _choice, _summary, _in_context, _labelled, _unlabelled,
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from potstill.data.redact import Redactor
 from potstill.data.synthesize import synthesize
 from potstill.errors import RecipeError
 from potstill.progress import say
-from potstill.recipe import Recipe
+from potstill.recipe import Filter, Recipe
 from potstill.recipe_data import Data, Files, Hub, Logs, Rows, Synthesize, WordProblems
 from potstill.tasks import Column, Task
 
@@ -39,16 +39,22 @@ def data(recipe: Recipe, run: "Run") -> None:
     made: list[dict[str, Any]] = []
     if isinstance(recipe.data, Synthesize):
         made = synthesize(recipe, recipe.data, run, list(examples(recipe)))
-    shared = 0
+    trained = shared = 0
     without: dict[str, int] = {}
 
     def counted() -> Iterator[dict[str, Any]]:
-        nonlocal shared
+        nonlocal trained, shared
         for row in chain(examples(recipe), made):
+            trained += row["split"] == "train"
             shared += row["split"] == "train" and tasks.question(recipe.task, row) in tested
             if row["gold"] is None:
                 without[row["split"]] = without.get(row["split"], 0) + 1
             yield row
+        if trained and shared == trained and Filter.IN_TEST_SET in recipe.curate.filters:
+            raise RecipeError(
+                f"data: each of the {trained} training questions also stands in a test split, so none can be trained on. "
+                "Name other files, or have the test split drawn out of the training rows: test: 100."
+            )
 
     run.write_pieces("examples.parquet", counted(), schema(recipe))
     if shared:

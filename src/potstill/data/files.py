@@ -64,7 +64,7 @@ def stdin() -> Path:
 def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
-    return sorted(file for file in path.iterdir() if _kind(file) in KINDS and file.is_file())
+    return sorted(file for file in path.rglob("*") if _kind(file) in KINDS and file.is_file())
 
 
 def _kind(path: Path) -> str:

@@ -74,6 +74,10 @@ def read(rows: Placed) -> Iterator[tuple[str, Logged]]:
         except _LeftOutError as reason:
             left_out[str(reason)] += 1
         except (ValueError, RecursionError) as error:
+            # A log of Bedrock's holds the answers of all the models of an account.
+            if isinstance(error, _UnknownFormError) and row.get("schemaType") == "ModelInvocationLog":
+                left_out[UNKNOWN] += 1
+                continue
             raise RecipeError(f"{where}: {error}.") from error
         else:
             yield exchange.place, logged
@@ -86,9 +90,14 @@ class _LeftOutError(Exception):
     """A row that can be read and has no use; the message names its kind."""
 
 
+class _UnknownFormError(ValueError):
+    """An answer of no known form."""
+
+
 TOOLS, FILES, FAILED, EMPTY = "tool calls", "images or files", "failed requests", "empty answers"
 NO_QUESTION, BEGUN, EMBEDDINGS = "empty questions", "answers that the request began", "embeddings"
 NO_TEXT, UNANSWERED = "without their text", "requests without an answer"
+UNKNOWN = "of models whose form is not known"
 
 
 class _Ids:
@@ -367,7 +376,7 @@ def _answer(body: Any) -> _Answer:
         case {"embedding": _} | {"embeddings": _} | {"data": [{"embedding": _}, *_]}:
             raise _LeftOutError(EMBEDDINGS)
     shown = f"its keys are {', '.join(map(str, list(body)[:20]))}" if isinstance(body, Mapping) else type(body).__name__
-    raise ValueError(
+    raise _UnknownFormError(
         "its answer is of no known form. Expected text, 'choices' with a message, 'content' with 'stop_reason', 'output' with a "
         f"message, or 'generation', but {shown}"
     )

@@ -54,7 +54,9 @@ def find(name: str) -> Preset:
 
 
 def _gsm8k(row: Row) -> dict[str, Any]:
-    rationale, _, gold = _CALCULATOR.sub("", row["answer"]).rpartition("####")
+    rationale, marked, gold = _CALCULATOR.sub("", row["answer"]).rpartition("####")
+    if not marked:
+        raise ValueError("the answer has no '#### NUMBER'")
     return {"question": row["question"], "rationale": rationale.strip() or None, "gold": gold.strip()}
 
 
@@ -179,9 +181,15 @@ def _openai_chat(row: Row) -> dict[str, Any]:
     return _chat(columns.messages(row["messages"]))
 
 
-def _alpaca(row: Row) -> dict[str, Any]:
-    asked = "\n\n".join(part.strip() for part in (row["instruction"], row["input"] or "") if part.strip())
-    return {"messages": [{"role": "user", "content": asked}], "gold": row["output"]}
+def _instruction(asked: str, given: str, said: str) -> Callable[[Row], dict[str, Any]]:
+    """Rows of an instruction, perhaps with what it is about, and an answer, by the names of those columns."""
+
+    def read(row: Row) -> dict[str, Any]:
+        parts = (row[asked], row.get(given) or "")
+        content = "\n\n".join(part.strip() for part in parts if part.strip())
+        return {"messages": [{"role": "user", "content": content}], "gold": row[said]}
+
+    return read
 
 
 _NLI = ("premise", "hypothesis", "label")
@@ -261,11 +269,20 @@ PRESETS: dict[str, Preset] = {
             hub="lighteval/mt-bench", splits={"test": "train"},
         ),
         Preset(
-            "alpaca", "conversation", ("instruction", "input", "output"), _alpaca,
+            "alpaca", "conversation", ("instruction", "output"), _instruction("instruction", "input", "output"),
             "huggingface.co/datasets/bertin-project/alpaca-spanish dataset_info.json (a translation of it)",
             hub="tatsu-lab/alpaca", splits={"train": "train", "validation": 200, "test": 500},
         ),
-        Preset(  # a form of files, of no one data set
+        Preset(
+            "dolly", "conversation", ("instruction", "response"), _instruction("instruction", "context", "response"),
+            "card of aisquared/databricks-dolly-15k",
+            hub="databricks/databricks-dolly-15k", splits={"train": "train", "validation": 200, "test": 500},
+        ),
+        Preset(  # forms of files, of no one data set
+            "prompt_completion", "conversation", ("prompt", "completion"), _instruction("prompt", "", "completion"),
+            "huggingface/trl docs/source/dataset_formats.md", splits={},
+        ),
+        Preset(
             "openai_chat", "conversation", ("messages",), _openai_chat,
             "openai/openai-cookbook examples/Chat_finetuning_data_prep.ipynb; "
             "docs.rs/crate/openai-client-base docs/FineTunePreferenceRequestInput.md", splits={},

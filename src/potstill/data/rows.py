@@ -92,7 +92,10 @@ class _Mapping:
                 ) from error
             if preset is None:
                 return None
-            row = preset
+            kept = {n for n in OPTIONAL if n in self.named or n in ("group", "system", "prompt")}
+            own = {self.theirs[n]: row[self.theirs[n]] for n in kept if self.theirs[n] in row}
+            own = {theirs: value for theirs, value in own.items() if theirs not in self.preset.schema}
+            row = own | {name: value for name, value in preset.items() if value is not None or name not in own}
         example: dict[str, Any] = {}
         for name, column in self.task.columns.items():
             example[name] = self._value(row, name, column, place)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill import tasks
+from potstill.errors import PotstillError
 from potstill.models import Request, Sampling
 from potstill.models.ask import ask_within
 from potstill.progress import say
@@ -51,10 +52,12 @@ def synthesize(
         seen.add(tasks.question(recipe.task, row))
     made: list[dict[str, Any]] = []
     dropped: Counter[str] = Counter()
+    unread = ""
     for (request, method), answer in zip(asked, answers, strict=True):
         new = read(recipe.task, answer.text) if answer.finish_reason == "stop" else None
         if new is None:
             dropped["unreadable"] += 1
+            unread = unread or answer.text
             continue
         if seen.near(text := tasks.question(recipe.task, new)):
             dropped["near-duplicate"] += 1
@@ -64,6 +67,11 @@ def synthesize(
         example: dict[str, Any] = {**empty, **new, "id": f"train-{request.id}", "group": request.id, "split": "train"}
         example["origin"] = method
         made += recipe.task.shown(example, recipe.seed)
+    if dropped["unreadable"] == len(asked):
+        raise PotstillError(
+            f"None of the teacher's {len(asked)} replies holds a new input in JSON; the first begins {unread[:80]!r}. "
+            "Try a larger teacher, or make rows by hand."
+        )
     texts = {
         "real": [tasks.question(recipe.task, r) for r in seeds],
         "new": [tasks.question(recipe.task, r) for r in made],

@@ -55,6 +55,11 @@ _RETRIED = {
 _FATAL = {ErrorKind.AUTH, ErrorKind.NOT_FOUND, ErrorKind.QUOTA}
 
 
+def encodable(text: str) -> str:
+    """Text without the lone surrogates that JSON can carry and UTF-8 cannot."""
+    return text if text.isascii() else text.encode("utf-8", errors="replace").decode("utf-8")
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How a completion is drawn. Temperature 0 is greedy; ``seed`` makes a draw repeatable where the engine can.

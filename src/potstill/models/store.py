@@ -205,7 +205,7 @@ def diagnosed(path: Path) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "decode to UTF-8" in str(error):
             raise PotstillError(
                 f"{path} is damaged ({error}); nothing in it was changed. `potstill store export FILE` saves what is whole; "
                 "then move the damaged file away and `potstill store import FILE`."

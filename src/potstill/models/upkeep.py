@@ -33,6 +33,13 @@ class Share:
     """Requests by kind of error that were answered neither then nor later."""
 
 
+def opened(path: Path) -> Store:
+    """The store that is there. Raises `RecipeError` where there is none: one that is only looked at is not made."""
+    if not path.is_file():
+        raise RecipeError(f"{path}: there is no store yet.")
+    return Store(path)
+
+
 def stats(store: Store) -> list[Share]:
     """What is in the store, by model."""
     with store.connection() as connection:
@@ -61,6 +68,8 @@ def verify(path: Path) -> list[str]:
     try:
         with closing(_only_read(path)) as connection:
             found = [row[0] for row in connection.execute("PRAGMA integrity_check")]
+            if found == ["ok"] and (unreadable := sum(row is None for row in _readable(connection))):
+                return [f"{unreadable} completions cannot be read"]
     except sqlite3.DatabaseError as error:
         return [str(error)]
     return [] if found == ["ok"] else [line for said in found for line in said.splitlines()]
@@ -75,6 +84,8 @@ def export(path: Path, target: Path) -> tuple[int, int]:
         raise RecipeError(f"{path}: there is no store yet.")
     if target.exists():
         raise RecipeError(f"{target} exists already; name a new file.")
+    if not target.absolute().parent.is_dir():
+        raise RecipeError(f"{target}: there is no folder {target.parent}. Make it, or name another.")
     part = target.with_name(target.name + ".part")
     written = lost = 0
     try:

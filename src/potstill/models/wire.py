@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from potstill.models import Completion, ErrorKind, Request, reasoning
+from potstill.models import Completion, ErrorKind, Request, encodable, reasoning
 from potstill.recipe_models import Endpoint
 
 LARGEST_ANSWER = 16 << 20
@@ -116,7 +116,7 @@ def completion(request: Request, status: int, content: bytes) -> Completion:
         return Completion(
             request.id,
             request.sample,
-            text=_clean(refusal if isinstance(refusal, str) else said),
+            text=encodable(refusal if isinstance(refusal, str) else said),
             reasoning=thought,
             finish_reason="content_filter" if refusal else _FINISHED.get(choice.get("finish_reason"), "stop"),
             prompt_tokens=prompt_tokens,
@@ -140,9 +140,9 @@ def _loaded(content: bytes) -> Any:
 def _reasoning(message: Mapping[str, Any], said: str) -> tuple[str, str]:
     for field_ in ("reasoning_content", "reasoning"):
         if isinstance(thought := message.get(field_), str) and thought:
-            return _clean(thought), said
+            return encodable(thought), said
     thought, said = reasoning.split(said)
-    return _clean(thought), said
+    return encodable(thought), said
 
 
 def _count(usage: Mapping[str, Any], request: Request, said: str) -> tuple[int, int]:
@@ -180,11 +180,6 @@ def _logprobs(choice: Mapping[str, Any]) -> str:
     return json.dumps(kept, ensure_ascii=True)
 
 
-def _clean(text: str) -> str:
-    """Text without the lone surrogates that JSON can carry and UTF-8 cannot."""
-    return text if text.isascii() else text.encode("utf-8", errors="replace").decode("utf-8")
-
-
 def _refused(request: Request, status: int, text: str) -> Completion:
     """What a status other than 200 means."""
     code, message = "", text
@@ -211,7 +206,7 @@ def _refused(request: Request, status: int, text: str) -> Completion:
 
 
 def failed(request: Request, kind: ErrorKind, detail: str) -> Completion:
-    return Completion(request.id, request.sample, error=kind, detail=_clean(detail))
+    return Completion(request.id, request.sample, error=kind, detail=encodable(detail))
 
 
 def decompressed(content: bytes, encoding: str) -> bytes:

@@ -10,7 +10,7 @@ import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from potstill.answers import equivalent
 from potstill.errors import PotstillError, did_you_mean
-from potstill.models import Message
+from potstill.models import Message, encodable
 from potstill.tasks import json_schema, prompts
 from potstill.tasks.columns import Column
 from potstill.tasks.reading import Found, before, found_in_json, rationale_in
@@ -219,7 +219,12 @@ class Task(BaseModel, ABC):
         return {}
 
     def parse(self, text: str, finish_reason: str, example: Example, *, strict: bool) -> Parsed:
-        """Read a completion; never raises."""
+        """Read a completion; never raises, and gives nothing that cannot be written in UTF-8."""
+        parsed = self._parse(text, finish_reason, example, strict=strict)
+        answer = None if parsed.answer is None else encodable(parsed.answer)
+        return replace(parsed, answer=answer, rationale=encodable(parsed.rationale))
+
+    def _parse(self, text: str, finish_reason: str, example: Example, *, strict: bool) -> Parsed:
         if finish_reason == "content_filter":
             return Parsed(Status.REFUSED)
         if finish_reason == "length":

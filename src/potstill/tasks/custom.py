@@ -28,7 +28,7 @@ from potstill.tasks.reading import json_in, lines
 TAKEN = ("id", "group", "system", "prompt", "rationale")
 """Columns that any example has, which are no inputs of the task's."""
 SCORERS = ("exact", "regex", "numeric", "judge")
-SECONDS = 0.5
+SECONDS = 0.3
 """That a user's pattern may take for one text."""
 
 

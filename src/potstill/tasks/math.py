@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from potstill.answers import numbers, same_number
-from potstill.answers.text import boxed, formula, tidy
+from potstill.answers.text import boxed, formula, spans, tidy
 from potstill.tasks import Column, Example, Found, Task
 from potstill.tasks.columns import text as as_text
 from potstill.tasks.reading import lines
@@ -65,7 +65,8 @@ _STATED = re.compile(r"\b(?:is|are|was|equals?|makes?|gives?)\b|[=≈:]", re.IGN
 def _answer(said: str) -> str | None:
     """A number or formula out of the words around it: what stands after the last equals sign; in a sentence the number that
     it begins with, or the first after "is" and the like, or the last."""
-    said = tidy(said).strip("$*` ").removesuffix(".")
+    said = tidy(said)
+    inside, said = spans(said), said.strip("$*` ").removesuffix(".")
     if numbers.value(said) is not None:
         return said
     if (box := boxed(said)) and box[0]:
@@ -75,6 +76,9 @@ def _answer(said: str) -> str | None:
         return last
     if (written := formula(said)) and any(c.isalnum() for c in written):
         return said
+    # The last formula of the sentence, whole: of $2\\sqrt{3}$ cm neither the 2 nor the 3 is the answer.
+    if inside and (numbers.value(inside[-1]) is not None or formula(inside[-1])):
+        return inside[-1]
     found = numbers.find(said)
     if not found or said.lstrip("($€£¥ ").startswith(found[0]):
         return found[0] if found else None
