@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from potstill import interrupt
 from potstill.models import Completion, ErrorKind, Request, Sampling, reasoning
 from potstill.models.decoding import Batch, read_prefix
+from potstill.models.packing import pack
 from potstill.recipe_models import Price
 
 READ = 16
@@ -54,7 +55,8 @@ class LocalModel:
     @cached_property
     def _loaded(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         model, tokenizer = self._load()
-        return model.eval(), tokenizer
+        pack(model.eval())
+        return model, tokenizer
 
     async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[list[Completion]]:
         window: list[Request] = []
