@@ -113,7 +113,7 @@ def recipe_text(path: Path, name: str, found: Guess, n: int, teacher: str, stude
     tokens = 1024 if dense else 256
     return f"""# potstill run {name}.yaml
 name: {name}
-# Guessed: {found.why}.{f" Not used: {', '.join(found.unused)}." if found.unused else ""} Others: potstill schema
+# Guessed: {found.why}.{f" Not used: {', '.join(map(repr, found.unused))}." if found.unused else ""} Others: potstill schema
 {_yaml({"task": task})}
 # Your rows. 'test' and 'validation' are drawn out of them by seed; they may be files of their own.
 {_yaml({"data": data | {"test": held_out[0], "validation": held_out[1]}})}
