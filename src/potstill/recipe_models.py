@@ -175,9 +175,7 @@ def _kind_of_source(source: Any) -> str:
 
 
 Dtype = Literal["auto", "float32", "bfloat16"]
-"""The number format of a model in this process: `auto` is bfloat16 where the machine multiplies in it (a GPU, a CPU with
-AVX512-BF16 or AMX), otherwise float32. In bfloat16 the rows of a batch may change each other's last bits, and so now and
-then a word."""
+"""The number format of a model in this process; see `potstill.models.weights.number_format`."""
 
 ModelSource = Annotated[
     Annotated[LocalSource, Tag("local")] | Annotated[Endpoint, Tag("endpoint")] | Annotated[Served, Tag("served")],

@@ -24,7 +24,9 @@ class _Packed(torch.nn.Module):
 
 def pack(model: torch.nn.Module) -> None:
     """Put packed layers in the place of the linear ones, where the model lies on a CPU that oneDNN knows."""
-    if torch.backends.mkldnn.is_available() and next(model.parameters()).device.type == "cpu":
+    weights = next(model.parameters())
+    able = torch.backends.mkldnn.is_available() and weights.device.type == "cpu"
+    if able and (weights.dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()):
         _pack(model)
         for parameter in model.parameters():  # what is left would hold the whole file of weights in memory
             parameter.data = parameter.data.clone()
