@@ -7,6 +7,7 @@ import torch
 
 from potstill.models import ErrorKind, Request, Sampling
 from potstill.models.local import LocalModel, chat_tokens
+from potstill.models.packing import pack
 
 
 def answers(tiny, batch_size, requests):
@@ -51,3 +52,22 @@ def test_a_prompt_without_room_for_its_answer_is_an_error_of_its_own(tiny):
     got = answers(tiny, 4, [long, short])
     assert got["long", 0].error is ErrorKind.CONTEXT_TOO_LONG
     assert got["short", 0].error is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_packed_layers_compute_what_linear_ones_do(dtype):
+    def made():
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(
+            torch.nn.Linear(96, 160), torch.nn.ModuleList([torch.nn.Linear(160, 32, bias=False)])
+        )
+        return model.to(dtype)
+
+    x = torch.randn(5, 3, 96, dtype=dtype)
+    linear, packed = made(), made()
+    pack(packed)
+    assert not any(isinstance(layer, torch.nn.Linear) for layer in packed.modules())
+    with torch.inference_mode():
+        one, other = (model[1][0](model[0](x)) for model in (linear, packed))
+    assert other.shape == (5, 3, 32)
+    torch.testing.assert_close(other, one, rtol=1e-2, atol=1e-2 if dtype is torch.bfloat16 else 1e-5)

@@ -1,8 +1,8 @@
 """Linear layers by oneDNN, for models that only answer, on a CPU.
 
 PyTorch hands products in float32 to MKL, which is slow on processors of other makers and with few rows, and whose result for
-a row depends on how many rows there are. oneDNN with weights in the order that it wants is up to twice as fast, and gives each
-row bit for bit what it gives it alone.
+a row depends on how many rows there are. oneDNN with weights in the order that it wants is up to twice as fast, and (seen
+with AVX-512) gives each row bit for bit what it gives it alone.
 """
 
 import torch
