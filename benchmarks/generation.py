@@ -9,6 +9,7 @@ order. ``--quick`` asks 500 prompts once, and its figures count for nothing.
 
 import argparse
 import json
+import operator
 import statistics
 import subprocess
 import sys
@@ -64,7 +65,14 @@ def main() -> None:
         figures["rows_lost"] = rows_lost + lost
         figures["repeats_beyond_in_flight"] = beyond
     figures |= resumed(million)
-    print(json.dumps({"figures": figures, "goals": GOALS, "quick": asked.quick}, indent=1))
+    met = not asked.quick and all(name in figures and reached(figures[name], goal) for name, goal in GOALS.items())
+    print(json.dumps({"benchmark": "generation", "figures": figures, "goals": GOALS, "met": met}))
+
+
+def reached(figure: float, goal: str) -> bool:
+    """Whether a figure is as its goal says, as in ``>= 0.9``."""
+    sign, limit = goal.split()
+    return {">=": operator.ge, "<=": operator.le, "<": operator.lt, "==": operator.eq}[sign](figure, float(limit))
 
 
 def environment(name: str) -> str:
