@@ -4,7 +4,9 @@ import asyncio
 import heapq
 import random
 import time
+from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -20,6 +22,8 @@ from potstill.recipe_models import Endpoint
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
 """Seconds between attempts: the first bound, doubled each time, and the last."""
+KEPT_TOGETHER = 16
+"""Completions passed on together, so that few wait for many before their places are taken."""
 TRIED_UNREADABLE = 3
 """Attempts at an answer that comes and cannot be read."""
 TRIED_UNSEEN = 4
@@ -42,10 +46,11 @@ class ChatModel:
         self.server = Server(endpoint)
         self.name, self.price = endpoint.model, self.server.price
         self._address = self.server.address("chat/completions")
+        self._streams = endpoint.first_token_timeout is not None
         self.dialect = wire.Dialect()
 
     async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[list[Completion]]:
-        async with self.server.session(**{"Content-Type": "application/json"}) as session:
+        async with self.server.session() as session:
             asking = _Asking(self, session, requests)
             workers = [asyncio.create_task(asking.work()) for _ in range(self.endpoint.concurrency)]
             ended = asyncio.gather(*workers)
@@ -54,10 +59,11 @@ class ChatModel:
                 while True:
                     if not ended.done():  # after which nobody says any more that something came
                         await asking.came.wait()
-                    group = asking.take()
-                    if group.completions:
-                        yield group.completions
-                        group.kept.set()
+                    if some := asking.take():
+                        yield [completion for completion, _ in some]
+                        for _, kept in some:
+                            kept.set_result(None)
+                        await asyncio.sleep(0)  # their workers send on before others are kept
                     elif ended.done():
                         break
                 await ended
@@ -71,20 +77,13 @@ class ChatModel:
         """A completion, perhaps with an error, and the headers of the server's answer."""
         started = time.perf_counter()
         headers: Mapping[str, str] = {}
-        stream = self.endpoint.first_token_timeout is not None
-        first = asyncio.timeout(self.endpoint.first_token_timeout)
         try:
-            sent = orjson.dumps(wire.body(self.endpoint, request, dialect, stream=stream))
-            async with (
-                first,
-                session.post(self._address, data=sent, allow_redirects=False, proxy=self.server.proxy) as answer,
-            ):
-                headers = answer.headers
-                content = await (_streamed(answer, first) if stream and answer.status == 200 else read(answer))
-            completion = wire.completion(request, answer.status, content)
-        except TimeoutError:
-            late = f"no token within {self.endpoint.first_token_timeout:g} s" if first.expired() else ""
-            detail = late or f"no answer within {self.endpoint.timeout:g} s"
+            body = wire.body(self.endpoint, request, dialect, stream=self._streams)
+            sent = aiohttp.BytesPayload(orjson.dumps(body), content_type="application/json")
+            status, headers, content = await (self._streamed if self._streams else self._whole)(session, sent)
+            completion = wire.completion(request, status, content)
+        except TimeoutError as error:
+            detail = str(error) or f"no answer within {self.endpoint.timeout:g} s"
             completion = wire.failed(request, ErrorKind.TIMEOUT, detail)
         except aiohttp.ClientConnectionError as error:  # some of which are a ValueError too
             completion = wire.failed(request, ErrorKind.CONNECTION, str(error))
@@ -96,17 +95,38 @@ class ChatModel:
         self.server.settle(completion)
         return completion, headers
 
+    def _post(
+        self, session: aiohttp.ClientSession, sent: aiohttp.Payload
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        return session.post(self._address, data=sent, allow_redirects=False, proxy=self.server.proxy)
 
-async def _streamed(answer: aiohttp.ClientResponse, first: asyncio.Timeout) -> bytes:
-    """A streamed answer as if it had come at once; ``first`` is called off when it begins."""
-    streamed, length = wire.Streamed(), 0
-    while not streamed.done and (block := await answer.content.readany()):
-        first.reschedule(None)
-        length += len(block)
-        if length > wire.LARGEST_ANSWER:
-            raise ValueError(wire.TOO_LARGE)
-        streamed.feed(block)
-    return streamed.answer()
+    async def _whole(
+        self, session: aiohttp.ClientSession, sent: aiohttp.Payload
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        async with self._post(session, sent) as answer:
+            return answer.status, answer.headers, await read(answer)
+
+    async def _streamed(
+        self, session: aiohttp.ClientSession, sent: aiohttp.Payload
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """A streamed answer as if it had come at once. Raises `TimeoutError` when it does not begin in time."""
+        streamed, length = wire.Streamed(), 0
+        first = asyncio.timeout(self.endpoint.first_token_timeout)
+        try:
+            async with first, self._post(session, sent) as answer:
+                if answer.status != 200:
+                    return answer.status, answer.headers, await read(answer)
+                while not streamed.done and (block := await answer.content.readany()):
+                    first.reschedule(None)
+                    length += len(block)
+                    if length > wire.LARGEST_ANSWER:
+                        raise ValueError(wire.TOO_LARGE)
+                    streamed.feed(block)
+                return answer.status, answer.headers, streamed.answer()
+        except TimeoutError:
+            if first.expired():
+                raise TimeoutError(f"no token within {self.endpoint.first_token_timeout:g} s") from None
+            raise
 
 
 @dataclass(order=True)
@@ -119,14 +139,6 @@ class _Job:
     last: Completion | None = field(default=None, compare=False)
 
 
-@dataclass
-class _Group:
-    """Completions that came together, and whether they are kept."""
-
-    completions: list[Completion] = field(default_factory=list)
-    kept: asyncio.Event = field(default_factory=asyncio.Event)
-
-
 class _Asking:
     """One stream of requests on its way through a server."""
 
@@ -134,17 +146,19 @@ class _Asking:
         self.model, self.session = model, session
         self.flow = Flow(model.endpoint)
         self.came = asyncio.Event()
-        self._group = _Group()
+        self._loop = asyncio.get_running_loop()
+        self._untaken = deque[tuple[Completion, asyncio.Future[None]]]()
         self._source, self._turn, self._exhausted = aiter(requests), asyncio.Lock(), False
         self._numbers, self._later = count(), list[_Job]()
         self._answers = 0
         self._hopeless = False
 
-    def take(self) -> _Group:
-        """What has come since this was called last."""
-        group, self._group = self._group, _Group()
-        self.came.clear()
-        return group
+    def take(self) -> list[tuple[Completion, asyncio.Future[None]]]:
+        """The oldest completions that nobody has taken, each with what to fulfil when it is kept."""
+        some = [self._untaken.popleft() for _ in range(min(len(self._untaken), KEPT_TOGETHER))]
+        if not self._untaken:
+            self.came.clear()
+        return some
 
     async def work(self) -> None:
         """Send one request after the other."""
@@ -152,11 +166,11 @@ class _Asking:
             completion = await self._carry_out(job)
             if completion is None:
                 continue
-            group = self._group
-            group.completions.append(completion)
+            kept = self._loop.create_future()
+            self._untaken.append((completion, kept))
             self.came.set()
             # Only then is there room for another: what a kill can lose is what is in flight, and no more.
-            await group.kept.wait()
+            await kept
 
     async def _job(self) -> _Job | None:
         """What to ask next: what has waited long enough, something new, or the one that has to wait least."""

@@ -26,11 +26,13 @@ LONGEST_LOCK = 60.0
 """Seconds to wait for another process that writes."""
 LOOKED_UP = 500
 """Keys looked up together."""
+LOG_PAGES = 16_384
+"""Pages of 4 KiB of SQLite's log after which it is copied into the file: a commit that does so waits for the disk."""
 COLUMNS = (
-    "key", "text", "reasoning", "finish_reason", "prompt_tokens", "cached_tokens", "completion_tokens",
-    "reasoning_tokens", "logprobs", "seconds", "cost",
+    "text", "reasoning", "finish_reason", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens",
+    "logprobs", "seconds", "cost", "key",
 )  # fmt: skip
-"""Columns of a completion; the table has ``model``, ``run`` and ``time`` as well."""
+"""Columns of a completion in the order of `Completion`; the table has ``model``, ``run`` and ``time`` as well."""
 _TABLES = """
 CREATE TABLE completions (
     id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, text TEXT NOT NULL, reasoning TEXT NOT NULL,
@@ -115,12 +117,12 @@ class Store:
     def get(self, keys: Sequence[bytes]) -> dict[bytes, Completion]:
         """The stored completions among ``keys``, without id; for the others, what they failed with."""
         with self.connection() as connection:
-            failed = connection.execute(_where("SELECT key, kind, detail FROM failures", keys), keys)
-            found = {
-                key: Completion("", 0, key=key, error=ErrorKind(kind), detail=detail) for key, kind, detail in failed
-            }
-            for row in connection.execute(_where(f"SELECT {','.join(COLUMNS)} FROM completions", keys), keys):
-                found[row[0]] = Completion("", 0, **dict(zip(COLUMNS, row, strict=True)))
+            rows = connection.execute(_where(f"SELECT {','.join(COLUMNS)} FROM completions", keys), keys)
+            found = {row[-1]: Completion("", 0, *row) for row in rows}
+            if missing := [key for key in keys if key not in found]:
+                failed = connection.execute(_where("SELECT key, kind, detail FROM failures", missing), missing)
+                for key, kind, detail in failed:
+                    found[key] = Completion("", 0, key=key, error=ErrorKind(kind), detail=detail)
         return found
 
     def put(
@@ -132,8 +134,8 @@ class Store:
         """
         now = time.time()
         answered = [
-            (c.key, c.text, c.reasoning, c.finish_reason, c.prompt_tokens, c.cached_tokens, c.completion_tokens,
-             c.reasoning_tokens, c.logprobs, c.seconds, c.cost, model, run, now)
+            (c.text, c.reasoning, c.finish_reason, c.prompt_tokens, c.cached_tokens, c.completion_tokens,
+             c.reasoning_tokens, c.logprobs, c.seconds, c.cost, c.key, model, run, now)
             for c in completions if c.error is None
         ]  # fmt: skip
         failed = [(c.key, c.error.value, c.detail, model, run, now) for c in completions if c.error is not None]
@@ -195,6 +197,7 @@ def connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=LONGEST_LOCK, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA cache_size=-65536")
+    connection.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
     return connection
 
 
