@@ -22,8 +22,8 @@ from potstill.recipe_models import Endpoint
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
 """Seconds between attempts: the first bound, doubled each time, and the last."""
-KEPT_TOGETHER = 16
-"""Completions passed on together, so that few wait for many before their places are taken."""
+TOGETHER = 16
+"""Completions passed on, and workers begun, in one go: few wait for many."""
 TRIED_UNREADABLE = 3
 """Attempts at an answer that comes and cannot be read."""
 TRIED_UNSEEN = 4
@@ -52,8 +52,7 @@ class ChatModel:
     async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[list[Completion]]:
         async with self.server.session() as session:
             asking = _Asking(self, session, requests)
-            workers = [asyncio.create_task(asking.work()) for _ in range(self.endpoint.concurrency)]
-            ended = asyncio.gather(*workers)
+            ended = asyncio.create_task(asking.work(self.endpoint.concurrency))
             ended.add_done_callback(lambda _: asking.came.set())
             try:
                 while True:
@@ -69,7 +68,7 @@ class ChatModel:
                 await ended
             finally:
                 ended.cancel()
-                await asyncio.gather(ended, *workers, return_exceptions=True)
+                await asyncio.gather(ended, return_exceptions=True)
 
     async def attempt(
         self, session: aiohttp.ClientSession, request: Request, dialect: wire.Dialect
@@ -155,12 +154,26 @@ class _Asking:
 
     def take(self) -> list[tuple[Completion, asyncio.Future[None]]]:
         """The oldest completions that nobody has taken, each with what to fulfil when it is kept."""
-        some = [self._untaken.popleft() for _ in range(min(len(self._untaken), KEPT_TOGETHER))]
+        some = [self._untaken.popleft() for _ in range(min(len(self._untaken), TOGETHER))]
         if not self._untaken:
             self.came.clear()
         return some
 
-    async def work(self) -> None:
+    async def work(self, at_once: int) -> None:
+        """Send all requests, so many at once."""
+        workers: list[asyncio.Task[None]] = []
+        try:
+            for number in range(at_once):
+                workers.append(asyncio.create_task(self._work()))
+                if number % TOGETHER == 0:
+                    await asyncio.sleep(0)  # the first need not wait until all are connected
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+    async def _work(self) -> None:
         """Send one request after the other."""
         while (job := await self._job()) is not None:
             completion = await self._carry_out(job)
