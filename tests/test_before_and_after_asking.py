@@ -80,7 +80,7 @@ def test_a_budget_stops_the_run_which_goes_on_when_it_is_raised(work, teacher, l
     budget(work, limit)
     stopped = potstill("generate", "r.yaml", cwd=work)
     assert stopped.returncode == 1
-    assert f"teacher.budget is spent: {limit.replace(': ', ' is ')}" in stopped.stderr
+    assert f"its budget is spent: {limit.replace(': ', ' is ')}" in stopped.stderr
     # Each answer is 52 tokens; the estimate of what is in flight may stop it an answer early or late.
     assert requests - 1 <= teacher.seen.total() <= requests + 1
     before = teacher.seen.total()

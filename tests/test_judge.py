@@ -65,6 +65,20 @@ def expected(row):
     return None if number % 5 == 0 else number % 3 != 0
 
 
+def test_plan_counts_what_the_judge_will_be_asked(work):
+    folder, server = work
+    result = potstill("plan", "r.yaml", "--json", cwd=folder)
+    assert result.returncode == 0, result.stderr
+    parts = {part["what"]: part for part in json.loads(result.stdout)}
+    assert {what: part["requests"] for what, part in parts.items() if "judge" in what} == {
+        "curate: judge": 24, "train: judge": 2, "evaluate: judge": 8,
+    }  # fmt: skip
+    assert parts["curate: judge"]["completion_tokens"] == 24 * 512
+    assert parts["curate: judge"]["prompt_tokens"] > parts["generate"]["prompt_tokens"]
+    assert "curate: judge: about 24 of 24 requests to make" in potstill("plan", "r.yaml", cwd=folder).stdout
+    assert not server.seen
+
+
 def test_the_judge_decides_what_is_right_and_is_asked_once(work):
     folder, server = work
     result = potstill("run", "r.yaml", cwd=folder)

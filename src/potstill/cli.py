@@ -200,7 +200,7 @@ def init(
 
 @app.command()
 def plan(recipe: RecipeName, runs: Runs = Path("runs"), as_json: AsJson = False) -> None:
-    """Estimate requests, tokens, cost and time of asking the teacher, before anything is spent."""
+    """Estimate requests, tokens, cost and time of asking teacher and judge, before anything is spent."""
     from potstill import forecast, pipeline
 
     made = pipeline.start(recipe, runs)
@@ -210,17 +210,17 @@ def plan(recipe: RecipeName, runs: Runs = Path("runs"), as_json: AsJson = False)
         _say(json.dumps([asdict(part) for part in parts]))
         return
     for part in parts:
-        most = "at most " if part.at_most else "about "
+        most, some = "at most " if part.at_most else "about ", "about " if part.guessed else ""
         cost = "" if part.cost is None else f", {most}${part.cost:,.2f}"
         seconds = "" if part.seconds is None else f", about {part.seconds:,.0f} s"
         _say(
-            f"{part.what}: {part.requests - part.stored:,} of {part.requests:,} requests to make, about "
+            f"{part.what}: {some}{part.requests - part.stored:,} of {part.requests:,} requests to make, about "
             f"{part.prompt_tokens:,} tokens to read, {most}{part.completion_tokens:,} to write{cost}{seconds}"
         )
     if note := forecast.note_on_prices(made.recipe):
         _say(note)
     if not parts:
-        _say("The teacher is not asked.")
+        _say("Neither a teacher nor a judge is asked.")
 
 
 @app.command()

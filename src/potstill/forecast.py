@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING, Any
 from potstill import data, generate, prices
 from potstill.data.synthesize import requests as new_inputs
 from potstill.evaluate import questions as test_questions
+from potstill.judge import question
 from potstill.models import Message, Request
 from potstill.models.sources import open_model
 from potstill.models.store import LOOKED_UP, batched, keys
 from potstill.models.wire import tokens_about
-from potstill.recipe import Recipe, System
+from potstill.recipe import AskedModel, Judge, Recipe, System
 from potstill.recipe_data import Logs, Synthesize
 from potstill.recipe_models import Endpoint, Served
 from potstill.run_folder import Run
 from potstill.shots import Shots
+from potstill.tasks import Example
+from potstill.tasks.custom import Custom
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-GENERATE = "generate"
 SAMPLE = 200
 """Prompts whose tokens are counted for an estimate."""
 
@@ -40,7 +42,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Asked:
-    """What one part of a run will ask of the teacher."""
+    """What one part of a run will ask of the teacher or the judge."""
 
     what: str
     requests: int
@@ -55,6 +57,8 @@ class Asked:
     """US dollars, where the recipe has a price."""
     seconds: float | None
     """About, from the latency of the stored answers."""
+    guessed: bool
+    """Whether some requests are not known yet: inputs that are still to be made, or answers that a judge is to see."""
 
 
 def preview(recipe: Recipe, n: int) -> Iterator[Shown]:
@@ -73,68 +77,123 @@ def _train(recipe: Recipe) -> Iterator[dict[str, Any]]:
     return (row for row in data.examples(recipe) if row["split"] == "train")
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Requests that a part of a run makes, gone through once."""
+
+    what: str
+    of: AskedModel
+    requests: Iterable[Request]
+    to_come: int = 0
+    """So many more, which are not known yet and taken to be like these."""
+    guessed: bool = False
+    """Whether these are not known either."""
+
+
 def estimate(run: Run, made: bool) -> list[Asked]:
-    """What is to be asked of the teacher, if ``made`` of the examples that the run has; otherwise of those that its data
-    gives, and of as many new inputs as are asked for. Nothing is asked, brought or written but an empty store."""
-    recipe = run.recipe
-    rows = run.read("examples.parquet") if made else list(data.examples(recipe))
-    train = [row for row in rows if row["split"] == "train"]
-    test = [row for row in rows if row["split"] in data.TEST_SPLITS]
-    parts: list[tuple[str, list[Request]]] = []
-    shots = Shots(recipe, lambda: rows)
+    """What is to be asked of teacher and judge, if ``made`` of the examples that the run has; otherwise of those that its
+    data gives, and of as many new inputs as are asked for. Nothing is asked, brought or written but an empty store, and
+    nothing but the test questions held."""
+    counters: dict[str, _Counter] = {}
+    asked = []
+    for part in _parts(run, made):
+        counter = counters.setdefault(part.of.name, _Counter(part.of.model))
+        asked.append(_asked(run, part, counter))
+    return asked
+
+
+def _parts(run: Run, made: bool) -> Iterator[_Part]:
+    recipe, teacher, judge = run.recipe, run.recipe.teacher, run.recipe.evaluate.judge
+
+    def rows(*splits: str) -> Iterator[dict[str, Any]]:
+        if made:
+            return run.rows("examples.parquet", *splits)
+        return (row for row in data.examples(recipe) if not splits or row["split"] in splits)
+
+    shots = Shots(recipe, rows)
+    from_log = isinstance(recipe.data, Logs)
+    samples = recipe.generate.samples if recipe.condition.asks_teacher and not from_log else 1
     to_come = 0
     if isinstance(recipe.data, Synthesize):
-        real = [row for row in train if not row["origin"]]
-        parts.append(("new inputs", [asked for asked, _ in new_inputs(recipe.task, recipe.data, real, recipe.seed)]))
-        to_come = 0 if made else recipe.data.n * recipe.generate.samples
-    from_log = isinstance(recipe.data, Logs)
+        seeds = [row for row in rows("train") if not row["origin"]]
+        yield _Part("new inputs", teacher, [one for one, _ in new_inputs(recipe.task, recipe.data, seeds, recipe.seed)])
+        to_come = 0 if made else recipe.data.n * samples
     if recipe.condition.asks_teacher and not from_log:
         if generate.settles(recipe):
-            validation = [row for row in rows if row["split"] == "validation"]
-            parts.append(("generate: validation", _requests(generate.questions(recipe, validation, shots, 1))))
-        parts.append((GENERATE, _requests(generate.questions(recipe, train, shots, recipe.generate.samples))))
+            asked = generate.questions(recipe, rows("validation"), shots, 1)
+            yield _Part("generate: validation", teacher, (request for _, request in asked))
+        asked = generate.questions(recipe, rows("train"), shots, samples)
+        yield _Part("generate", teacher, (request for _, request in asked), to_come)
+    test = list(rows(*data.TEST_SPLITS))
     for system in recipe.systems:
         if system.value.startswith("teacher") and not (from_log and system is System.TEACHER_PLAIN):
-            parts.append((f"evaluate: {system.value}", test_questions(recipe, system, test, shots)))
-    counter = _Counter(recipe.teacher.model)
-    return [_asked(run, counter, what, requests, to_come if what == GENERATE else 0) for what, requests in parts]
+            yield _Part(f"evaluate: {system.value}", teacher, test_questions(recipe, system, test, shots))
+    if judge is not None:
+        yield _Part("curate: judge", judge, _judged(recipe, judge, rows("train"), samples), guessed=True)
+        yield _Part(
+            "train: judge", judge, _judged(recipe, judge, rows("validation"), recipe.train.epochs), guessed=True
+        )
+        yield _Part("evaluate: judge", judge, _judged(recipe, judge, test, len(recipe.systems)), guessed=True)
 
 
-def _requests(asked: Iterable[tuple[Any, Request]]) -> list[Request]:
-    return [request for _, request in asked]
+def _judged(recipe: Recipe, judge: Judge, rows: Iterable[Example], answers: int) -> Iterator[Request]:
+    """What a judge is asked about so many answers to each example, if they were like gold."""
+    assert isinstance(recipe.task, Custom)
+    for row in rows:
+        if row["gold"] is not None:
+            yield from [question(judge, recipe.task, row, row["gold"], row["id"])] * answers
 
 
-def _asked(run: Run, counter: "_Counter", what: str, requests: Sequence[Request], to_come: int) -> Asked:
-    """``to_come``: so many requests more, which are not known yet and taken to be like these."""
-    teacher = run.recipe.teacher
-    stored: list[Any] = []
-    missing = list(requests)
-    if not isinstance(teacher.model, str) or counter.tokenizer is not None:
-        key = keys(open_model(teacher.model, teacher.batch_size, teacher.dtype, run.store).identity)
-        missing = []
-        for some in batched(requests, LOOKED_UP):
-            asked = [key(request) for request in some]
-            found = run.store.get(asked)
-            stored += [found[one] for one in asked if one in found and found[one].error is None]
-            missing += [r for r, one in zip(some, asked, strict=True) if one not in found or found[one].error]
-    sample = (missing or requests)[:: max(1, len(missing or requests) // SAMPLE)]
-    to_make = len(missing) + to_come
-    read = _mean(counter.tokens(request.messages) for request in sample) * to_make
-    thinking = 0 if isinstance(teacher.model, str) else teacher.model.thinking_tokens
-    limit = requests[0].sampling.max_tokens + thinking if requests else 0
-    written = (_mean(c.completion_tokens for c in stored) if stored else limit) * to_make
-    price = teacher.model.charged if isinstance(teacher.model, Endpoint) else None
-    at_once = 1 if isinstance(teacher.model, str) else teacher.model.concurrency
+def _asked(run: Run, part: _Part, counter: "_Counter") -> Asked:
+    model = part.of.model
+    key = None
+    if not isinstance(model, str) or counter.tokenizer is not None:
+        key = keys(open_model(model, part.of.batch_size, part.of.dtype, run.store).identity)
+    n = limit = 0
+    stored: list[tuple[int, float]] = []
+    sample = _Sample()
+    for some in batched(part.requests, LOOKED_UP):
+        n += len(some)
+        limit = some[0].sampling.max_tokens
+        asked = [key(request) for request in some] if key else []
+        found = {one: got for one, got in run.store.get(asked).items() if got.error is None}
+        stored += [(found[one].completion_tokens, found[one].seconds) for one in asked if one in found]
+        for i, request in enumerate(some):
+            if part.to_come or not asked or asked[i] not in found:
+                sample.add(request)
+    to_make = n - len(stored) + part.to_come
+    read = _mean(counter.tokens(request.messages) for request in sample.kept) * to_make
+    thinking = 0 if isinstance(model, str) else model.thinking_tokens
+    written = (_mean(tokens for tokens, _ in stored) if stored else limit + thinking) * to_make
+    price = model.charged if isinstance(model, Endpoint) else None
+    at_once = 1 if isinstance(model, str) else model.concurrency
     return Asked(
-        what,
-        requests=len(requests) + to_come,
+        part.what,
+        requests=n + part.to_come,
         stored=len(stored),
         prompt_tokens=round(read),
         completion_tokens=round(written),
-        at_most=not stored or to_come > 0,
+        at_most=not stored or part.to_come > 0,
         cost=price.of(round(read), round(written)) if price else None,
-        seconds=_mean(c.seconds for c in stored) * to_make / at_once if stored else None,
+        seconds=_mean(seconds for _, seconds in stored) * to_make / at_once if stored else None,
+        guessed=part.guessed or part.to_come > 0,
     )
+
+
+class _Sample:
+    """At least `SAMPLE` requests of a stream, evenly spread, if there are so many; fewer than twice that."""
+
+    def __init__(self) -> None:
+        self.kept: list[Request] = []
+        self._seen, self._stride = 0, 1
+
+    def add(self, request: Request) -> None:
+        if self._seen % self._stride == 0:
+            self.kept.append(request)
+        self._seen += 1
+        if len(self.kept) == 2 * SAMPLE:
+            self.kept = self.kept[::2]
+            self._stride *= 2
 
 
 def note_on_prices(recipe: Recipe) -> str:

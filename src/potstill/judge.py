@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from potstill.models import Request, Sampling
 from potstill.models.ask import ask_within
 from potstill.progress import say
-from potstill.recipe import Recipe
+from potstill.recipe import Judge, Recipe
 from potstill.tasks import Example, Task
 from potstill.tasks.custom import Custom
 
@@ -32,8 +32,7 @@ def judged(recipe: Recipe, run: "Run", task: Task, answers: Iterable[tuple[Examp
     asked: dict[tuple[str, str], Request] = {}
     for example, answer in answers:
         if answer is not None and example["gold"] is not None:
-            prompt = [{"role": "user", "content": task.judge_prompt(example, answer)}]
-            asked[example["id"], answer] = Request(str(len(asked)), prompt, Sampling(judge.max_tokens))
+            asked[example["id"], answer] = question(judge, task, example, answer, str(len(asked)))
     judgements = ask_within(judge, list(asked.values()), f"judge of {name}", run.store, run.name_in_store)
     verdicts = {pair: verdict(said.text) for pair, said in zip(asked, judgements, strict=True)}
     if unreadable := sum(one is None for one in verdicts.values()):
@@ -41,6 +40,12 @@ def judged(recipe: Recipe, run: "Run", task: Task, answers: Iterable[tuple[Examp
             f"  judge of {name}: {unreadable} of {len(verdicts)} judgements cannot be read; those answers count as wrong"
         )
     return task.with_verdicts(verdicts)
+
+
+def question(judge: Judge, task: Custom, example: Example, answer: str, id_: str) -> Request:
+    """What a judge is asked about an answer to an example with gold."""
+    messages = [{"role": "user", "content": task.judge_prompt(example, answer)}]
+    return Request(id_, messages, Sampling(judge.max_tokens))
 
 
 def verdict(judgement: str) -> bool | None:

@@ -65,8 +65,8 @@ class Tally:
             raise self._failure(kinds[0])
         if self.least and self.too_few:
             raise PotstillError(
-                f"{self.name}: fewer than {self.least:.0%} of {self.total} requests can succeed, which teacher.min_success "
-                f"asks for: {self._reasons()}. {kept} are kept; the same command again asks for the others only."
+                f"{self.name}: fewer than {self.least:.0%} of {self.total} requests can succeed, which its min_success asks "
+                f"for: {self._reasons()}. {kept} are kept; the same command again asks for the others only."
             )
         if interrupt.asked() and (missing or any(kind.retried for kind in kinds)):
             raise interrupt.Interrupted(
@@ -74,7 +74,7 @@ class Tally:
             )
         if missing and spending.over:
             raise PotstillError(
-                f"{self.name}: teacher.budget is spent: {spending.over}. {kept} are kept; raise it and run the same command "
+                f"{self.name}: its budget is spent: {spending.over}. {kept} are kept; raise it and run the same command "
                 "again to ask for the others only."
             )
         if kinds and (missing or kinds[0].retried):
