@@ -148,7 +148,7 @@ def _reasoning(message: Mapping[str, Any], said: str) -> tuple[str, str]:
 def _count(usage: Mapping[str, Any], request: Request, said: str) -> tuple[int, int]:
     """Tokens of prompt and completion; from characters where the server does not count."""
     if usage:
-        return _tokens(usage.get("prompt_tokens")), _tokens(usage.get("completion_tokens"))
+        return token_count(usage.get("prompt_tokens")), token_count(usage.get("completion_tokens"))
     return tokens_about(request), -(-len(said) // CHARACTERS_PER_TOKEN)
 
 
@@ -158,10 +158,11 @@ def tokens_about(request: Request) -> int:
 
 
 def _detail(usage: Mapping[str, Any], group: str, name: str) -> int:
-    return _tokens((usage.get(group) or {}).get(name))
+    return token_count((usage.get(group) or {}).get(name))
 
 
-def _tokens(count: Any) -> int:
+def token_count(count: Any) -> int:
+    """Tokens as a server or a log counts them; 0 for what is no count."""
     return int(count) if isinstance(count, int | float) and 0 <= count <= LARGEST_COUNT else 0
 
 
