@@ -33,7 +33,27 @@ def chat(text="4", finish_reason="stop", id="chatcmpl-1", **message):
     }  # fmt: skip
 
 
+def responded(*items, **more):
+    """A response of OpenAI's Responses API."""
+    said = {"id": "msg_1", "type": "message", "status": "completed", "role": "assistant"}
+    said |= {"content": [{"type": "output_text", "text": "4", "annotations": []}]}
+    return {
+        "id": "resp_1", "object": "response", "created_at": 1741476777, "status": "completed", "error": None,
+        "incomplete_details": None, "instructions": "Be brief.", "model": "gpt-4.1-2025-04-14", "output": [*(items or [said])],
+        "usage": {"input_tokens": 36, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 8, "total_tokens": 44},
+    } | more  # fmt: skip
+
+
+def thought(text):
+    return {"id": "rs_1", "type": "reasoning", "summary": [{"type": "summary_text", "text": text}]}
+
+
+def written(part):
+    return {"type": "message", "role": "assistant", "content": [part]}
+
+
 REQUEST = {"model": "gpt-4o", "messages": ASK, "temperature": 0}
+RESPONDED = Logged("resp_1", ASK, "4", "gpt-4.1-2025-04-14", "stop", 36, 8)
 ANSWERED = Logged("chatcmpl-1", ASK, "4", "gpt-4o-2024-08-06", "stop", 24, 15)
 
 
@@ -146,6 +166,10 @@ def one(row):
         },
         Logged("lite-1", ASK, "4", "gpt-4o", "stop", 5, 1),
     ),
+    ({"request": {"model": "gpt-4.1", "instructions": "Be brief.", "input": "What is 2+2?"}, "response": responded()}, RESPONDED),
+    ({"request_body": {"input": [{"role": "developer", "content": "Be brief."}, {"type": "reasoning", "summary": []}, {
+        "role": "user", "content": [{"type": "input_text", "text": "What is 2+2?"}]}]}, "response_body": responded()}, RESPONDED),
+    ({**responded(), "input": USER}, RESPONDED),
     ({"messages": ASK, "response": chat()}, ANSWERED),
     ({"id": "x", "messages": ASK, "completion": "4", "model": "m"}, Logged("x", ASK, "4", "m")),
     ({"messages": ASK, "completion": '{"choices": [{"message": {}}]}'}, Logged("1", ASK, '{"choices": [{"message": {}}]}')),
@@ -203,6 +227,9 @@ def test_each_form_is_read(row, logged):
     (chat(reasoning_content="Hm."), ("4", "stop", "Hm.")),
     (chat(reasoning="Hm."), ("4", "stop", "Hm.")),
     (chat("<think>Hm.</think>\n4"), ("4", "stop", "Hm.")),
+    (responded(thought("Hm."), written({"type": "output_text", "text": "4"})), ("4", "stop", "Hm.")),
+    (responded(written({"type": "refusal", "refusal": "I cannot."})), ("I cannot.", "content_filter", "")),
+    (responded(status="incomplete", incomplete_details={"reason": "max_output_tokens"}), ("4", "length", "")),
 ])  # fmt: skip
 def test_how_an_answer_ended_and_what_was_thought(answer, expected):
     logged = one({"messages": ASK, "response": answer})
@@ -220,6 +247,9 @@ TOOL = {"role": "tool", "tool_call_id": "call_1", "content": "4"}
     (bedrock(CONVERSE, converse({"text": "a"}, {"toolUse": {"name": "add"}}, stop="tool_use")), "tool calls"),
     (bedrock(CLAUDE, [*EVENTS[:9], {"type": "content_block_start", "index": 2, "content_block": {"type": "tool_use"}}]),
      "tool calls"),
+    ({"messages": ASK, "response": responded({"type": "function_call", "name": "add", "arguments": "{}"})}, "tool calls"),
+    ({"request": {"input": "And 3?", "previous_response_id": "resp_0"}, "response": responded()}, "without the turns before them"),
+    ({"messages": ASK, "response": responded(status="failed")}, "failed requests"),
     ({"messages": [IMAGE], "response": chat()}, "images or files"),
     (bedrock({"messages": [{"role": "user", "content": [{"document": {"name": "a"}}]}]}, converse({"text": "a"})),
      "images or files"),
@@ -324,7 +354,7 @@ def test_a_bad_request_of_a_batch_is_named():
     with pytest.raises(
         RecipeError, match=r"line 2 and its request \(log.jsonl, line 1\): .*neither 'messages' nor 'prompt'"
     ):
-        read(asked("1") | {"body": {"input": "a"}}, answered("1"))
+        read(asked("1") | {"body": {"question": "a"}}, answered("1"))
 
 
 @pytest.mark.parametrize(("row", "words"), [

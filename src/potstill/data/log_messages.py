@@ -23,26 +23,40 @@ class UnknownFormError(ValueError):
 
 TOOLS, FILES, FAILED, EMPTY = "tool calls", "images or files", "failed requests", "empty answers"
 NO_QUESTION, BEGUN, EMBEDDINGS = "empty questions", "answers that the request began", "embeddings"
-NO_TEXT, UNANSWERED = "without their text", "requests without an answer"
+NO_TEXT, NO_TURNS, UNANSWERED = "without their text", "without the turns before them", "requests without an answer"
 UNKNOWN = "of models whose form is not known"
 
 
 def read_request(body: Row) -> list[dict[str, str]]:
     """The messages of a request, to OpenAI, Anthropic, Converse or Llama."""
-    messages, prompt = opened(body.get("messages")), body.get("prompt")
+    messages, items, prompt = opened(body.get("messages")), opened(body.get("input")), body.get("prompt")
     if isinstance(messages, list):
         said = [_message(message) for message in messages]
+    elif isinstance(items, list):
+        said = [_message(item) for item in items if _is_message(item)]
     elif isinstance(prompt, str):
         said = _of_prompt(prompt)
+    elif isinstance(items, str):
+        said = [{"role": "user", "content": encodable(items)}]
     else:
-        raise ValueError(f"its request has neither 'messages' nor 'prompt'; {shown_keys(body)}")
-    if instructed := "\n\n".join(_parts(body.get("system"))[0]):
+        raise ValueError(f"its request has neither 'messages' nor 'prompt' nor 'input'; {shown_keys(body)}")
+    if body.get("previous_response_id") or body.get("conversation"):
+        raise LeftOutError(NO_TURNS)
+    if instructed := "\n\n".join(_parts(body.get("system") or body.get("instructions"))[0]):
         said = [{"role": "system", "content": encodable(instructed)}, *said]
     if not any(message["content"].strip() for message in said if message["role"] == "user"):
         raise LeftOutError(NO_QUESTION)
     if said[-1]["role"] == "assistant":
         raise LeftOutError(BEGUN)
     return said
+
+
+def _is_message(item: Any) -> bool:
+    """Whether an item of OpenAI's Responses API is a message, and no thought."""
+    kind = item.get("type", "message") if isinstance(item, Mapping) else "message"
+    if kind not in ("message", "reasoning"):
+        raise LeftOutError(TOOLS)
+    return bool(kind == "message")
 
 
 def _message(message: Any) -> dict[str, str]:
@@ -96,6 +110,8 @@ def read_answer(body: Any) -> Answer:
             return _of_message(message, choice.get("finish_reason"), whole)
         case {"output": {"message": {} as message}} as whole:
             return _of_message(message, whole.get("stopReason"), whole)
+        case {"output": [*items], "status": _} as whole:
+            return _of_items(items, whole)
         case {"content": [*_], "stop_reason": reason} as whole:
             return _of_message(whole, reason, whole)
         case [{"type": "message_start" | "content_block_start"} | {"generation": str() | None}, *_] as events:
@@ -112,8 +128,22 @@ def read_answer(body: Any) -> Answer:
     shown = f"its keys are {', '.join(map(str, list(body)[:20]))}" if isinstance(body, Mapping) else type(body).__name__
     raise UnknownFormError(
         "its answer is of no known form. Expected text, 'choices' with a message, 'content' with 'stop_reason', 'output' with a "
-        f"message, or 'generation', but {shown}"
+        f"message or with items, or 'generation', but {shown}"
     )
+
+
+def _of_items(items: list[Any], body: Row) -> Answer:
+    """An answer of OpenAI's Responses API."""
+    said = [item for item in items if _is_message(item)]
+    content = [part for item in said for part in (item.get("content") or [])]
+    thoughts = [
+        part.get("text") for item in items if item not in said
+        for part in (item.get("content") or item.get("summary") or [])
+    ]  # fmt: skip
+    refused = [part for part in content if isinstance(part, Mapping) and part.get("type") == "refusal"]
+    ended = "content_filter" if refused else (body.get("incomplete_details") or {}).get("reason")
+    message = {"content": content, "reasoning_content": "\n".join(t for t in thoughts if isinstance(t, str))}
+    return _of_message(message, ended, body)
 
 
 def _of_events(events: list[Any]) -> Answer:
@@ -178,7 +208,9 @@ def _of_message(message: Row, ended: Any, body: Row) -> Answer:
 
 
 _FINISHED = (
-    dict.fromkeys(("length", "max_tokens", "model_length", "model_context_window_exceeded"), "length")
+    dict.fromkeys(
+        ("length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"), "length"
+    )
     | dict.fromkeys(("content_filter", "content_filtered", "guardrail_intervened", "refusal"), "content_filter")
     | dict.fromkeys(("tool_calls", "function_call", "tool_use", "pause_turn", "malformed_tool_use"), TOOLS)
     | dict.fromkeys(("error", "malformed_model_output"), FAILED)
@@ -208,7 +240,9 @@ def _parts(content: Any) -> tuple[list[str], list[str]]:
                 thoughts.append(thought)
             case {"reasoningContent": {"reasoningText": {"text": str() as thought}}}:
                 thoughts.append(thought)
-            case {"type": "text", "text": str() as text} | {"type": "refusal", "refusal": str() as text}:
+            case {"type": "text" | "input_text" | "output_text", "text": str() as text}:
+                texts.append(text)
+            case {"type": "refusal", "refusal": str() as text}:
                 texts.append(text)
             case {"guardContent": {"text": {"text": str() as text}}}:
                 texts.append(text)
@@ -237,7 +271,7 @@ def opened(value: Any) -> Any:
     return value
 
 
-_BAD_STATUS = re.compile(r"[1345]\d\d|-\d+|failure|error")
+_BAD_STATUS = re.compile(r"[1345]\d\d|-\d+|failure|error|failed|cancelled")
 
 
 def refuse_failed(around: Row) -> None:

@@ -5,6 +5,7 @@ The form is recognized row by row. Where each was read:
 - request and response (``choices[0].message``): openai/openai-openapi, CreateChatCompletionResponse; in exports
   - ``request_body``, ``response_body``: Helicone/helicone examples/export/typescript/index.ts
   - ``input``, ``output``: docs.openpipe.ai/features/request-logs/exporting-logs
+  - ``input``, ``output`` as items of the Responses API (also as bodies): docs.rs/crate/openai-types src/responses/
   - ``messages``, ``response``, ``prompt_tokens``: docs.litellm.ai/docs/proxy/logging_spec (StandardLoggingPayload)
 - ``messages`` that end in an answer: openai/openai-cookbook examples/Chat_finetuning_data_prep.ipynb
 - lines of OpenAI's batches: docs.rs/crate/openai-client-base docs/BatchRequestOutput*.md; BerriAI/litellm tests of batch_utils
@@ -139,6 +140,9 @@ def _exchange(place: str, row: Row) -> _Exchange:
             return _Exchange(place, _unwrapped(request), _unwrapped(row[answered]), row, as_name(row.get("custom_id")))
     if isinstance(messages := opened(row.get("messages")), list) and messages:
         return _of_messages(place, row, messages)
+    if isinstance(items := opened(row.get("output")), list) and "input" in row:
+        refuse_failed(row)
+        return _Exchange(place, row, {"status": "completed", **row, "output": items}, row)
     return _of_pair(place, row)
 
 
