@@ -53,7 +53,8 @@ def ask(
     row that is missing nor as a wrong answer), when the budget is spent, or when fewer than
     the part ``least`` can succeed. What was answered is kept.
     """
-    _run(Delivery(model, requests, name, store, run, budget, least).carry_out())
+    tally, spending = Tally(name, len(requests), least), Spending(budget, model, store, run)
+    _run(_Delivery(model, requests, store, run, tally, spending).carry_out())
     return _stored(model, requests, store)
 
 
@@ -63,22 +64,14 @@ def ask_within(asked: "AskedModel", requests: Requests, name: str, store: Store,
     return ask(model, requests, name, store, run, asked.budget, asked.min_success)
 
 
-class Delivery:
+class _Delivery:
     """Asks what is not stored, and stores what comes."""
 
     def __init__(
-        self,
-        model: Model,
-        requests: Requests,
-        name: str,
-        store: Store,
-        run: str = "",
-        budget: Budget | None = None,
-        least: float = 0.0,
+        self, model: Model, requests: Requests, store: Store, run: str, tally: Tally, spending: Spending
     ) -> None:
         self.model, self.requests, self.store, self.run = model, requests, store, run
-        self.tally = Tally(name, len(requests), least)
-        self.spending = Spending(budget, model, store, run)
+        self.tally, self.spending = tally, spending
         self._flying: dict[tuple[str, int], bytes] = {}
         self._waiting: list[tuple[bytes, Request]] = []
         """The next one, when the budget held it back."""

@@ -115,7 +115,7 @@ def _unpacked(gguf: Path) -> Path:
     with FileLock(gguf.parent / "unpack.lock"):
         if not is_whole(target):
             say(f"  {gguf.stem}: unpacking the weights, once")
-            from potstill.models import loading
+            from potstill.models.unpacking import unpack
 
-            loading.unpack(gguf, target)
+            unpack(gguf, target)
     return target
