@@ -39,7 +39,8 @@ class Server:
         return web.json_response(made)
 
     async def look(self, request):
-        found = self.batches[request.match_info["id"]]
+        if (found := self.batches.get(request.match_info["id"])) is None:
+            raise web.HTTPNotFound
         found["looks"] += 1
         if found["looks"] >= self.looks and found["status"] == "in_progress":
             found |= {"status": "completed", "output_file_id": self.carry_out(found)}
@@ -65,7 +66,9 @@ class Server:
         return name
 
     async def content(self, request):
-        return web.Response(text=self.files[request.match_info["id"]])
+        if (text := self.files.get(request.match_info["id"])) is None:
+            raise web.HTTPNotFound
+        return web.Response(text=text)
 
     async def listed(self, request):
         return web.json_response({"data": list(self.batches.values())})
@@ -113,7 +116,7 @@ def test_answers_come_by_file_at_half_the_price(store):
         assert server.ask(store) == TEXTS
     assert len(server.batches) == 1
     assert store.spent("", "m")[2] == 7 * 12 / 2
-    assert store.open_batches(server.url) == []
+    assert store.open_batches(f"{server.url} m") == []
 
 
 def test_several_files_for_many_requests(store, monkeypatch):
@@ -180,7 +183,7 @@ def test_a_batch_that_the_server_refuses(store):
         server.look = refuse
         with server, pytest.raises(PotstillError, match="refused the batch batch-0: line 3 is no good"):
             server.ask(store)
-    assert store.open_batches(server.url) == []
+    assert store.open_batches(f"{server.url} m") == []
 
 
 def test_a_download_that_fails_does_not_buy_the_batch_again(store):
@@ -217,3 +220,68 @@ def test_azures_batches_belong_to_the_resource(store):
     assert str(model.server.address("batches")) == "https://name.openai.azure.com/openai/batches?api-version=2024-10-21"
     line = json.loads(model._line(b"k", QUESTIONS[0]))
     assert (line["url"], line["body"]["model"]) == ("/chat/completions", "big")
+
+
+def stopped(server, store, monkeypatch, questions=QUESTIONS, **options):
+    """A sitting that is interrupted while its batch is at the server."""
+    with monkeypatch.context() as within:
+        within.setattr(batch.interrupt, "sleep", no_sleep)
+        with pytest.raises(PotstillError):
+            server.ask(store, questions, **options)
+
+
+async def no_sleep(_):
+    return False
+
+
+def test_a_batch_that_the_server_has_lost_is_handed_in_again(store, monkeypatch):
+    with Server(looks=3) as server:
+        stopped(server, store, monkeypatch)
+        server.batches.clear()
+        assert server.ask(store, max_attempts=2) == TEXTS
+    assert store.open_batches(f"{server.url} m") == []
+
+
+def test_answers_that_the_server_has_lost_are_asked_for_again(store):
+    with Server() as server:
+        whole = server.carry_out
+
+        def carry_out(found):
+            name = whole(found)
+            return "gone" if len(server.batches) == 1 else name
+
+        server.carry_out = carry_out
+        assert server.ask(store, max_attempts=2) == TEXTS
+    assert len(server.batches) == 2
+
+
+def test_batches_of_others_are_not_waited_for(store, monkeypatch):
+    with Server(looks=10_000) as server:
+        stopped(server, store, monkeypatch)
+        server.looks = 1
+        server.batches["batch-0"]["status"] = "validating"  # and so it stays
+        others = [Request("a", [{"role": "user", "content": "other"}])]
+        assert server.ask(store, others) == ["to other"]
+        server.batches["batch-0"]["status"] = "in_progress"
+        assert server.ask(store) == TEXTS
+    assert len(server.batches) == 2
+
+
+def test_a_batch_that_another_process_is_handing_in_is_waited_for(store):
+    with Server() as server:
+        other = Store(store.path)
+        upload, both = server.upload, []
+
+        async def slowly(request):
+            await asyncio.sleep(0.5)
+            return await upload(request)
+
+        server.upload = slowly
+        first = threading.Thread(target=lambda: both.append(server.ask(store)))
+        first.start()
+        while not store.open_batches(f"{server.url} m"):
+            pass
+        both.append(server.ask(other))
+        first.join()
+    assert both == [TEXTS, TEXTS]
+    assert len(server.batches) == 1

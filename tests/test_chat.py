@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import time
 
 import pytest
@@ -14,10 +15,12 @@ from potstill.evaluate import evaluate
 from potstill.generate import generate
 from potstill.models import ErrorKind, Request, Sampling, chat, stream, wire
 from potstill.models import server as server_module
+from potstill.models.ask import ask
 from potstill.models.sources import open_model
+from potstill.models.store import Store
 from potstill.progress import say
 from potstill.recipe import Evaluate, System
-from potstill.recipe_models import Endpoint
+from potstill.recipe_models import Budget, Endpoint
 from potstill.run_folder import Run
 
 KEY = "sk-secret-0123456789"
@@ -238,3 +241,97 @@ def test_prices_become_costs_and_what_a_server_says_cannot_steer_the_terminal(ca
     assert got["1"].cost == 7 + 2 * 3
     say("quota: \x1b[2J\u202egone\nline")
     assert capsys.readouterr().err == "quota: \ufffd[2J\ufffdgone\nline\n"
+
+
+def delivered(tmp_path, server, rows, **options):
+    """The texts that `ask` gives of the rows, None for those without an answer."""
+
+    async def up():
+        application = web.Application()
+        application.router.add_post("/v1/chat/completions", server.answer)
+        runner = web.AppRunner(application)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        return site._server.sockets[0].getsockname()[1]
+
+    loop = asyncio.new_event_loop()
+    port = loop.run_until_complete(up())
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    budget = options.pop("budget", None)
+    model = chat.ChatModel(Endpoint(url=f"http://127.0.0.1:{port}/v1", model="m", same_as="m", **options))
+    try:
+        given = ask(model, rows, "teacher", Store(tmp_path / "s.sqlite"), "run", budget and Budget(**budget))
+        return [None if c.error else c.text for c in given]
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+
+
+def test_rows_that_cannot_be_answered_do_not_keep_a_run_from_going_on(tmp_path):
+    server = Server(lambda body, n: error(400) if int(body["messages"][0]["content"]) % 5 < 2 else said("fine"))
+    rows = [request(str(i)) for i in range(100)]
+    for _ in range(2):
+        assert delivered(tmp_path, server, rows) == [None if i % 5 < 2 else "fine" for i in range(100)]
+    assert len(server.bodies) == 100 + 40
+
+
+def test_one_prompt_in_many_rows_that_cannot_be_answered_fails(tmp_path):
+    server = Server(lambda body, n: error(400))
+    with pytest.raises(PotstillError, match="invalid-request"):
+        delivered(tmp_path, server, [request(str(i), "the same") for i in range(10)])
+    assert len(server.bodies) == 1
+
+
+def test_what_is_kept_is_counted_in_the_message(tmp_path):
+    server = Server(lambda body, n: said("fine"))
+    rows = [request(str(i)) for i in range(12)]
+    with pytest.raises(PotstillError, match=r"max_requests is 10\. 10 of 12 answers are kept"):
+        delivered(tmp_path, server, rows, budget={"max_requests": 10}, concurrency=1)
+    with pytest.raises(PotstillError, match=r"max_requests is 10\. 10 of 12 answers are kept"):
+        delivered(tmp_path, server, rows, budget={"max_requests": 10}, concurrency=1)
+    assert len(server.bodies) == 10
+
+
+def test_a_budget_is_not_blamed_for_a_server_that_fails(tmp_path):
+    server = Server(lambda body, n: error(503))
+    with pytest.raises(PotstillError, match="overloaded: HTTP 503"):
+        delivered(tmp_path, server, [request(str(i)) for i in range(9)], budget={"max_requests": 1}, max_attempts=2)
+    assert len(server.bodies) == 2
+
+
+def test_one_row_that_has_to_wait_lets_others_go_before_it():
+    server = Server(
+        lambda body, n: (
+            error(429, headers={"Retry-After": "0.5"})
+            if body["messages"][0]["content"] == "0" and n == 1
+            else said("fine")
+        )
+    )
+    began = time.monotonic()
+    got = server.ask(*(request(str(i)) for i in range(5)), concurrency=1)
+    assert all(c.text == "fine" for c in got.values())
+    assert [body["messages"][0]["content"] for body in server.bodies] == ["0", "1", "2", "3", "4", "0"]
+    assert time.monotonic() - began >= 0.5
+
+
+def test_a_wait_that_comes_with_a_fault_of_the_request_says_nothing_of_the_others():
+    server = Server(
+        lambda body, n: (
+            error(400, headers={"Retry-After": "3600"}) if body["messages"][0]["content"] == "0" else said("fine")
+        )
+    )
+    got = server.ask(*(request(str(i)) for i in range(3)))
+    assert [got[str(i)].error for i in range(3)] == [ErrorKind.INVALID_REQUEST, None, None]
+
+
+def test_a_server_that_was_there_is_not_given_up_when_it_goes_for_a_while():
+    class Loading(Server):
+        async def answer(self, http_request):
+            if len(self.bodies) in range(1, 6):
+                self.bodies.append({"messages": [{"content": ""}]})
+                http_request.transport.abort()
+            return await super().answer(http_request)
+
+    server = Loading(lambda body, n: error(503, message="Loading model") if len(server.bodies) == 1 else said("fine"))
+    assert server.ask(request("a"))["a"].text == "fine"
+    assert len(server.bodies) > chat.TRIED_UNSEEN

@@ -3,7 +3,9 @@
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
+import orjson
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -64,6 +66,14 @@ class Budget(Section):
     """Requests that are answered."""
 
 
+def _base_address(url: str) -> str:
+    parts = urlsplit(url)
+    parts.port  # noqa: B018 - raises ValueError for a port that is none
+    if parts.path.rstrip("/").endswith("/chat/completions"):
+        raise ValueError("leave out /chat/completions: it is appended to the base address")
+    return url
+
+
 def _without_secrets(url: str) -> str:
     _, _, query = url.partition("?")
     for pair in filter(None, query.split("&")):
@@ -76,11 +86,22 @@ def _without_secrets(url: str) -> str:
     return url
 
 
+def _json_object(fields: dict[str, Any]) -> dict[str, Any]:
+    """As it is sent: YAML has numbers as keys, and JSON has not."""
+    try:
+        return dict(orjson.loads(orjson.dumps(fields, option=orjson.OPT_NON_STR_KEYS)))
+    except TypeError as error:
+        raise ValueError(f"it cannot be written as JSON: {error}") from error
+
+
 class Endpoint(Section):
     """An OpenAI-compatible chat-completions server: OpenAI, Azure OpenAI, Azure AI, vLLM, llama.cpp, Ollama and others."""
 
     url: Annotated[
-        str, StringConstraints(pattern=r"^https?://[^/@?#]+(?:[/?][^#]*)?$"), AfterValidator(_without_secrets)
+        str,
+        StringConstraints(pattern=r"^https?://[^/@?#\s]+(?:[/?][^#\s]*)?$"),
+        AfterValidator(_base_address),
+        AfterValidator(_without_secrets),
     ]
     """Base address, such as `https://api.example.com/v1`, or of an Azure deployment
     `https://NAME.openai.azure.com/openai/deployments/DEPLOYMENT?api-version=2024-10-21`; `/chat/completions` is appended.
@@ -96,7 +117,7 @@ class Endpoint(Section):
     mode: Literal["requests", "batch"] = "requests"
     """`batch` hands the requests in as files (OpenAI's and Azure's batch endpoints): answers within a day, at half the
     price."""
-    extra_body: dict[str, Any] = {}
+    extra_body: Annotated[dict[Any, Any], AfterValidator(_json_object)] = {}
     """Fields added to the body of each request, such as `reasoning_effort: low`."""
     thinking_tokens: int = Field(default=0, ge=0)
     """Tokens that a reasoning model may think for, beside those of the answer (`max_tokens`)."""

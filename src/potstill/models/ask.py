@@ -83,10 +83,13 @@ class _Delivery:
             with progress(self.tally.name, len(self.requests)) as self._shown:
                 self._left = self._unanswered()
                 while True:
+                    answered = self.tally.answered
                     async for completions in self.model.complete(self._next()):
                         await self._keep(completions)
                     # What was in flight may have cost less than was feared: then there is another round.
-                    if self._stopped or not self._waiting or not self.spending.allows(self._waiting[0][1], 0):
+                    if self._stopped or not self._waiting or self.tally.answered == answered:
+                        break
+                    if not self.spending.allows(self._waiting[0][1], 0):
                         break
         finally:
             self.store.sync()
@@ -100,17 +103,19 @@ class _Delivery:
         key = keys(self.model.identity)
         for some in batched(self.requests, LOOKED_UP):
             asked = [key(request) for request in some]
-            # Those in flight are not in the store yet: a prompt that stands in two rows is asked once.
-            seen = self.store.known(asked) | set(self._flying.values())
-            given = 0
-            for one, request in zip(asked, some, strict=True):
-                if one in seen:
-                    given += 1
-                else:
-                    seen.add(one)
-                    yield one, request
+            known = self.store.known(asked)
+            given = sum(one in known for one in asked)
             self.tally.stored += given
             self._shown.give(given)
+            # Those in flight are not in the store yet: a prompt that stands in two rows is asked once.
+            seen = known | set(self._flying.values())
+            for one, request in zip(asked, some, strict=True):
+                if one not in seen:
+                    seen.add(one)
+                    yield one, request
+                elif one not in known:
+                    self.tally.repeated += 1
+                    self._shown.give(1)
 
     async def _next(self) -> AsyncIterator[Request]:
         """Requests, until there are none, no other should be sent, or the budget may not allow it."""

@@ -4,11 +4,13 @@ import json
 import re
 import uuid
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 import orjson
+from filelock import FileLock, Timeout
 
 from potstill import interrupt
 from potstill.errors import PotstillError
@@ -27,6 +29,12 @@ KEPT_TOGETHER = 500
 """Answers passed on together."""
 TRANSIENT = [kind for kind in ErrorKind if kind.retried]
 ENDED = ("completed", "failed", "expired", "cancelled")
+GONE = (404, 410)
+"""Statuses of what the server does not have any more."""
+
+
+class _GoneError(PotstillError):
+    """A batch or a file that the server does not have any more."""
 
 
 @dataclass
@@ -56,12 +64,13 @@ class BatchModel:
         self.server = Server(endpoint.model_copy(update={"url": re.sub(r"/deployments/[^/?]+", "", endpoint.url)}))
         self._key = keys(self.identity)
         self._dialect = wire.Dialect()
-        self._at = endpoint.url.rstrip("/")
+        self._at = f"{endpoint.url.rstrip('/')} {endpoint.model}"
 
     async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[list[Completion]]:
         async with self.server.session() as session:
-            batches = [b for b in [await self._found(session, *one) for one in self.store.open_batches(self._at)] if b]
-            handed_in = {key: batch for batch in batches for key in batch.keys}
+            noted = [_Batch(mark, id_ or "", keys) for mark, id_, keys in self.store.open_batches(self._at)]
+            handed_in = {key: batch for batch in noted for key in batch.keys}
+            batches: list[_Batch] = []
             piece: dict[bytes, Request] = {}
             size = 0
             async for request in requests:
@@ -76,6 +85,10 @@ class BatchModel:
                     piece, size = {}, 0
             if piece:
                 batches.append(await self._hand_in(session, piece))
+            for batch in noted:  # those that hold nothing of what is asked now are left to whoever asks it
+                if batch.requests:
+                    found = await self._is_there(session, batch)
+                    batches.append(batch if found else await self._hand_in(session, batch.requests))
             attempt = 1
             while batches:
                 again: dict[bytes, Request] = {}
@@ -87,39 +100,67 @@ class BatchModel:
                 batches = [await self._hand_in(session, again)] if again else []
                 attempt += 1
 
-    async def _found(
-        self, session: aiohttp.ClientSession, mark: str, id_: str | None, keys: set[bytes]
-    ) -> _Batch | None:
-        """A batch of an earlier sitting; None when it never reached the server."""
-        if id_ is None:
-            listed = await self._call(session, "GET", "batches", params={"limit": "100"})
-            marked = [b["id"] for b in listed.get("data", []) if (b.get("metadata") or {}).get("potstill") == mark]
-            if not marked:
-                self.store.end_batch(mark)
-                return None
-            id_ = str(marked[0])
-            self.store.name_batch(mark, id_)
-        say(f"  going on with batch {id_} of {len(keys)} requests")
-        return _Batch(mark, id_, keys)
+    async def _is_there(self, session: aiohttp.ClientSession, batch: _Batch) -> bool:
+        """Whether a batch of an earlier sitting reached the server; finds its name."""
+        if not batch.id:
+            async with self._alone():  # another process may be handing it in at this moment
+                named = {mark: id_ for mark, id_, _ in self.store.open_batches(self._at)}.get(batch.mark)
+                batch.id = named or await self._named(session, batch.mark)
+                if not batch.id:
+                    self.store.end_batch(batch.mark)
+                    return False
+                self.store.name_batch(batch.mark, batch.id)
+        say(f"  going on with batch {batch.id} of {len(batch.keys)} requests")
+        return True
+
+    async def _named(self, session: aiohttp.ClientSession, mark: str) -> str:
+        """The name of the batch that the server has under a mark; empty if it has none."""
+        params = {"limit": "100"}
+        while True:
+            listed = await self._call(session, "GET", "batches", params=params)
+            page = listed.get("data") or []
+            for one in page:
+                if (one.get("metadata") or {}).get("potstill") == mark:
+                    return str(one["id"])
+            if not page or not listed.get("has_more"):
+                return ""
+            params["after"] = str(page[-1]["id"])
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """One process at a time hands batches in, of those that share the store."""
+        lock = FileLock(f"{self.store.path}.batches.lock")
+        while True:
+            with suppress(Timeout):
+                lock.acquire(blocking=False)
+                break
+            if not await interrupt.sleep(0.2):
+                raise interrupt.Interrupted("Stopped while another run was handing in its batch.")
+        try:
+            yield
+        finally:
+            lock.release()
 
     async def _hand_in(self, session: aiohttp.ClientSession, piece: dict[bytes, Request]) -> _Batch:
         mark = uuid.uuid4().hex
-        self.store.begin_batch(mark, self._at, list(piece))
-        self.store.sync()
         lines = b"".join(self._line(key, request) for key, request in piece.items())
         form = aiohttp.FormData({"purpose": "batch"})
         form.add_field("file", lines, filename="potstill.jsonl", content_type="application/jsonl")
-        file = await self._call(session, "POST", "files", data=form)
-        order = {
-            "input_file_id": file["id"],
-            "endpoint": self._path,
-            "completion_window": "24h",
-            "metadata": {"potstill": mark},
-        }
-        made = await self._call(session, "POST", "batches", json=order)
-        self.store.name_batch(mark, made["id"])
-        say(f"  batch {made['id']}: {len(piece)} requests handed in")
-        return _Batch(mark, made["id"], set(piece), dict(piece), made, self._dialect)
+        async with self._alone():
+            self.store.begin_batch(mark, self._at, list(piece))
+            self.store.sync()
+            file = await self._call(session, "POST", "files", data=form)
+            order = {
+                "input_file_id": _id(file, "files"),
+                "endpoint": self._path,
+                "completion_window": "24h",
+                "metadata": {"potstill": mark},
+            }
+            made = await self._call(session, "POST", "batches", json=order)
+            id_ = _id(made, "batches")
+            self.store.name_batch(mark, id_)
+        say(f"  batch {id_}: {len(piece)} requests handed in")
+        return _Batch(mark, id_, set(piece), dict(piece), made, self._dialect)
 
     @property
     def _path(self) -> str:
@@ -134,14 +175,18 @@ class BatchModel:
         waiting = list(batches)
         while waiting:
             for batch in list(waiting):
-                batch.state = await self._call(session, "GET", f"batches/{batch.id}")
-                if batch.state["status"] in ENDED:
+                try:
+                    batch.state = await self._call(session, "GET", f"batches/{batch.id}")
+                except _GoneError as gone:
+                    batch.state = {"status": "expired"}
+                    say(f"  batch {batch.id} is gone ({gone}); its requests are handed in again")
+                if batch.state.get("status") in ENDED:
                     waiting.remove(batch)
                     yield batch
             if waiting:
                 counts = [batch.state.get("request_counts") or {} for batch in waiting]
                 done = sum(int(count.get("completed") or 0) for count in counts)
-                say(f"  {len(waiting)} batches: {waiting[0].state['status']}, {done} answers are ready")
+                say(f"  {len(waiting)} batches: {waiting[0].state.get('status')}, {done} answers are ready")
                 if not await interrupt.sleep(wait):
                     raise interrupt.Interrupted(
                         f"Stopped while {len(waiting)} batches are at the server; they go on there, and the same command "
@@ -155,8 +200,9 @@ class BatchModel:
         """The answers of a batch that has ended; what may succeed later goes to ``again``, unless this was the ``last`` try."""
         if batch.state["status"] == "failed" and not batch.state.get("output_file_id"):
             self.store.end_batch(batch.mark)
-            faults = (batch.state.get("errors") or {}).get("data") or [{}]
-            said = self.server.masked(str(faults[0].get("message") or faults[0]))
+            errors = batch.state.get("errors")
+            faults = (errors.get("data") if isinstance(errors, dict) else errors) or ["no reason given"]
+            said = self.server.masked(str((isinstance(faults[0], dict) and faults[0].get("message")) or faults[0]))
             raise PotstillError(f"The server refused the batch {batch.id}: {said}")
         left = dict(batch.requests)
         group: list[Completion] = []
@@ -189,7 +235,15 @@ class BatchModel:
     async def _lines(
         self, session: aiohttp.ClientSession, file: str, batch: _Batch
     ) -> AsyncIterator[tuple[bytes, Completion]]:
-        async for line in self._downloaded(session, file):
+        lines = self._downloaded(session, file)
+        while True:
+            try:
+                line = await anext(lines)
+            except StopAsyncIteration:
+                return
+            except _GoneError as gone:
+                say(f"  answers of batch {batch.id} are gone ({gone}); their requests are handed in again")
+                return
             try:
                 row = json.loads(line)
                 key = bytes.fromhex(row["custom_id"])
@@ -204,7 +258,7 @@ class BatchModel:
 
     async def _downloaded(self, session: aiohttp.ClientSession, file: str) -> AsyncIterator[bytes]:
         """Lines of a file. Raises `PotstillError`: answers that were paid for must not look as if they were missing."""
-        path, detail = f"files/{file}/content", ""
+        path, detail, gone = f"files/{file}/content", "", False
         async for _ in self._attempts():
             try:
                 # However long it takes, as long as something comes.
@@ -214,9 +268,11 @@ class BatchModel:
                         while line := await self._line_of(answer):
                             yield line
                         return
-                    detail = f"HTTP {answer.status}"
+                    detail, gone = f"HTTP {answer.status}", answer.status in GONE
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 detail = str(error) or "nothing came in time"
+        if gone:
+            raise _GoneError(f"GET {path}: {detail}")
         raise PotstillError(
             f"GET {path}: {self.server.masked(detail)}. The answers wait there; the same command again fetches them."
         )
@@ -235,22 +291,28 @@ class BatchModel:
 
     async def _call(self, session: aiohttp.ClientSession, method: str, path: str, **options: Any) -> dict[str, Any]:
         """What a path of the server answers, tried again while it is busy. Raises `PotstillError`."""
-        detail = ""
+        detail, gone = "", False
         async for _ in self._attempts():
             try:
                 async with self._request(session, method, path, **options) as answer:
                     content = await read(answer)
                     if answer.status < 300:
-                        found: dict[str, Any] = json.loads(content)
+                        found = json.loads(content)
+                        if not isinstance(found, dict):
+                            raise ValueError("its answer is no object")
                         return found
+                    gone = method == "GET" and answer.status in GONE
                 failure = wire.completion(Request("", []), answer.status, content)
                 detail = failure.detail
                 # A batch may have been made although the server stumbled: to make it once more could cost twice.
                 retried = failure.error is ErrorKind.RATE_LIMITED or (method == "GET" and failure.error in TRANSIENT)
+                retried |= gone  # a batch that was just made may not be everywhere yet
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-                detail, retried = str(error) or "no answer in time", method == "GET"
+                detail, retried, gone = str(error) or "no answer in time", method == "GET", False
             if not retried:
                 break
+        if gone:
+            raise _GoneError(self.server.masked(detail))
         raise PotstillError(
             f"{method} {path}: {self.server.masked(detail)}. What was handed in is noted; the same command again goes on."
         )
@@ -269,3 +331,9 @@ class BatchModel:
         if params := options.pop("params", None):
             address = address.update_query(params)
         return session.request(method, address, proxy=self.server.proxy, allow_redirects=False, **options)
+
+
+def _id(made: Mapping[str, Any], path: str) -> str:
+    if not isinstance(id_ := made.get("id"), str) or not id_:
+        raise PotstillError(f"POST {path}: the server's answer has no id, so it has no batches of OpenAI's kind.")
+    return id_

@@ -6,7 +6,7 @@ import random
 import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -18,16 +18,23 @@ from potstill import interrupt
 from potstill.models import Completion, ErrorKind, Request, wire
 from potstill.models.flow import Flow
 from potstill.models.server import Server, read
+from potstill.models.streamed import Streamed
 from potstill.recipe_models import Endpoint
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
 """Seconds between attempts: the first bound, doubled each time, and the last."""
 TOGETHER = 16
 """Completions passed on, and workers begun, in one go: few wait for many."""
+LAST_WORDS = 0.05
+"""Seconds for what a server may send after the end of its answer."""
+DELAYED = 64
+"""Requests, at least, that may wait for another try while others are sent in their place."""
+JITTER = 0.1
+"""Part by which a wait that the server asks for is drawn out at most, so that not all come back at once."""
 TRIED_UNREADABLE = 3
 """Attempts at an answer that comes and cannot be read."""
 TRIED_UNSEEN = 4
-"""Attempts at a server that never answered anything and is out of reach."""
+"""Attempts at a server that is out of reach and never was within it."""
 
 
 class ChatModel:
@@ -48,6 +55,8 @@ class ChatModel:
         self._address = self.server.address("chat/completions")
         self._streams = endpoint.first_token_timeout is not None
         self.dialect = wire.Dialect()
+        self.reached = False
+        """Whether the server ever took a connection."""
 
     async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[list[Completion]]:
         async with self.server.session() as session:
@@ -74,13 +83,16 @@ class ChatModel:
         self, session: aiohttp.ClientSession, request: Request, dialect: wire.Dialect
     ) -> tuple[Completion, Mapping[str, str]]:
         """A completion, perhaps with an error, and the headers of the server's answer."""
-        started = time.perf_counter()
+        started, reached = time.perf_counter(), True
         headers: Mapping[str, str] = {}
         try:
             body = wire.body(self.endpoint, request, dialect, stream=self._streams)
             sent = aiohttp.BytesPayload(orjson.dumps(body), content_type="application/json")
             status, headers, content = await (self._streamed if self._streams else self._whole)(session, sent)
             completion = wire.completion(request, status, content)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            reached = False
+            completion = wire.failed(request, ErrorKind.CONNECTION, str(error))
         except TimeoutError as error:
             detail = str(error) or f"no answer within {self.endpoint.timeout:g} s"
             completion = wire.failed(request, ErrorKind.TIMEOUT, detail)
@@ -90,6 +102,7 @@ class ChatModel:
             completion = wire.failed(request, ErrorKind.BAD_RESPONSE, str(error))
         except (aiohttp.ClientError, OSError) as error:
             completion = wire.failed(request, ErrorKind.CONNECTION, str(error))
+        self.reached |= reached
         completion.seconds = time.perf_counter() - started
         self.server.settle(completion)
         return completion, headers
@@ -109,18 +122,24 @@ class ChatModel:
         self, session: aiohttp.ClientSession, sent: aiohttp.Payload
     ) -> tuple[int, Mapping[str, str], bytes]:
         """A streamed answer as if it had come at once. Raises `TimeoutError` when it does not begin in time."""
-        streamed, length = wire.Streamed(), 0
+        streamed, length = Streamed(), 0
         first = asyncio.timeout(self.endpoint.first_token_timeout)
         try:
             async with first, self._post(session, sent) as answer:
-                if answer.status != 200:
+                if answer.status != 200 or answer.content_type == "application/json":
                     return answer.status, answer.headers, await read(answer)
+                if "Content-Encoding" in answer.headers:
+                    streamed.feed(await read(answer))
                 while not streamed.done and (block := await answer.content.readany()):
-                    first.reschedule(None)
                     length += len(block)
                     if length > wire.LARGEST_ANSWER:
                         raise ValueError(wire.TOO_LARGE)
                     streamed.feed(block)
+                    if streamed.begun:
+                        first.reschedule(None)
+                with suppress(TimeoutError):  # so that the connection can be used again
+                    async with asyncio.timeout(LAST_WORDS):
+                        await answer.content.readany()
                 return answer.status, answer.headers, streamed.answer()
         except TimeoutError:
             if first.expired():
@@ -190,7 +209,11 @@ class _Asking:
         while True:
             if self._later and (self._stopped or self._later[0].due <= time.monotonic()):
                 return heapq.heappop(self._later)
-            if not self._exhausted and not self._stopped and len(self._later) < self.model.endpoint.concurrency:
+            if (
+                not self._exhausted
+                and not self._stopped
+                and len(self._later) < max(self.model.endpoint.concurrency, DELAYED)
+            ):
                 async with self._turn:
                     if self._exhausted or self._stopped:
                         continue
@@ -227,10 +250,11 @@ class _Asking:
             self.model.dialect |= learned
             return await self._carry_out(job)
         wanted = wire.retry_after(headers)
-        if wanted > wire.LONGEST_RETRY_AFTER:
+        if completion.error.retried and wanted > wire.LONGEST_RETRY_AFTER:
             completion.error = ErrorKind.QUOTA
             completion.detail += f" (it wants no request for {wanted:.0f} s)"
-        if completion.error.fatal or (self._nobody_there(completion) and job.attempts >= TRIED_UNSEEN):
+        # A server that never took a connection: more likely a wrong address than a bad moment.
+        if completion.error.fatal or (not self.model.reached and job.attempts >= TRIED_UNSEEN):
             self._hopeless = True
             return completion
         if completion.error is ErrorKind.RATE_LIMITED and self._answers > job.answers_seen:
@@ -240,15 +264,11 @@ class _Asking:
         most = self.model.endpoint.max_attempts
         if not completion.error.retried or job.attempts >= most or unreadable or self._stopped:
             return completion
-        wait = min(FIRST_WAIT * 2 ** max(job.attempts - 1, 0), LONGEST_WAIT)
-        job.due = time.monotonic() + (wanted or wait * random.uniform(0.5, 1))
+        wait = min(FIRST_WAIT * 2 ** max(job.attempts - 1, 0), LONGEST_WAIT) * random.uniform(0.5, 1)
+        job.due = time.monotonic() + max(wanted * random.uniform(1, 1 + JITTER), wait)
         job.last, job.answers_seen = completion, self._answers
         heapq.heappush(self._later, job)
         return None
-
-    def _nobody_there(self, completion: Completion) -> bool:
-        """Whether a server that never answered is out of reach: more likely a wrong address than a bad moment."""
-        return completion.error is ErrorKind.CONNECTION and not self._answers
 
 
 def identity(endpoint: Endpoint) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The way to an endpoint: its key, its addresses, a session, and what may be shown of its answers."""
 
 import os
+from ipaddress import ip_address
 from urllib.parse import quote
 from urllib.request import getproxies, proxy_bypass
 
@@ -15,6 +16,10 @@ LONGEST_DETAIL = 500
 """Characters of a server's error message that are kept."""
 
 
+LONGEST_CONNECT = 10.0
+"""Seconds until an address that takes no connection counts as out of reach."""
+
+
 class Server:
     """Raises `RecipeError` when the key of the endpoint is not in the environment."""
 
@@ -23,6 +28,7 @@ class Server:
         self.price = endpoint.charged
         self._key = _key(endpoint)
         self.proxy = _proxy(self.address(""))
+        self._secrets = _forms(self._key) | _forms(self.proxy.raw_password if self.proxy else None)
 
     def session(self, **headers: str) -> aiohttp.ClientSession:
         headers["Accept-Encoding"] = "identity"
@@ -31,7 +37,7 @@ class Server:
             headers[self.endpoint.api_key_header] = bearer + self._key
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=self.endpoint.timeout),
+            timeout=aiohttp.ClientTimeout(total=self.endpoint.timeout, sock_connect=LONGEST_CONNECT),
             headers=headers,
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -54,7 +60,7 @@ class Server:
 
     def masked(self, text: str) -> str:
         """What a server says, without the key and not too long."""
-        for secret in {self._key, quote(self._key, safe="")} - {""}:
+        for secret in sorted(self._secrets, key=len, reverse=True) if text else ():
             text = text.replace(secret, "***")
         return text[:LONGEST_DETAIL]
 
@@ -84,8 +90,41 @@ def _key(endpoint: Endpoint) -> str:
     return key
 
 
-def _proxy(address: URL) -> str | None:
-    """The environment's proxy for an address. (aiohttp's ``trust_env`` would send passwords from ~/.netrc as well.)"""
+def _forms(secret: str | None) -> set[str]:
+    """A secret as it may stand in an address, in JSON, or as it is."""
+    if not secret:
+        return set()
+    in_query, in_path = URL.build(query={"k": secret}).raw_query_string[2:], URL.build(path=f"/{secret}").raw_path[1:]
+    return {secret, quote(secret), quote(secret, safe=""), in_query, in_path, secret.replace("/", "\\/")}
+
+
+def _proxy(address: URL) -> URL | None:
+    """The environment's proxy for an address. (aiohttp's ``trust_env`` would send passwords from ~/.netrc as well.)
+
+    Raises `RecipeError` when it is no address.
+    """
     host = address.host or ""
-    here = host in ("localhost", "::1") or host.startswith("127.")
-    return None if here or proxy_bypass(host) else getproxies().get(address.scheme)
+    here = host in ("localhost", "0.0.0.0", "::") or _is_loopback(host)
+    named = None if here or proxy_bypass(host) else getproxies().get(address.scheme)
+    if not named:
+        return None
+    try:
+        proxy = URL(named if "://" in named else f"http://{named}")
+        proxy.port  # noqa: B018 - read, since it may be no number
+    except ValueError:
+        proxy = URL()
+    if not proxy.host or proxy.scheme not in ("http", "https"):
+        raise RecipeError(
+            f"The environment variable {address.scheme}_proxy should be the address of a proxy for http, such as "
+            "http://127.0.0.1:3128, and is not. Mend it, or name the server's host in no_proxy."
+        )
+    return proxy
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback

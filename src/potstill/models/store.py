@@ -93,13 +93,13 @@ class Store:
         with FileLock(f"{path}.lock"), self.connection() as connection:
             (layout,) = connection.execute("PRAGMA user_version").fetchone()
             (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            if not tables:
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={LAYOUT}; COMMIT")
-            elif layout != LAYOUT:
+            if tables and layout != LAYOUT:
                 raise PotstillError(
                     f"{path} was not written by this version of potstill. Move it away, or name another file in POTSTILL_STORE."
                 )
+            connection.execute("PRAGMA journal_mode=WAL")  # also of a copy, which SQLite makes without
+            if not tables:
+                connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={LAYOUT}; COMMIT")
 
     @contextmanager
     def connection(self) -> Iterator[sqlite3.Connection]:

@@ -28,6 +28,8 @@ class Tally:
     least: float = 0.0
     """Part of the requests that must succeed."""
     stored: int = 0
+    repeated: int = 0
+    """Those whose prompt stands in an earlier row too, which is asked for all of them."""
     answered: int = 0
     answers: int = 0
     """Those answered with a text, not with a refusal by the server."""
@@ -59,7 +61,7 @@ class Tally:
     def judge(self, spending: Spending) -> None:
         """Raises `PotstillError` or `Interrupted` unless every request has its answer or its own reason for none."""
         kept = f"{self.answered + self.stored} of {self.total} answers"
-        missing = self.total - self.stored - self.answered - self.failures.total()
+        missing = self.total - self.stored - self.repeated - self.answered - self.failures.total()
         kinds = sorted(self.failures, key=lambda kind: (not kind.fatal, not kind.retried))
         if kinds and kinds[0].fatal:
             raise self._failure(kinds[0])
@@ -72,7 +74,7 @@ class Tally:
             raise interrupt.Interrupted(
                 f"{self.name}: stopped with {kept}, which are kept; the same command again asks for the others only."
             )
-        if missing and spending.over:
+        if missing and spending.over and (self.answered or not kinds):
             raise PotstillError(
                 f"{self.name}: its budget is spent: {spending.over}. {kept} are kept; raise it and run the same command "
                 "again to ask for the others only."
@@ -86,7 +88,7 @@ class Tally:
             )
         if kinds:
             say(f"  {self.name}: {self.failures.total()} without an answer: {self._reasons()}")
-        if kinds and self.failures.total() == self.total:
+        if kinds and self.failures.total() + self.repeated == self.total:
             raise self._failure(kinds[0])
 
     def _reasons(self) -> str:

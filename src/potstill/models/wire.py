@@ -1,10 +1,12 @@
 """Chat completions as they travel: a request's body, and what a server's answer means. Pure functions."""
 
+import codecs
 import json
 import time
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -32,6 +34,7 @@ _KINDS = {
 }
 _CODES = {
     "insufficient_quota": ErrorKind.QUOTA,
+    "exceeded_current_quota_error": ErrorKind.QUOTA,
     "billing_hard_limit_reached": ErrorKind.QUOTA,
     "context_length_exceeded": ErrorKind.CONTEXT_TOO_LONG,
     "exceed_context_size_error": ErrorKind.CONTEXT_TOO_LONG,
@@ -40,11 +43,16 @@ _CODES = {
     "DeploymentNotFound": ErrorKind.NOT_FOUND,
     "invalid_api_key": ErrorKind.AUTH,
 }
-_TOO_LONG = ("maximum context length", "context size", "longer than the maximum model length")
-_FINISHED = {"content_filter": "content_filter"} | dict.fromkeys(("length", "max_tokens", "model_length"), "length")
+_TOO_LONG = ("maximum context length", "context size", "longer than the maximum model length", "prompt is too long")
+_FINISHED = dict.fromkeys(
+    ("content_filter", "safety", "recitation", "blocklist", "prohibited_content"), "content_filter"
+)
+_FINISHED |= dict.fromkeys(("length", "max_tokens", "model_length"), "length")
 """What servers call an end that is not ``stop``."""
 LARGEST_COUNT = 1 << 40
 """Tokens, more than which no server can mean."""
+SHOWN = 4000
+"""Bytes of an unreadable answer that go into a message, which is cut once keys are masked in it."""
 
 
 @dataclass(frozen=True)
@@ -104,33 +112,55 @@ def completion(request: Request, status: int, content: bytes) -> Completion:
         return _refused(request, status, content.decode("utf-8", "replace"))
     try:
         answer = _loaded(content)
+        if isinstance(answer.get("error"), dict) and not answer.get("choices"):
+            return _refused(request, _status_of(answer["error"]), content.decode("utf-8", "replace"))
         # A server that was asked for one answer and gives several: the first by number, whatever their order.
-        choice = min(answer["choices"], key=lambda one: one.get("index") or 0)
+        choice = min(answer["choices"], key=lambda one: token_count(one.get("index")))
         message = choice["message"]
-        said, refusal = _text(message.get("content")), message.get("refusal")
+        said, refusal = text_of(message.get("content")), message.get("refusal")
+        refused = isinstance(refusal, str) and refusal != ""
         if choice.get("finish_reason") == "error":
             raise ValueError("it ended with an error")
         thought, said = _reasoning(message, said)
-        usage = answer.get("usage") or {}
-        prompt_tokens, completion_tokens = _count(usage, request, thought + said)
+        usage = _object(answer, "usage")
+        prompt_tokens = token_count(usage.get("prompt_tokens") or usage.get("input_tokens")) or tokens_about(request)
+        written = token_count(usage.get("completion_tokens") or usage.get("output_tokens"))
+        cached = token_count(_object(usage, "prompt_tokens_details").get("cached_tokens"))
         return Completion(
             request.id,
             request.sample,
-            text=encodable(refusal if isinstance(refusal, str) else said),
+            text=encodable(refusal if refused else said),
             reasoning=thought,
-            finish_reason="content_filter" if refusal else _FINISHED.get(choice.get("finish_reason"), "stop"),
+            finish_reason="content_filter" if refused else _finished(choice.get("finish_reason")),
             prompt_tokens=prompt_tokens,
-            cached_tokens=_detail(usage, "prompt_tokens_details", "cached_tokens"),
-            completion_tokens=completion_tokens,
-            reasoning_tokens=_detail(usage, "completion_tokens_details", "reasoning_tokens"),
+            cached_tokens=min(cached, prompt_tokens),
+            completion_tokens=written or -(-len(thought + said) // CHARACTERS_PER_TOKEN),
+            reasoning_tokens=token_count(_object(usage, "completion_tokens_details").get("reasoning_tokens")),
             logprobs=_logprobs(choice) if request.sampling.top_logprobs else "",
         )
     except (RecursionError, LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        shown = content[:200].decode("utf-8", "replace")
+        shown = content[:SHOWN].decode("utf-8", "replace")
         raise ValueError(f"not a chat completion ({error!r}): {shown}") from error
 
 
+def _status_of(error: Mapping[str, Any]) -> int:
+    """The status that an error means which came with the status 200."""
+    code = str(error.get("code"))
+    return int(code) if code.isascii() and code.isdigit() and 400 <= int(code) < 600 else 502
+
+
+def _object(around: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """What stands beside an answer, which must not be lost for it."""
+    value = around.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _finished(reason: Any) -> str:
+    return _FINISHED.get(reason.lower(), "stop") if isinstance(reason, str) else "stop"
+
+
 def _loaded(content: bytes) -> Any:
+    content = content.removeprefix(codecs.BOM_UTF8)
     try:
         return orjson.loads(content)
     except ValueError:  # which also lone surrogates and invalid UTF-8 raise: those are mended
@@ -145,58 +175,52 @@ def _reasoning(message: Mapping[str, Any], said: str) -> tuple[str, str]:
     return encodable(thought), said
 
 
-def _count(usage: Mapping[str, Any], request: Request, said: str) -> tuple[int, int]:
-    """Tokens of prompt and completion; from characters where the server does not count."""
-    if usage:
-        return token_count(usage.get("prompt_tokens")), token_count(usage.get("completion_tokens"))
-    return tokens_about(request), -(-len(said) // CHARACTERS_PER_TOKEN)
-
-
 def tokens_about(request: Request) -> int:
     """Tokens of a request's prompt, about."""
     return -(-sum(len(message["content"]) for message in request.messages) // CHARACTERS_PER_TOKEN)
 
 
-def _detail(usage: Mapping[str, Any], group: str, name: str) -> int:
-    return token_count((usage.get(group) or {}).get(name))
-
-
 def token_count(count: Any) -> int:
-    """Tokens as a server or a log counts them; 0 for what is no count."""
+    """Tokens as a server or a log counts them, perhaps in words; 0 for what is no count."""
+    if isinstance(count, str) and len(count) < 20 and count.isascii() and count.isdigit():
+        count = int(count)
     return int(count) if isinstance(count, int | float) and 0 <= count <= LARGEST_COUNT else 0
 
 
-def _text(content: Any) -> str:
+def text_of(content: Any) -> str:
     """A message's content, also when it comes in parts."""
     if isinstance(content, list):
-        content = "".join(part["text"] for part in content if part.get("type", "text") == "text")
+        parts = [{"text": part} if isinstance(part, str) else part for part in content]
+        content = "".join(part["text"] for part in parts if part.get("type", "text") == "text")
     if not isinstance(content, str | None):
         raise TypeError("the message's content is no text")
     return content or ""
 
 
 def _logprobs(choice: Mapping[str, Any]) -> str:
-    tokens = (choice.get("logprobs") or {}).get("content") or []
-    kept = [[[one["token"], one["logprob"]] for one in token.get("top_logprobs") or []] for token in tokens]
+    try:
+        tokens = (choice.get("logprobs") or {}).get("content") or []
+        kept = [[[one["token"], one["logprob"]] for one in token.get("top_logprobs") or []] for token in tokens]
+    except (LookupError, TypeError, AttributeError):
+        return ""
     return json.dumps(kept, ensure_ascii=True)
 
 
 def _refused(request: Request, status: int, text: str) -> Completion:
     """What a status other than 200 means."""
-    code, message = "", text
-    try:
+    codes, message, filtered = [""], text, False
+    with suppress(RecursionError, LookupError, TypeError, AttributeError, ValueError):
         error = json.loads(text)["error"]
-        code, message = str(error.get("code") or error.get("type") or ""), str(error.get("message") or text)
-        filtered = (
-            code == "content_filter" or (error.get("innererror") or {}).get("code") == "ResponsibleAIPolicyViolation"
-        )
-    except (RecursionError, LookupError, TypeError, AttributeError, ValueError):
-        filtered = False
+        codes = [str(error.get(name)) for name in ("code", "type")]
+        message = str(error.get("message") or text)
+        inner, metadata = _object(error, "innererror"), _object(error, "metadata")
+        filtered = "content_filter" in codes or inner.get("code") == "ResponsibleAIPolicyViolation"
+        filtered |= status == 403 and bool(metadata.get("reasons") or metadata.get("flagged_input"))  # OpenRouter
     if filtered:
         return Completion(
             request.id, request.sample, finish_reason="content_filter", prompt_tokens=tokens_about(request)
         )
-    kind = _CODES.get(code) or _KINDS.get(status)
+    kind = next((_CODES[code] for code in codes if code in _CODES), None) or _KINDS.get(status)
     if kind is None and status in (400, 422) and any(words in message for words in _TOO_LONG):
         kind = ErrorKind.CONTEXT_TOO_LONG
     if kind is None and 300 <= status < 400:
@@ -234,8 +258,6 @@ TOO_LARGE = f"the server's answer is longer than {LARGEST_ANSWER >> 20} MiB"
 def retry_after(headers: Mapping[str, str]) -> float:
     """Seconds that ``Retry-After`` asks for, as a number or a date (by the server's own clock where it tells the time)."""
     value = headers.get("Retry-After", "")
-    if not value:
-        return 0.0
     try:
         seconds = float(headers.get("retry-after-ms", "")) / 1000
     except ValueError:
@@ -245,19 +267,19 @@ def retry_after(headers: Mapping[str, str]) -> float:
             try:
                 date = parsedate_to_datetime(headers["Date"]).timestamp() if "Date" in headers else time.time()
                 seconds = parsedate_to_datetime(value).timestamp() - date
-            except (ValueError, OverflowError):
+            except (ValueError, OverflowError, TypeError):
                 return 0.0
     return max(seconds, 0.0) if seconds == seconds else 0.0
 
 
 def duration(text: str) -> float:
     """Seconds of a duration as ``x-ratelimit-reset-*`` has it: ``6m0s``, ``1.5s``, ``20ms`` or a number; 0 if it is none."""
-    units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+    units = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
     total, number, rest = 0.0, "", text.strip()
     while rest:
         digits = len(rest) - len(rest.lstrip("0123456789."))
         number, rest = rest[:digits], rest[digits:]
-        letters = len(rest) - len(rest.lstrip("hms"))
+        letters = len(rest) - len(rest.lstrip("dhms"))
         unit, rest = rest[:letters] or "s", rest[letters:]
         if unit not in units or not digits:
             return 0.0
@@ -266,49 +288,3 @@ def duration(text: str) -> float:
         except ValueError:
             return 0.0
     return total
-
-
-@dataclass
-class Streamed:
-    """An answer that comes in pieces (server-sent events), put together as if it had come at once."""
-
-    parts: dict[str, list[str]] = field(default_factory=lambda: {"content": [], "reasoning_content": [], "refusal": []})
-    tokens: list[Any] = field(default_factory=list)
-    finish_reason: str | None = None
-    usage: Mapping[str, Any] | None = None
-    done: bool = False
-    _rest: bytes = b""
-
-    def feed(self, block: bytes) -> None:
-        """Raises `ValueError` for what is no event of a chat completion."""
-        *lines, self._rest = (self._rest + block).split(b"\n")
-        for line in lines:
-            if line.startswith(b"data:") and (data := line[5:].strip()):
-                self._event(data)
-
-    def _event(self, data: bytes) -> None:
-        if data == b"[DONE]":
-            self.done = True
-            return
-        try:
-            event = json.loads(data)
-            if event.get("error"):
-                raise ValueError(f"the stream ended with an error: {event['error']}")
-            self.usage = event.get("usage") or self.usage
-            for choice in event.get("choices") or []:
-                delta = choice.get("delta") or {}
-                for name, parts in self.parts.items():
-                    parts.append(_text(delta.get(name)))
-                self.parts["reasoning_content"].append(_text(delta.get("reasoning")))
-                self.tokens += (choice.get("logprobs") or {}).get("content") or []
-                self.finish_reason = choice.get("finish_reason") or self.finish_reason
-        except (RecursionError, LookupError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"not an event of a chat completion ({error!r})") from error
-
-    def answer(self) -> bytes:
-        """Raises `ValueError` when the end did not come."""
-        if self.finish_reason is None:
-            raise ValueError("the stream broke off")
-        message = {name: "".join(parts) for name, parts in self.parts.items() if any(parts)}
-        choice = {"message": message, "finish_reason": self.finish_reason, "logprobs": {"content": self.tokens}}
-        return json.dumps({"choices": [choice], "usage": self.usage}).encode()
