@@ -1,3 +1,7 @@
+import gzip
+import hashlib
+import json
+import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from potstill.errors import PotstillError
-from potstill.models import Completion, ErrorKind, Request, Sampling, tally
+from potstill.models import Completion, ErrorKind, Request, Sampling, tally, upkeep
 from potstill.models import ask as asking
 from potstill.models.store import Store, keys
 
@@ -142,3 +146,118 @@ def test_a_hurried_put_leaves_the_others_their_patience(tmp_path):
 
 def test_nothing_to_ask_is_no_failure(tmp_path):
     assert ask(Counting(), Store(tmp_path / "s.sqlite")) == []
+
+
+def filled(path, n=400):
+    """A store with long answers, closed, and the texts by key."""
+    texts = {hashlib.sha256(str(i).encode()).digest(): f"{i} " + "an answer " * 60 for i in range(n)}
+    store = Store(path)
+    store.put([Completion("", 0, text=text, finish_reason="stop", key=key) for key, text in texts.items()])
+    with store.connection() as connection:
+        connection.close()
+    return texts
+
+
+def saved(path):
+    """What export brings out of a file, by key."""
+    target = path.with_name("out.jsonl")
+    target.unlink(missing_ok=True)
+    upkeep.export(path, target)
+    return {bytes.fromhex(row["key"]): row["text"] for row in map(json.loads, target.read_text().splitlines())}
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None)
+def test_what_is_whole_of_a_damaged_store_is_saved_and_nothing_else(data):
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "s.sqlite"
+        texts = filled(path)
+        whole = path.read_bytes()
+        how = data.draw(st.sampled_from(["zeroed", "cut", "flipped"]))
+        at = data.draw(st.integers(8192, len(whole) - 1))
+        damaged = {
+            "zeroed": whole[:at] + bytes(len(whole[at : at + 512])) + whole[at + 512 :],
+            "cut": whole[: max(at, len(whole) * 3 // 4)],
+            "flipped": whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :],
+        }[how]
+        path.write_bytes(damaged)
+        found = saved(path)
+        assert found.items() <= texts.items()
+        if how != "cut":
+            assert len(found) > len(texts) * 0.9
+        if len(found) < len(texts):
+            assert upkeep.verify(path)
+            again = Store(Path(folder) / "again.sqlite")
+            assert upkeep.import_(again, path.with_name("out.jsonl")) == (len(found), 0)
+        assert path.read_bytes() == damaged
+
+
+def test_an_answer_that_is_not_as_it_was_written_is_not_served(tmp_path):
+    store = Store(tmp_path / "s.sqlite")
+    assert ask(Counting(), store, REQUEST)[0].text == "to q"
+    with store.connection() as connection:
+        connection.execute("UPDATE completions SET text = 'tu q'")
+    with pytest.raises(PotstillError, match="damaged"):
+        ask(Counting(), store, REQUEST)
+    assert upkeep.verify(store.path) == ["1 completions cannot be read"]
+
+
+def test_verify_leaves_the_log_alone_and_sees_its_damage(tmp_path):
+    path = tmp_path / "s.sqlite"
+    code = (
+        "import os, sys; from pathlib import Path; from potstill.models import Completion; from potstill.models.store import Store\n"
+        "store = Store(Path(sys.argv[1]))\n"
+        "for i in range(90): store.put([Completion('i', 0, text='t' * 900, finish_reason='stop', key=i.to_bytes(32, 'big'))])\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    log = Path(f"{path}-wal")
+    before = path.read_bytes(), log.read_bytes()
+    assert upkeep.verify(path) == []
+    assert (path.read_bytes(), log.read_bytes()) == before
+    log.write_bytes(before[1][:-100])  # torn at its end, as a crash may leave it
+    assert upkeep.verify(path) == []
+    middle = len(before[1]) // 2
+    log.write_bytes(before[1][:middle] + bytes([before[1][middle] ^ 1]) + before[1][middle + 1 :])
+    assert "log" in upkeep.verify(path)[0]
+    log.write_bytes(before[1])
+    assert len(saved(path)) == 90
+
+
+def test_a_copy_that_sqlite_made_is_a_store(tmp_path):
+    store = Store(tmp_path / "s.sqlite")
+    ask(Counting(), store, REQUEST)
+    with store.connection() as connection:
+        connection.execute(f"VACUUM INTO '{tmp_path / 'copy.sqlite'}'")
+    model = Counting()
+    ask(model, Store(tmp_path / "copy.sqlite"), REQUEST, Request("b", [{"role": "user", "content": "new"}]))
+    assert model.asked == ["b"]
+
+
+def test_what_is_no_store_is_called_so(tmp_path):
+    with sqlite3.connect(tmp_path / "other.sqlite") as connection:
+        connection.execute("CREATE TABLE t (x)")
+    with pytest.raises(PotstillError, match="no store of potstill"):
+        upkeep.verify(tmp_path / "other.sqlite")
+    with pytest.raises(PotstillError, match="no file"):
+        upkeep.verify(tmp_path)
+    Store(tmp_path / "empty.sqlite")
+    assert upkeep.verify(tmp_path / "empty.sqlite") == upkeep.stats(tmp_path / "empty.sqlite") == []
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("cost", float("inf")), ("cost", float("nan")), ("cost", -1), ("prompt_tokens", -3), ("prompt_tokens", True),
+    ("prompt_tokens", 10**30), ("text", "\ud800"), ("text", None), ("key", "ab"),
+])  # fmt: skip
+def test_an_import_takes_nothing_that_is_no_completion(tmp_path, field, value):
+    filled(tmp_path / "s.sqlite", 1)
+    upkeep.export(tmp_path / "s.sqlite", tmp_path / "a.jsonl")
+    row = json.loads((tmp_path / "a.jsonl").read_text())
+    (tmp_path / "b.jsonl").write_text(json.dumps(row) + "\n" + json.dumps(row | {field: value}))
+    new = Store(tmp_path / "new.sqlite")
+    with pytest.raises(PotstillError, match=f"b.jsonl, line 2: .*{field}"):
+        upkeep.import_(new, tmp_path / "b.jsonl")
+    assert upkeep.stats(new.path) == []
+    text = "\ufeff" + json.dumps(row) + "\n\n"
+    (tmp_path / "c.jsonl").write_bytes(gzip.compress(text.encode()))
+    assert upkeep.import_(new, tmp_path / "c.jsonl") == (1, 0)

@@ -271,7 +271,7 @@ def stats(runs: Runs = Path("runs"), store: StoreFile = None, as_json: AsJson = 
     """What each model has answered, its tokens and cost, and what failed."""
     from potstill.models import upkeep
 
-    shares = upkeep.stats(upkeep.opened(_store_file(store, runs)))
+    shares = upkeep.stats(_store_file(store, runs))
     if as_json:
         _say(json.dumps([asdict(share) for share in shares]))
         return

@@ -5,12 +5,13 @@ import os
 import sqlite3
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import orjson
 from filelock import FileLock
@@ -20,7 +21,7 @@ from potstill.models import Completion, ErrorKind, Request, Sampling
 
 T = TypeVar("T")
 KEY_VERSION = 2
-LAYOUT = 2
+LAYOUT = 3
 """Version of the tables, as SQLite's ``user_version``."""
 LONGEST_LOCK = 60.0
 """Seconds to wait for another process that writes."""
@@ -32,13 +33,13 @@ COLUMNS = (
     "text", "reasoning", "finish_reason", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens",
     "logprobs", "seconds", "cost", "key",
 )  # fmt: skip
-"""Columns of a completion in the order of `Completion`; the table has ``model``, ``run`` and ``time`` as well."""
+"""Columns of a completion in the order of `Completion`; the table has ``checksum``, ``model``, ``run`` and ``time`` as well."""
 _TABLES = """
 CREATE TABLE completions (
     id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, text TEXT NOT NULL, reasoning TEXT NOT NULL,
     finish_reason TEXT NOT NULL, prompt_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL,
     completion_tokens INTEGER NOT NULL, reasoning_tokens INTEGER NOT NULL, logprobs TEXT NOT NULL, seconds REAL NOT NULL,
-    cost REAL NOT NULL, model TEXT NOT NULL, run TEXT NOT NULL, time REAL NOT NULL);
+    cost REAL NOT NULL, checksum INTEGER NOT NULL, model TEXT NOT NULL, run TEXT NOT NULL, time REAL NOT NULL);
 CREATE TABLE failures (
     key BLOB NOT NULL PRIMARY KEY, kind TEXT NOT NULL, detail TEXT NOT NULL, model TEXT NOT NULL, run TEXT NOT NULL,
     time REAL NOT NULL) WITHOUT ROWID;
@@ -117,13 +118,16 @@ class Store:
     def get(self, keys: Sequence[bytes]) -> dict[bytes, Completion]:
         """The stored completions among ``keys``, without id; for the others, what they failed with."""
         with self.connection() as connection:
-            rows = connection.execute(_where(f"SELECT {','.join(COLUMNS)} FROM completions", keys), keys)
-            found = {row[-1]: Completion("", 0, *row) for row in rows}
+            rows = connection.execute(_where(f"SELECT checksum, {','.join(COLUMNS)} FROM completions", keys), keys)
+            found = {row[-1]: Completion("", 0, *row) for sum_, *row in rows if sum_ == checksum(row) or self._refuse()}
             if missing := [key for key in keys if key not in found]:
                 failed = connection.execute(_where("SELECT key, kind, detail FROM failures", missing), missing)
                 for key, kind, detail in failed:
                     found[key] = Completion("", 0, key=key, error=ErrorKind(kind), detail=detail)
         return found
+
+    def _refuse(self) -> NoReturn:
+        raise _damaged(self.path, "an answer is not as it was written")
 
     def put(
         self, completions: Sequence[Completion], model: str = "", run: str = "", seconds: float = LONGEST_LOCK
@@ -133,13 +137,14 @@ class Store:
         Raises `Locked` when another process has the file locked for ``seconds``.
         """
         now = time.time()
-        answered = [
+        rows = [
             (c.text, c.reasoning, c.finish_reason, c.prompt_tokens, c.cached_tokens, c.completion_tokens,
-             c.reasoning_tokens, c.logprobs, c.seconds, c.cost, c.key, model, run, now)
+             c.reasoning_tokens, c.logprobs, c.seconds, c.cost, c.key)
             for c in completions if c.error is None
         ]  # fmt: skip
+        answered = [(*row, checksum(row), model, run, now) for row in rows]
         failed = [(c.key, c.error.value, c.detail, model, run, now) for c in completions if c.error is not None]
-        into = f"INSERT OR IGNORE INTO completions ({','.join(COLUMNS)}, model, run, time)"
+        into = f"INSERT OR IGNORE INTO completions ({','.join(COLUMNS)}, checksum, model, run, time)"
         with self.connection() as connection:
             connection.execute(f"PRAGMA busy_timeout={seconds * 1000:.0f}")
             try:
@@ -209,10 +214,7 @@ def diagnosed(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "decode to UTF-8" in str(error):
-            raise PotstillError(
-                f"{path} is damaged ({error}); nothing in it was changed. `potstill store export FILE` saves what is whole; "
-                "then move the damaged file away and `potstill store import FILE`."
-            ) from error
+            raise _damaged(path, str(error)) from error
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise Locked(
                 f"{path} has been locked by another process for too long. Wait for it, or stop it; then run again."
@@ -220,6 +222,21 @@ def diagnosed(path: Path) -> Iterator[None]:
         if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
             raise PotstillError(f"{path} cannot be written ({error}). Mend its permissions.") from error
         raise
+
+
+def _damaged(path: Path, why: str) -> PotstillError:
+    return PotstillError(
+        f"{path} is damaged ({why}); nothing in it was changed. `potstill store export FILE` saves what is whole; then move "
+        "the damaged file away and `potstill store import FILE`."
+    )
+
+
+def checksum(row: Sequence[Any]) -> int | None:
+    """CRC-32 of what matters in a row of `COLUMNS`: bits flip on disks unseen. None where the row cannot be one."""
+    try:
+        return zlib.crc32(row[-1], zlib.crc32(orjson.dumps(row[:8])))
+    except TypeError:
+        return None
 
 
 @contextmanager
