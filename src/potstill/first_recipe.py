@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from potstill import recipe_file, tasks
 from potstill.data import files, presets
 from potstill.data.rows import OPTIONAL
 from potstill.errors import RecipeError
 from potstill.forecast import preview
-from potstill.tasks.columns import Column, missing
+from potstill.tasks.columns import Column, as_it_is, missing
 from potstill.tasks.custom import TAKEN
 from potstill.tasks.nli import SPELLINGS
 
@@ -82,7 +83,11 @@ def guess(path: Path) -> tuple[Guess, int]:
         found.unlabelled = "drop"
     if found.task["name"] == "classification":
         found.task["labels"] = _labels_of_all(path, gold)
-    task = tasks.read(found.task)
+    try:
+        task = tasks.read(found.task)
+    except ValueError as error:
+        said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise RecipeError(f"{path}, column '{gold}': {said}. Mend the column, or write the recipe by hand.") from error
     seen = {
         *schema,
         *found.columns.values(),
@@ -96,7 +101,7 @@ def _labels_of_all(path: Path, gold: str) -> list[str]:
     """Every label of a file, also one that its first rows do not have."""
     values = (row.get(gold) for _, row in files.rows(path))
     each = (one for value in values if not missing(value) for one in (value if isinstance(value, list) else [value]))
-    return sorted({str(one).strip() for one in each})
+    return sorted({as_it_is(one).strip() for one in each})
 
 
 def recipe_text(path: Path, name: str, found: Guess, n: int, teacher: str, student: str) -> str:
@@ -112,7 +117,7 @@ def recipe_text(path: Path, name: str, found: Guess, n: int, teacher: str, stude
     data |= {"unlabelled": found.unlabelled} if found.unlabelled else {}
     tokens = 1024 if dense else 256
     return f"""# potstill run {name}.yaml
-name: {name}
+{_yaml({"name": name})}
 # Guessed: {found.why}.{f" Not used: {', '.join(map(repr, found.unused))}." if found.unused else ""} Others: potstill schema
 {_yaml({"task": task})}
 # Your rows. 'test' and 'validation' are drawn out of them by seed; they may be files of their own.
@@ -140,7 +145,7 @@ def write(file: Path, name: str, teacher: str, student: str) -> Iterator[str]:
 
     Raises `RecipeError` for a file that cannot be used, or when NAME.yaml is there.
     """
-    name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", file.name.split(".")[0]).strip("-.") or "recipe"
+    name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", file.name.split(".")[0]).strip("-._") or "recipe"
     target = Path(f"{name}.yaml")
     if target.exists():
         raise RecipeError(f"{target} is there already; give another name with --name, or remove it.")
@@ -353,4 +358,4 @@ def _kind(value: Any) -> str:
     if isinstance(value, bool):
         return "boolean"
     names = {int: "number", float: "number", str: "string", list: "array", dict: "object", type(None): "null"}
-    return names[type(value)]
+    return names.get(type(value), "string")

@@ -95,10 +95,11 @@ def estimate(run: Run, made: bool) -> list[Asked]:
     data gives, and of as many new inputs as are asked for. Nothing is asked, brought or written but an empty store, and
     nothing but the test questions held."""
     counters: dict[str, _Counter] = {}
+    seen: set[bytes] = set()
     asked = []
     for part in _parts(run, made):
         counter = counters.setdefault(part.of.name, _Counter(part.of.model))
-        asked.append(_asked(run, part, counter))
+        asked.append(_asked(run, part, counter, seen))
     return asked
 
 
@@ -144,12 +145,13 @@ def _judged(recipe: Recipe, judge: Judge, rows: Iterable[Example], answers: int)
             yield from [question(judge, recipe.task, row, row["gold"], row["id"])] * answers
 
 
-def _asked(run: Run, part: _Part, counter: "_Counter") -> Asked:
+def _asked(run: Run, part: _Part, counter: "_Counter", seen: set[bytes]) -> Asked:
+    """``seen`` holds the keys of what is asked before: a prompt that stands in two rows is asked once."""
     model = part.of.model
     key = None
     if not isinstance(model, str) or counter.tokenizer is not None:
         key = keys(open_model(model, part.of.batch_size, part.of.dtype, run.store).identity)
-    n = limit = 0
+    n = limit = repeated = 0
     stored: list[tuple[int, float]] = []
     sample = _Sample()
     for some in batched(part.requests, LOOKED_UP):
@@ -159,9 +161,12 @@ def _asked(run: Run, part: _Part, counter: "_Counter") -> Asked:
         found = {one: got for one, got in run.store.get(asked).items() if got.error is None}
         stored += [(found[one].completion_tokens, found[one].seconds) for one in asked if one in found]
         for i, request in enumerate(some):
+            if asked and asked[i] not in found and not part.guessed:
+                repeated += asked[i] in seen
+                seen.add(asked[i])
             if part.to_come or not asked or asked[i] not in found:
                 sample.add(request)
-    to_make = n - len(stored) + part.to_come
+    to_make = n - len(stored) - repeated + part.to_come
     read = _mean(counter.tokens(request.messages) for request in sample.kept) * to_make
     thinking = 0 if isinstance(model, str) else model.thinking_tokens
     written = (_mean(tokens for tokens, _ in stored) if stored else limit + thinking) * to_make
@@ -169,7 +174,7 @@ def _asked(run: Run, part: _Part, counter: "_Counter") -> Asked:
     at_once = 1 if isinstance(model, str) else model.concurrency
     return Asked(
         part.what,
-        requests=n + part.to_come,
+        requests=n - repeated + part.to_come,
         stored=len(stored),
         prompt_tokens=round(read),
         completion_tokens=round(written),

@@ -4,7 +4,7 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, StringConstraints, model_validator
 from pydantic.json_schema import JsonSchemaValue
 
 from potstill import tasks
@@ -183,7 +183,7 @@ class Train(Section):
     """Train adapters, or all weights."""
     lora: Lora = Lora()
     """The adapters; used by method `lora`."""
-    epochs: int = Field(default=3, ge=1)
+    epochs: int = Field(default=3, ge=1, le=1000)
     """Passes over the kept rows; a checkpoint is saved after each."""
     learning_rate: float = Field(default=2e-4, gt=0)
     """Peak rate; about 2e-3 suits small adapters, 2e-4 full fine-tuning of a small model."""
@@ -241,10 +241,20 @@ class _AnyTask:
 TaskField = Annotated[SerializeAsAny[tasks.Task], BeforeValidator(tasks.read), _AnyTask]
 
 
+def _no_file_of_ours(name: str) -> str:
+    if name.startswith("completions.sqlite"):
+        raise ValueError("this is what the store beside the runs is called; choose another")
+    return name
+
+
 class Recipe(Section):
     """One run: one task, one data set, one teacher, one student, one condition, one seed."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[
+        str,
+        StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100),
+        AfterValidator(_no_file_of_ours),
+    ]
     """Name of the run and of its folder."""
     task: TaskField
     """What is asked: a name, or a mapping of a name and options, as `{name: nli, labels: [...]}`."""
@@ -268,7 +278,7 @@ class Recipe(Section):
     """How it is evaluated."""
     report: Report = Report()
     """What the report shows."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=1 << 32)
     """Seed of data, sampling and training."""
 
     @property

@@ -65,7 +65,7 @@ def parse(text: str, where: str = "recipe", folder: Path = Path()) -> Recipe:
         raise RecipeError(f"{where}{place}: not YAML: {problem}. Check indentation, colons and quotes.") from error
     if not isinstance(tree, yaml.MappingNode):
         raise RecipeError(f"{where}: a recipe is a mapping of keys such as 'name', 'task' and 'teacher'.")
-    for key, mark in _repeated_keys(tree):
+    for key, mark in _repeated_keys(tree, set()):
         raise RecipeError(f"{where}:{mark.line + 1}:{mark.column + 1}: '{key}' stands here twice; keep one.")
     try:
         return Recipe.model_validate(values, context={"folder": folder})
@@ -143,7 +143,10 @@ def _place(tree: yaml.Node, fault: ErrorDetails) -> str:
     return f"{mark.line + 1}:{mark.column + 1}"
 
 
-def _repeated_keys(node: yaml.Node) -> Iterator[tuple[str, yaml.Mark]]:
+def _repeated_keys(node: yaml.Node, seen_nodes: set[int]) -> Iterator[tuple[str, yaml.Mark]]:
+    if id(node) in seen_nodes:  # an alias
+        return
+    seen_nodes.add(id(node))
     children = node.value if isinstance(node, yaml.SequenceNode) else []
     if isinstance(node, yaml.MappingNode):
         seen = set()
@@ -153,4 +156,4 @@ def _repeated_keys(node: yaml.Node) -> Iterator[tuple[str, yaml.Mark]]:
             seen.add(key.value)
             children = [*children, value]
     for child in children:
-        yield from _repeated_keys(child)
+        yield from _repeated_keys(child, seen_nodes)

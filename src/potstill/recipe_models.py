@@ -1,5 +1,6 @@
 """What a recipe may say of models: endpoints, servers to start, weights, prices and budgets."""
 
+import json
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,14 +16,27 @@ from pydantic import (
     StringConstraints,
     Tag,
     ValidationInfo,
+    field_validator,
     model_validator,
 )
 
 from potstill import prices
 
+LARGEST = 1 << 40
+"""Of whole numbers in a recipe: what every library and server takes."""
+
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _in_bounds(cls, value: Any) -> Any:
+        if isinstance(value, int) and abs(value) > LARGEST:
+            raise ValueError(f"no number may be larger than {LARGEST:,}")
+        return value
 
 
 def beside_the_recipe(path: Path, info: ValidationInfo) -> Path:
@@ -89,8 +103,10 @@ def _without_secrets(url: str) -> str:
 def _json_object(fields: dict[str, Any]) -> dict[str, Any]:
     """As it is sent: YAML has numbers as keys, and JSON has not."""
     try:
-        return dict(orjson.loads(orjson.dumps(fields, option=orjson.OPT_NON_STR_KEYS)))
-    except TypeError as error:
+        sent: dict[str, Any] = json.loads(json.dumps(fields, allow_nan=False))
+        orjson.dumps(sent)
+        return sent
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"it cannot be written as JSON: {error}") from error
 
 

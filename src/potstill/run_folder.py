@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -115,8 +115,14 @@ class Run:
                 piece = list(islice(coming, PIECE))
 
     def read_json(self, name: str) -> dict[str, Any]:
+        """Raises `PotstillError` for a file that is damaged."""
         path = self.path(name)
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        try:
+            values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        except ValueError as error:
+            raise PotstillError(
+                f"{path} is damaged ({error}). Remove it; what it told of is done again, and answers come from the store."
+            ) from error
         return values
 
     def write_json(self, name: str, values: Mapping[str, Any]) -> None:
@@ -157,10 +163,14 @@ class Run:
             return ""
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         stamp = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
-        known = self.read_json(DIGESTS)
+        known = {}
+        with suppress(PotstillError):  # only a cache
+            known = self.read_json(DIGESTS)
         if known.get(str(part), {}).get("stamp") != stamp:
-            rows = part.splits or part.kept
-            digest = digest_of_rows(self.rows(part.file), part) if rows else _digest_of_files(files, path)
+            digest = _digest_of_files(files, path)
+            if part.splits or part.kept or part.file == "examples.parquet":  # whose rows a dry run makes, and no file
+                with suppress(pa.ArrowException):  # a damaged file is known by its bytes
+                    digest = digest_of_rows(self.rows(part.file), part)
             known[str(part)] = {"stamp": stamp, "sha256": digest}
             if self._locked:
                 self.write_json(DIGESTS, known)
@@ -203,7 +213,7 @@ class Run:
         """Who holds the lock, in words that follow 'in use'."""
         try:
             return " by process {process} on {host} since {since}".format(**self.read_json("owner.json"))
-        except (KeyError, ValueError, OSError):
+        except (KeyError, OSError, PotstillError):
             return ""
 
     def in_use(self) -> bool:
@@ -214,6 +224,8 @@ class Run:
                 return False
         except Timeout:
             return True
+        except OSError:  # a disk that is read only
+            return False
 
 
 def digest_of_rows(rows: Iterable[Mapping[str, Any]], part: Part) -> str:
@@ -243,7 +255,10 @@ def now() -> str:
 def summary(folder: Path) -> dict[str, str]:
     """Name, state and verdict of the run in ``folder``; the verdict is empty until the evaluation is done."""
     run = Run(folder, None)  # type: ignore[arg-type]
-    stages = run.stages
+    try:
+        stages = run.stages
+    except PotstillError:
+        return {"name": folder.name, "state": "its manifest.json is damaged", "verdict": ""}
     done = [name for name, entry in stages.items() if entry["state"] == "done"]
     unfinished = [name for name, entry in stages.items() if entry["state"] != "done"]
     if run.in_use():
@@ -254,7 +269,9 @@ def summary(folder: Path) -> dict[str, str]:
         state = "done"
     else:
         state = f"done up to {done[-1]}" if done else "begun"
-    verdict = run.read_json("evaluation.json").get("verdict", "") if "evaluate" in done else ""
+    verdict = ""
+    with suppress(PotstillError):
+        verdict = run.read_json("evaluation.json").get("verdict", "") if "evaluate" in done else ""
     return {"name": folder.name, "state": state, "verdict": verdict}
 
 

@@ -62,9 +62,7 @@ class Shots:
     def _draw(self, reasoned: bool) -> _Solved:
         options = self.recipe.generate.shots
         n = POOL if options.choose == "similarity" else options.n + 1
-        pool = heapq.nsmallest(
-            n, self._usable(reasoned), key=lambda one: hash64(f"{self.recipe.seed}:shot:{one[0]['id']}")
-        )
+        pool = heapq.nsmallest(n, self._usable(reasoned), key=lambda one: hash64(f"{self.recipe.seed}:shot:{one[1]}"))
         if len(pool) < 2:
             missing = "a rationale (data.columns.rationale)" if reasoned else "gold"
             raise RecipeError(

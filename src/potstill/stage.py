@@ -15,7 +15,8 @@ from potstill.recipe_data import Synthesize
 from potstill.run_folder import Part, Run
 
 NOT_THE_ANSWER = tuple(
-    f"teacher.{key}"
+    f"{model}.{key}"
+    for model in ("teacher", "evaluate.judge")
     for key in (
         "budget", "min_success",
         *(

@@ -12,7 +12,7 @@ from potstill.data.files import Placed
 from potstill.data.presets import Preset
 from potstill.errors import RecipeError, did_you_mean
 from potstill.recipe_data import Rows
-from potstill.tasks import Column, Task
+from potstill.tasks import Column, Task, question
 from potstill.tasks.columns import as_it_is, missing, text
 
 OPTIONAL = ("id", "group", "system", "prompt", "rationale")
@@ -108,8 +108,10 @@ class _Mapping:
         example |= {name: None for name in OPTIONAL if name not in example}
         if "logged" in row:
             example["logged"] = row["logged"]
+        group = example["group"] or self.task.group(example) or example["id"]
+        # Without a name a row is known by what it asks, so that its place in the file says nothing of its split.
+        example["group"] = group or f"{hash64(question(self.task, example)):016x}"
         example["id"] = example["id"] or str(number)
-        example["group"] = example["group"] or self.task.group(example) or example["id"]
         example["gold"] = self._gold(row, example, place)
         return example
 
