@@ -253,6 +253,20 @@ def test_runs_and_doctor(work):
     assert "potstill run quickstart" in potstill("runs", cwd=work).stdout
     assert potstill("curate", "r.yaml", cwd=work).returncode == 0
     assert potstill("runs", cwd=work).stdout == "small: done up to curate\n"
+    folder = work / "runs" / "small"
+    (folder / "digests.json").write_text('{"a"')
+    curated = (folder / "curated.parquet").read_bytes()
+    (folder / "curated.parquet").write_bytes(curated[:1000])
+    dry = potstill("run", "r.yaml", "--dry-run", cwd=work)
+    assert "curate: again: curated.parquet is not as it was written" in dry.stdout, dry.stderr
+    (folder / "curated.parquet").write_bytes(curated)
+    manifest = (folder / "manifest.json").read_text()
+    (folder / "manifest.json").write_text(manifest[:50])
+    assert potstill("runs", cwd=work).stdout == "small: its manifest.json is damaged\n"
+    refused = potstill("run", "r.yaml", cwd=work)
+    assert refused.returncode == 1
+    assert "manifest.json is damaged" in refused.stderr
+    (folder / "manifest.json").write_text(manifest)
     said = potstill("doctor", cwd=work, env={"HF_ENDPOINT": "http://127.0.0.1:9"}).stdout
     assert "torch: " in said
     assert "http://127.0.0.1:9 is out of reach" in said

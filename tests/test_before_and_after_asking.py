@@ -72,6 +72,19 @@ def test_plan_says_what_is_left_and_what_it_will_cost(work, teacher):
     assert "generate: 6 of 30 requests to make" in said("plan", "r.yaml", cwd=work)
 
 
+def test_plan_counts_a_prompt_in_several_rows_once(work, teacher):
+    rows = [{"question": f"What is {i % 4} + 1?", "gold": str(i % 4 + 1), "id": str(i)} for i in range(30)]
+    (work / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    text = (work / "r.yaml").read_text()
+    begin, end = text.index("data:"), text.index("teacher:")
+    named = "data: {source: files, train: rows.jsonl, validation: 2, test: 2}\n"
+    (work / "r.yaml").write_text(text[:begin] + named + text[end:])
+    generate, _ = json.loads(said("plan", "r.yaml", "--json", cwd=work))
+    before = teacher.seen.total()
+    potstill("generate", "r.yaml", cwd=work)
+    assert generate["requests"] == teacher.seen.total() - before <= 4
+
+
 @pytest.mark.parametrize(
     ("limit", "more", "requests"),
     [("max_requests: 10", "max_requests: 1000", 10), ("max_tokens: 520", "max_tokens: 100000", 10), ("max_cost: 0.52", "max_cost: 900", 10)],

@@ -149,15 +149,37 @@ def test_a_column_of_gold_that_no_row_has_is_said_even_where_gold_may_be_missing
 
 
 def test_chats_that_end_in_a_reply_have_gold(tmp_path):
-    chat = [
-        {"role": "user", "content": "Hi"},
-        {"role": "assistant", "content": "Hello"},
-        {"role": "user", "content": "Bye"},
+    chats = [
+        [
+            {"role": "user", "content": f"Hi from {i}"},
+            {"role": "assistant", "content": "Hello"},
+            {"role": "user", "content": "Bye"},
+        ]
+        for i in range(6)
     ]
-    (tmp_path / "r.jsonl").write_text(lines([{"messages": chat}] * 6))
+    (tmp_path / "r.jsonl").write_text(lines([{"messages": chat} for chat in chats]))
     data = {"source": "files", "train": "r.jsonl", "validation": 1, "test": 1, "unlabelled": "drop"}
     rows = read(tmp_path, data, "conversation")
     assert [row["gold"] for row in rows] == ["Hello"] * 6
+
+
+def test_where_a_row_without_a_name_stands_says_nothing_of_its_split(tmp_path):
+    questions = [{"question": f"What is {i} + {i}?", "gold": str(2 * i)} for i in range(60)]
+    data = {"source": "files", "train": "r.jsonl", "validation": 9, "test": 12}
+
+    def splits(rows):
+        (tmp_path / "r.jsonl").write_text(lines(rows))
+        return {row["question"]: row["split"] for row in read(tmp_path, data)}
+
+    before = splits(questions)
+    assert splits(questions[::-1]) == before
+    after = splits([{"question": "What is 7 + 8?", "gold": "15"}, *questions])
+    assert sum(after[question] != split for question, split in before.items()) <= 2
+    twice = [*questions, *({**row, "id": f"again-{i}"} for i, row in enumerate(questions))]
+    (tmp_path / "r.jsonl").write_text(lines([{k: v for k, v in row.items() if k != "id"} for row in twice]))
+    seen = {}
+    for row in read(tmp_path, data):
+        assert seen.setdefault(row["question"], row["split"]) == row["split"]
 
 
 def test_a_column_that_is_the_question_is_not_the_students_prompt_too(tmp_path):

@@ -56,6 +56,20 @@ def guessed(folder, rows):
     return found, list(examples(recipe)), recipe
 
 
+@pytest.mark.parametrize(("name", "said"), [("2024", "2024"), ("null", "null"), ("_x", "x"), ("1e3", "1e3")])
+def test_any_name_of_a_file_will_do(name, said, tmp_path):
+    written(tmp_path, FILES["math"]).rename(tmp_path / f"{name}.jsonl")
+    result = potstill("init", f"{name}.jsonl", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert recipe_file.load(str(tmp_path / f"{said}.yaml")).name == said
+
+
+def test_labels_that_cannot_be_told_apart_are_named(tmp_path):
+    rows = [{"text": f"Message {i}", "label": ["Yes", "yes", "no"][i % 3]} for i in range(30)]
+    with pytest.raises(RecipeError, match=r"column 'label': .*Mend the column"):
+        first_recipe.guess(written(tmp_path, rows))
+
+
 def test_questions_with_answers_in_words_are_not_taken_for_gsm8k(tmp_path):
     found, rows, recipe = guessed(
         tmp_path, [{"question": f"Who wrote {i}?", "answer": f"Writer {i}"} for i in range(30)]

@@ -108,6 +108,11 @@ def test_the_judge_decides_what_is_right_and_is_asked_once(work):
     new = [json.loads(body) for body in server.seen][asked:]
     assert {body["model"] for body in new} <= {"j"}  # of the base's answers, where the student's were not the same
     assert len(new) <= 4
+    # How fast and for how much it is asked changes no result.
+    text = (folder / "r.yaml").read_text()
+    (folder / "r.yaml").write_text(text.replace("model: j}", "model: j, concurrency: 3}, budget: {max_requests: 99}"))
+    dry = potstill("run", "r.yaml", "--dry-run", "--json", cwd=folder)
+    assert [stage["stage"] for stage in json.loads(dry.stdout) if stage["again"]] == ["report"]
 
 
 def test_a_judge_and_its_scorer_belong_together(work):
