@@ -343,6 +343,24 @@ def test_a_source_that_raises_ends_the_asking(monkeypatch):
         asyncio.run(asyncio.wait_for(collect(), 10))
 
 
+def test_what_is_in_flight_when_a_source_raises_is_kept(tmp_path):
+    class Broken(list):
+        def __iter__(self):
+            yield from super().__iter__()
+            raise PotstillError("row 9 is no good")
+
+    async def collect():
+        server = await asyncio.start_server(Server([0.3, FINE]).serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        model = ChatModel(Endpoint(url=f"http://127.0.0.1:{port}/v1", model="m", concurrency=256))
+        rows = Broken(Request(str(i), [{"role": "user", "content": str(i)}]) for i in range(504))
+        await asyncio.to_thread(lambda: ask(model, rows, "teacher", Store(tmp_path / "s.sqlite")))
+
+    with pytest.raises(PotstillError, match="row 9 is no good"):
+        asyncio.run(collect())
+    assert Store(tmp_path / "s.sqlite").spent("", "m")[0] == 500  # which were looked up together
+
+
 def test_workers_that_wait_for_room_send_nothing_after_a_stop(monkeypatch):
     server = Server([0.05, http(b"", "429 Too Many Requests", "Retry-After: 0.05")] * 1)
     monkeypatch.setattr("potstill.interrupt.asked", lambda: len(server.requests) >= 60)

@@ -70,7 +70,8 @@ class ChatModel:
                     if some := asking.take():
                         yield [completion for completion, _ in some]
                         for _, kept in some:
-                            kept.set_result(None)
+                            if not kept.done():
+                                kept.set_result(None)
                         await asyncio.sleep(0)  # their workers send on before others are kept
                     elif ended.done():
                         break
@@ -170,6 +171,8 @@ class _Asking:
         self._numbers, self._later = count(), list[_Job]()
         self._answers = 0
         self._hopeless = False
+        self._fault: Exception | None = None
+        """What the source of the requests raised."""
 
     def take(self) -> list[tuple[Completion, asyncio.Future[None]]]:
         """The oldest completions that nobody has taken, each with what to fulfil when it is kept."""
@@ -187,6 +190,8 @@ class _Asking:
                 if number % TOGETHER == 0:
                     await asyncio.sleep(0)  # the first need not wait until all are connected
             await asyncio.gather(*workers)
+            if self._fault:
+                raise self._fault
         finally:
             for worker in workers:
                 worker.cancel()
@@ -221,6 +226,9 @@ class _Asking:
                         return _Job(0.0, next(self._numbers), await anext(self._source))
                     except StopAsyncIteration:
                         self._exhausted = True
+                        continue
+                    except Exception as error:  # raised once those in flight are kept
+                        self._exhausted, self._hopeless, self._fault = True, True, error
                         continue
             if not self._later:
                 return None
