@@ -195,6 +195,9 @@ def test_the_environments_proxy(proxy, taken, monkeypatch):
     ({"url": "http://h:99999/v1"}, "ort"),
     ({"url": "http://h/v 1"}, "match pattern"),
     ({"extra_body": {"a": 1 << 70}}, "cannot be written as JSON"),
+    ({"extra_body": {"a": float("nan")}}, "cannot be written as JSON"),
+    ({"api_key_env": ""}, "match pattern"),
+    ({"api_key_header": "key\r\n"}, "match pattern"),
 ])  # fmt: skip
 def test_an_endpoint_that_cannot_work_is_refused(fields, words):
     with pytest.raises(ValueError, match=words):

@@ -126,9 +126,9 @@ class Endpoint(Section):
     """Name of the model on that server."""
     same_as: str | None = None
     """Answers count as those of this one model, whichever server or name they come from."""
-    api_key_env: str | None = None
+    api_key_env: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     """Name of the environment variable that holds the key or bearer token. The key itself never stands in a recipe."""
-    api_key_header: str = "Authorization"
+    api_key_header: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")] = "Authorization"
     """Header in which the key is sent: `Authorization` (as a bearer token), or for keys of Azure `api-key`."""
     mode: Literal["requests", "batch"] = "requests"
     """`batch` hands the requests in as files (OpenAI's and Azure's batch endpoints): answers within a day, at half the

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 from filelock import FileLock
@@ -119,15 +119,16 @@ class Store:
         """The stored completions among ``keys``, without id; for the others, what they failed with."""
         with self.connection() as connection:
             rows = connection.execute(_where(f"SELECT checksum, {','.join(COLUMNS)} FROM completions", keys), keys)
-            found = {row[-1]: Completion("", 0, *row) for sum_, *row in rows if sum_ == checksum(row) or self._refuse()}
+            found: dict[bytes, Completion] = {}
+            for written, *row in rows:
+                if written != checksum(row):
+                    raise _damaged(self.path, "an answer is not as it was written")
+                found[row[-1]] = Completion("", 0, *row)
             if missing := [key for key in keys if key not in found]:
                 failed = connection.execute(_where("SELECT key, kind, detail FROM failures", missing), missing)
                 for key, kind, detail in failed:
                     found[key] = Completion("", 0, key=key, error=ErrorKind(kind), detail=detail)
         return found
-
-    def _refuse(self) -> NoReturn:
-        raise _damaged(self.path, "an answer is not as it was written")
 
     def put(
         self, completions: Sequence[Completion], model: str = "", run: str = "", seconds: float = LONGEST_LOCK
