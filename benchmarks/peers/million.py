@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from potstill.models import Completion, Request
-from potstill.models.ask import Delivery  # what `ask` does before it reads the answers back
+from potstill.models.ask import ask
 from potstill.models.store import Store, batched, keys
 
 folder, n, what = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
@@ -48,8 +48,6 @@ if what == "fill":
             ]
         )
 else:
-    import asyncio
-
-    asyncio.run(Delivery(Nobody(), Questions(), "mock", store).carry_out())
+    ask(Nobody(), Questions(), "mock", store)  # the answers are read back by whoever goes through them
 mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps({"seconds": time.perf_counter() - began, "mib": mib}))
