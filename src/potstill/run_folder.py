@@ -147,6 +147,8 @@ class Run:
         except BaseException:
             part.unlink(missing_ok=True)
             raise
+        with part.open("rb") as file:  # a power cut must not leave an empty file in its place
+            os.fsync(file.fileno())
         part.replace(self.path(name))
 
     def remove(self, name: str) -> None:
