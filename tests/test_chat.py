@@ -63,16 +63,21 @@ class Server:
         finally:
             self.now -= 1
 
+    async def up(self):
+        """Serve; the runner that ends it, and the base address."""
+        application = web.Application()
+        application.router.add_post("/v1/chat/completions", self.answer)
+        runner = web.AppRunner(application)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        return runner, f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}/v1"
+
     def ask(self, *requests, **endpoint):
         async def collect():
-            application = web.Application()
-            application.router.add_post("/v1/chat/completions", self.answer)
-            runner = web.AppRunner(application)
-            await runner.setup()
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
+            runner, base = await self.up()
             try:
-                url = f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}/v1?api-version=1"
+                url = f"{base}?api-version=1"
                 model = chat.ChatModel(Endpoint(url=url, model="m", **endpoint))
                 return {c.id: c async for group in model.complete(stream(requests)) for c in group}
             finally:
@@ -245,21 +250,11 @@ def test_prices_become_costs_and_what_a_server_says_cannot_steer_the_terminal(ca
 
 def delivered(tmp_path, server, rows, **options):
     """The texts that `ask` gives of the rows, None for those without an answer."""
-
-    async def up():
-        application = web.Application()
-        application.router.add_post("/v1/chat/completions", server.answer)
-        runner = web.AppRunner(application)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        return site._server.sockets[0].getsockname()[1]
-
     loop = asyncio.new_event_loop()
-    port = loop.run_until_complete(up())
+    _, url = loop.run_until_complete(server.up())
     threading.Thread(target=loop.run_forever, daemon=True).start()
     budget = options.pop("budget", None)
-    model = chat.ChatModel(Endpoint(url=f"http://127.0.0.1:{port}/v1", model="m", same_as="m", **options))
+    model = chat.ChatModel(Endpoint(url=url, model="m", same_as="m", **options))
     try:
         given = ask(model, rows, "teacher", Store(tmp_path / "s.sqlite"), "run", budget and Budget(**budget))
         return [None if c.error else c.text for c in given]

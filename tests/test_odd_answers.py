@@ -76,7 +76,9 @@ def test_no_count_makes_a_cost_less_than_nothing():
 )
 def test_nothing_breaks_the_reader(value):
     with suppress(ValueError):
-        wire.completion(ASKED, 200, json.dumps(value).encode())
+        got = wire.completion(ASKED, 200, json.dumps(value).encode())
+        assert got.id == "1"
+        assert min(got.prompt_tokens, got.cached_tokens, got.completion_tokens, got.reasoning_tokens) >= 0
 
 
 @pytest.mark.parametrize(("error", "kind"), [

@@ -98,8 +98,9 @@ def estimate(run: Run, made: bool) -> list[Asked]:
     seen: set[bytes] = set()
     asked = []
     for part in _parts(run, made):
-        counter = counters.setdefault(part.of.name, _Counter(part.of.model))
-        asked.append(_asked(run, part, counter, seen))
+        if part.of.name not in counters:  # which loads a tokenizer
+            counters[part.of.name] = _Counter(part.of.model)
+        asked.append(_asked(run, part, counters[part.of.name], seen))
     return asked
 
 
