@@ -18,12 +18,13 @@ from itertools import islice
 import torch
 
 from potstill.data import word_problems
-from potstill.models import Request, Sampling, loading, stream, weights
-from potstill.models.chat import ChatModel
-from potstill.models.launch import path_of, running
-from potstill.models.local import LocalModel, chat_tokens
-from potstill.recipe_models import Endpoint, Served
-from potstill.tasks import Ask, Prompting, main_score
+from potstill.models import Request, Sampling, stream
+from potstill.models.local import loading, weights
+from potstill.models.remote.chat import ChatModel
+from potstill.models.served.launch import path_of, running
+from potstill.models.local.model import LocalModel, chat_tokens
+from potstill.models.specs import Endpoint, Served
+from potstill.tasks import PromptSpec, Prompting
 from potstill.tasks.math import Math
 
 TEACHER = "packaged/qwen2.5-coder-0.5b-instruct"
@@ -40,7 +41,7 @@ def main() -> None:
     examples = list(islice(word_problems.questions(7, "bench", unseen=False, taken=set()), n))
     sampling = Sampling(128)
     requests = [
-        Request(str(i), TASK.messages(row, Ask(Prompting.COT_FEWSHOT)), sampling) for i, row in enumerate(examples)
+        Request(str(i), TASK.messages(row, PromptSpec(Prompting.COT_FEWSHOT)), sampling) for i, row in enumerate(examples)
     ]
     folder = weights.folder(TEACHER)
 
@@ -49,14 +50,14 @@ def main() -> None:
         trials = {choice: round(ask(requests[:tried], choice)[0], 1) for choice in choices}
         choice = min(trials, key=trials.__getitem__)
         print(f"{name} on {tried}: seconds {trials}", flush=True)
-        return say(f"{name} at {choice}", *ask(requests, choice), examples)
+        return report(f"{name} at {choice}", *ask(requests, choice), examples)
 
     llama_seconds, _ = best("llama.cpp", lambda asked, slots: llama(asked, slots, requests[0]), SLOTS)
     figures: dict[str, dict[str, float]] = {}
     single: dict[str, str] = {}
-    for dtype in dict.fromkeys(["float32", weights.number_format("auto")]):
+    for dtype in dict.fromkeys(["float32", weights.resolve_dtype("auto")]):
         tokenizer = loading.load_tokenizer(folder)
-        seconds, texts = say(f"ours, {dtype}", *ours(folder, dtype, tokenizer, requests), examples)
+        seconds, texts = report(f"ours, {dtype}", *ours(folder, dtype, tokenizer, requests), examples)
         model = loading.load_model(folder, dtype).eval()
 
         def padded(asked, rows, model=model, tokenizer=tokenizer):
@@ -64,7 +65,7 @@ def main() -> None:
 
         plain_seconds, _ = best(f"generate, {dtype}", padded, ROWS)
         if not single:
-            _, single = say(f"generate one by one, {dtype}", *padded(requests, 1), examples)
+            _, single = report(f"generate one by one, {dtype}", *padded(requests, 1), examples)
         figures[dtype] = {
             "vs_llamacpp": round(llama_seconds / seconds, 2),
             "vs_generate": round(plain_seconds / seconds, 2),
@@ -129,10 +130,10 @@ async def collect(model, asked):
 
 def right(texts, examples):
     parsed = [(TASK.parse(texts[str(i)], "stop", row, strict=False).answer, row) for i, row in enumerate(examples)]
-    return sum(main_score(TASK, answer, row) == 1.0 for answer, row in parsed)
+    return sum(TASK.main_score(answer, row) == 1.0 for answer, row in parsed)
 
 
-def say(name, seconds, texts, examples):
+def report(name, seconds, texts, examples):
     print(f"{name}: {seconds:.1f} s, {right(texts, examples)} of {len(examples)} right", flush=True)
     return seconds, texts
 

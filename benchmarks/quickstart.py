@@ -17,8 +17,8 @@ import psutil
 import pyarrow.parquet as pq
 import yaml
 
-from potstill import recipe_file
-from potstill.models import weights
+from potstill.recipe import loading as recipe_file
+from potstill.models.local import weights
 
 GOALS = {"minutes": "<= 10", "gain_low": ">= 15", "gain_low_unseen": "shown", "peak_gib": "< 5"}
 QUICK = {"train": 40, "validation": 6, "test": 12, "test_unseen": 12}

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from potstill.answers import letters, numbers, prose, same_number, text
+from potstill.answers import letters, numbers, prose, text
+from potstill.answers.equivalence import same_number
 from potstill.tasks import equivalent
 
 DATA = os.environ.get("POTSTILL_TEST_DATA")
@@ -62,7 +63,7 @@ def test_recorded_correctness_of_gsm8k_solutions():
         recorded, differing = 0, []
         for row in rows:
             said = row[model]["solution"]
-            gold = task.read_gold(row["ground_truth"].rpartition("A:")[2], {})
+            gold = task.parse_gold(row["ground_truth"].rpartition("A:")[2], {})
             parsed = task.parse(f"Answer:{said.rpartition('A:')[2]}", "stop", {}, strict=False)
             right = parsed.answer is not None and task.scores(parsed.answer, {"gold": gold})["accuracy"] == 1.0
             recorded += row[model]["is_correct"]

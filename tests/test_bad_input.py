@@ -234,7 +234,7 @@ def test_a_disk_that_fills_up(work):
     before = [*small_disk(work / "runs", "size=60m"), "sh", "fill.sh"]
     env = {"PYTHONPATH": str(work)}
     (work / "sitecustomize.py").write_text(
-        "import potstill.checks\npotstill.checks._room = lambda *_: None\n"  # the room was there when it was checked
+        "import potstill.pipeline.preflight\npotstill.checks._room = lambda *_: None\n"  # the room was there when it was checked
     )
     refused(potstill("run", "r.yaml", cwd=work, before=before, env=env), 1, "The disk is full", "same command again")
 

@@ -8,11 +8,12 @@ import pytest
 from aiohttp import web
 
 from potstill.errors import PotstillError
-from potstill.models import Request, batch
-from potstill.models.ask import ask
-from potstill.models.batch import BatchModel
-from potstill.models.store import Store
-from potstill.recipe_models import Endpoint
+from potstill.models import Request
+from potstill.models.remote import batch
+from potstill.models.complete import complete
+from potstill.models.remote.batch import BatchModel
+from potstill.models.store.store import Store
+from potstill.models.specs import Endpoint
 
 QUESTIONS = [Request(str(i), [{"role": "user", "content": f"q{i}"}]) for i in range(7)]
 
@@ -93,7 +94,7 @@ class Server:
 
     def ask(self, store, questions=QUESTIONS, **options):
         endpoint = Endpoint(url=self.url, model="m", mode="batch", **options)
-        return [c.text for c in ask(BatchModel(endpoint, store), questions, "teacher", store)]
+        return [c.text for c in complete(BatchModel(endpoint, store), questions, "teacher", store)]
 
 
 TEXTS = [f"to q{i}" for i in range(7)]

@@ -8,20 +8,21 @@ import time
 import pytest
 from aiohttp import web
 
-from potstill import recipe_file
-from potstill.data import data
+from potstill.recipe import loading as recipe_file
+from potstill.stages.data.stage import data
 from potstill.errors import PotstillError, RecipeError
-from potstill.evaluate import evaluate
-from potstill.generate import generate
-from potstill.models import ErrorKind, Request, Sampling, chat, stream, wire
-from potstill.models import server as server_module
-from potstill.models.ask import ask
-from potstill.models.sources import open_model
-from potstill.models.store import Store
-from potstill.progress import say
-from potstill.recipe import Evaluate, System
-from potstill.recipe_models import Budget, Endpoint
-from potstill.run_folder import Run
+from potstill.stages.evaluate.stage import evaluate
+from potstill.stages.generate import generate
+from potstill.models import ErrorKind, Request, Sampling, stream
+from potstill.models.remote import chat, wire
+from potstill.models.remote import server as server_module
+from potstill.models.complete import complete
+from potstill.models.opening import open_model
+from potstill.models.store.store import Store
+from potstill.progress import echo
+from potstill.recipe.recipe import Evaluate, System
+from potstill.models.specs import Budget, Endpoint
+from potstill.workspace.run import Run
 
 KEY = "sk-secret-0123456789"
 
@@ -244,7 +245,7 @@ def test_prices_become_costs_and_what_a_server_says_cannot_steer_the_terminal(ca
     server = Server(lambda body, n: said("yes"))
     got = server.ask(request("1"), price={"input": 1e6, "output": 2e6})
     assert got["1"].cost == 7 + 2 * 3
-    say("quota: \x1b[2J\u202egone\nline")
+    echo("quota: \x1b[2J\u202egone\nline")
     assert capsys.readouterr().err == "quota: \ufffd[2J\ufffdgone\nline\n"
 
 
@@ -256,7 +257,7 @@ def delivered(tmp_path, server, rows, **options):
     budget = options.pop("budget", None)
     model = chat.ChatModel(Endpoint(url=url, model="m", same_as="m", **options))
     try:
-        given = ask(model, rows, "teacher", Store(tmp_path / "s.sqlite"), "run", budget and Budget(**budget))
+        given = complete(model, rows, "teacher", Store(tmp_path / "s.sqlite"), "run", budget and Budget(**budget))
         return [None if c.error else c.text for c in given]
     finally:
         loop.call_soon_threadsafe(loop.stop)

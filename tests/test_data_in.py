@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from potstill import recipe_file
-from potstill.data import examples, hub
+from potstill.recipe import loading as recipe_file
+from potstill.data.examples import examples
+from potstill.data import hub
 from potstill.errors import PotstillError, RecipeError
 from small import potstill
 

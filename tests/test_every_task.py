@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from potstill import pipeline
-from potstill.evaluate import Outcome
+from potstill.pipeline import pipeline
+from potstill.stages.evaluate.stage import Outcome
 from potstill.tasks import Status
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -53,7 +53,7 @@ def folder(tmp_path_factory):
 def test_a_task_goes_from_teacher_to_verdict(name, folder):
     from safetensors.torch import load_file
 
-    from potstill.models import weights
+    from potstill.models.local import weights
 
     run = pipeline.start(str(small(name, folder)), folder / "runs")
     pipeline.carry_out(run)
@@ -79,5 +79,5 @@ def test_a_task_goes_from_teacher_to_verdict(name, folder):
     student = load_file(run.path("student") / "model.safetensors")
     assert any(not base[part].equal(student[part]) for part in base if part in student)
     assert run.evaluation["verdict"]
-    assert run.recipe.task.decides or "people or a judge" in run.evaluation["verdict"]
+    assert run.recipe.task.gradable or "people or a judge" in run.evaluation["verdict"]
     assert run.report_path.read_text(encoding="utf-8").startswith("<!doctype html>")

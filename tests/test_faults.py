@@ -22,11 +22,12 @@ from email.utils import formatdate
 import pytest
 
 from potstill.errors import PotstillError
-from potstill.models import GREEDY_256, ErrorKind, Request, Sampling, chat, stream, wire
-from potstill.models.ask import ask
-from potstill.models.chat import ChatModel
-from potstill.models.store import Store, keys
-from potstill.recipe_models import Endpoint
+from potstill.models import GREEDY_256, ErrorKind, Request, Sampling, stream
+from potstill.models.remote import chat, wire
+from potstill.models.complete import complete
+from potstill.models.remote.chat import ChatModel
+from potstill.models.store.store import Store, keys
+from potstill.models.specs import Endpoint
 
 SECRET = "sk-secret-0123456789"
 
@@ -354,7 +355,7 @@ def test_what_is_in_flight_when_a_source_raises_is_kept(tmp_path):
         port = server.sockets[0].getsockname()[1]
         model = ChatModel(Endpoint(url=f"http://127.0.0.1:{port}/v1", model="m", concurrency=256))
         rows = Broken(Request(str(i), [{"role": "user", "content": str(i)}]) for i in range(504))
-        await asyncio.to_thread(lambda: ask(model, rows, "teacher", Store(tmp_path / "s.sqlite")))
+        await asyncio.to_thread(lambda: complete(model, rows, "teacher", Store(tmp_path / "s.sqlite")))
 
     with pytest.raises(PotstillError, match="row 9 is no good"):
         asyncio.run(collect())
@@ -363,7 +364,7 @@ def test_what_is_in_flight_when_a_source_raises_is_kept(tmp_path):
 
 def test_workers_that_wait_for_room_send_nothing_after_a_stop(monkeypatch):
     server = Server([0.05, http(b"", "429 Too Many Requests", "Retry-After: 0.05")] * 1)
-    monkeypatch.setattr("potstill.interrupt.asked", lambda: len(server.requests) >= 60)
+    monkeypatch.setattr("potstill.interrupt.stop_requested", lambda: len(server.requests) >= 60)
     server.ask(n=500, concurrency=16, max_attempts=50, timeout=5)
     assert len(server.requests) < 60 + 16
 
@@ -510,14 +511,14 @@ import sys
 from pathlib import Path
 from potstill import interrupt
 from potstill.models import Request
-from potstill.models.ask import ask
-from potstill.models.chat import ChatModel
-from potstill.models.store import Store
-from potstill.recipe_models import Endpoint
+from potstill.models.complete import complete
+from potstill.models.remote.chat import ChatModel
+from potstill.models.store.store import Store
+from potstill.models.specs import Endpoint
 requests = [Request(str(i), [{"role": "user", "content": f"q{i}"}]) for i in range(300)]
-with interrupt.noticed():
+with interrupt.handle_signals():
     model = ChatModel(Endpoint(url=sys.argv[1], model="m", concurrency=8))
-    print(sum(c.text == "fine" for c in ask(model, requests, "teacher", Store(Path(sys.argv[2])))))
+    print(sum(c.text == "fine" for c in complete(model, requests, "teacher", Store(Path(sys.argv[2])))))
 """
 
 
@@ -632,5 +633,5 @@ def test_content_policy_on_every_row_stops_after_the_first(tmp_path):
     with serving(Server(http(whole("", "content_filter")))) as server:
         model = ChatModel(Endpoint(url=server.url, model="m", concurrency=2))
         with pytest.raises(PotstillError, match="content filter"):
-            ask(model, questions(500), "teacher", Store(tmp_path / "s.sqlite"))
+            complete(model, questions(500), "teacher", Store(tmp_path / "s.sqlite"))
     assert len(server.requests) < 40

@@ -5,8 +5,9 @@ import json
 
 import pytest
 
-from potstill import first_recipe, recipe_file
-from potstill.data import examples
+from potstill.data import first_recipe
+from potstill.recipe import loading as recipe_file
+from potstill.data.examples import examples
 from potstill.errors import RecipeError
 from small import potstill
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import small
-from potstill.judge import verdict
+from potstill.stages.judge import verdict
 from small import potstill
 
 RECIPE = """\

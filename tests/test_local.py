@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from potstill.models import ErrorKind, Request, Sampling
-from potstill.models.local import LocalModel, chat_tokens
-from potstill.models.packing import pack
+from potstill.models.local.model import LocalModel, chat_tokens
+from potstill.models.local.packing import pack
 
 
 def answers(tiny, batch_size, requests):

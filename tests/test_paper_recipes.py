@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 import small
-from potstill import forecast, pipeline, recipe_file
+from potstill.pipeline import forecast, pipeline
+from potstill.recipe import loading as recipe_file
 from potstill.data import hub
 
 PAPER = Path(__file__).parents[1] / "recipes" / "paper"

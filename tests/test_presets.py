@@ -22,7 +22,7 @@ def read(name, row):
     example = {column: kind.read(mapped[column]) for column, kind in task.columns.items()}
     gold = mapped["gold"]
     return example | {
-        "gold": None if gold is None else task.read_gold(gold, example),
+        "gold": None if gold is None else task.parse_gold(gold, example),
         **{extra: mapped[extra] for extra in EXTRAS if mapped.get(extra) is not None},
     }
 

@@ -5,9 +5,10 @@ import time
 import pytest
 
 from potstill import tasks
-from potstill.answers import prose, same_number
+from potstill.answers import prose
+from potstill.answers.equivalence import same_number
 from potstill.errors import RecipeError
-from potstill.recipe_file import parse
+from potstill.recipe.loading import parse
 
 OPTIONS = {"question": "Which?", "options": ["a shed", "a bird", "swimming pool"], "gold": "B"}
 NUMBERS = {"question": "Which?", "options": ["2", "3", "10"], "gold": "1"}
@@ -61,9 +62,9 @@ def test_options_stay_where_the_row_has_a_prompt_or_rationale_of_its_own():
     task = tasks.read("multiple_choice")
     plain = {"id": "1", "question": "Which?", "options": [f"option {i}" for i in range(9)], "gold": "C"}
     for own in ({"prompt": "Which? C) option 2"}, {"rationale": "C is right"}):
-        (shown,) = task.shown(plain | own, 1)
+        (shown,) = task.expand(plain | own, 1)
         assert (shown["options"], shown["gold"]) == (plain["options"], "C")
-    (shown,) = task.shown(plain | {"prompt": None, "rationale": None}, 1)
+    (shown,) = task.expand(plain | {"prompt": None, "rationale": None}, 1)
     assert shown["options"] != plain["options"]
     assert shown["options"]["ABCDEFGHI".index(shown["gold"])] == "option 2"
 
@@ -81,21 +82,21 @@ def test_options_stay_where_the_row_has_a_prompt_or_rationale_of_its_own():
 )
 def test_gold_is_a_label_or_its_place(value, gold):
     task = tasks.read({"name": "classification", "labels": [".NET", "billing", "refund"]})
-    assert task.read_gold(value, {}) == gold
+    assert task.parse_gold(value, {}) == gold
 
 
 @pytest.mark.parametrize("value", ["billing; refund", "billing, or so", "3", "", True])
 def test_gold_that_is_no_label_is_refused(value):
     task = tasks.read({"name": "classification", "labels": [".NET", "billing", "refund"]})
     with pytest.raises(ValueError, match="none of the labels"):
-        task.read_gold(value, {})
+        task.parse_gold(value, {})
 
 
 def test_labels_that_are_numbers_are_not_places():
     task = tasks.read({"name": "classification", "labels": ["1", "2", "3"]})
-    assert [task.read_gold(value, {}) for value in (1, "2", 3.0)] == ["1", "2", "3"]
+    assert [task.parse_gold(value, {}) for value in (1, "2", 3.0)] == ["1", "2", "3"]
     with pytest.raises(ValueError, match="none of the labels"):
-        task.read_gold(0, {})
+        task.parse_gold(0, {})
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_labels_that_are_numbers_are_not_places():
     [("billing; refund", "billing, refund"), ("C|C++", "C++, C"), ([1, "refund"], "billing, refund"), ([], "none")],
 )
 def test_gold_of_several_labels(value, gold):
-    assert tasks.read(MULTI).read_gold(value, {}) == gold
+    assert tasks.read(MULTI).parse_gold(value, {}) == gold
 
 
 @pytest.mark.parametrize(
@@ -208,7 +209,7 @@ def test_percents_and_mixed_numbers(a, b, same):
 )  # fmt: skip
 def test_a_record_is_exact_when_its_values_belong_together_alike(gold, said, right):
     task = tasks.read(ORDER)
-    example = {"text": "", "gold": task.read_gold(gold, {})}
+    example = {"text": "", "gold": task.parse_gold(gold, {})}
     answer = read(ORDER, str(said).replace("'", '"')).answer
     assert task.scores(answer, example)["exact_record"] == right
 
@@ -217,7 +218,7 @@ def test_a_reply_schema_finds_its_definitions():
     import jsonschema
 
     task = tasks.read(ORDER)
-    schema = task.reply_schema({}, tasks.Ask(tasks.Prompting.COT, "json"))
+    schema = task.reply_schema({}, tasks.PromptSpec(tasks.Prompting.COT, "json"))
     whole = {"rationale": "", "answer": {"lines": [{"name": "tea", "n": 1}]}}
     check = jsonschema.Draft202012Validator(schema)
     assert check.is_valid(whole)
@@ -237,7 +238,7 @@ def test_a_reference_that_leads_nowhere_is_refused_with_the_recipe(reference):
 
 def test_json_of_a_custom_task_is_compared_by_its_values():
     task = tasks.read({"name": "custom", "prompts": {"plain": "{{ q }}"}, "json_schema": LINE | {"required": ["n"]}})
-    gold = task.read_gold('{"name": "Tea", "n": 1.0}', {})
+    gold = task.parse_gold('{"name": "Tea", "n": 1.0}', {})
     for text in (
         '{"n": 1, "name": "tea"}',
         '{"rationale": "x", "answer": {"name": "tea", "n": 1}}',
@@ -245,10 +246,10 @@ def test_json_of_a_custom_task_is_compared_by_its_values():
     ):
         said = task.parse(text, "stop", {"gold": gold}, strict=True)
         assert task.scores(said.answer, {"gold": gold}) == {"accuracy": 1.0}, text
-        assert task.same(said.answer, gold)
+        assert task.equivalent(said.answer, gold)
     assert task.parse('{"n": "one"}', "stop", {"gold": gold}, strict=False).status == "unparseable"
     with pytest.raises(ValueError, match=r"does not follow task\.json_schema"):
-        task.read_gold({"name": "tea"}, {})
+        task.parse_gold({"name": "tea"}, {})
 
 
 def test_columns_with_a_meaning_of_their_own_are_no_inputs_of_a_custom_task():

@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from potstill import recipe_file
+from potstill.recipe import loading as recipe_file
 from potstill.errors import RecipeError
-from potstill.recipe_models import Endpoint, Price
+from potstill.models.specs import Endpoint
+from potstill.models.prices import Price
 
 GOOD = """\
 name: x

@@ -6,11 +6,11 @@ from html import unescape
 
 import pytest
 
-from potstill import recipe_file
-from potstill.evaluate.summary import summary
-from potstill.evaluate.verdict import verdict
-from potstill.report import report
-from potstill.run_folder import Run
+from potstill.recipe import loading as recipe_file
+from potstill.stages.evaluate.summary import summary
+from potstill.stages.evaluate.verdict import verdict
+from potstill.stages.report.stage import report
+from potstill.workspace.run import Run
 from potstill.tasks.math import Math
 
 HOSTILE = (

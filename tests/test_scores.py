@@ -3,7 +3,7 @@
 import pytest
 
 from potstill import tasks
-from potstill.evaluate.summary import summary
+from potstill.stages.evaluate.summary import summary
 
 SUMMARIZATION = tasks.read("summarization")
 

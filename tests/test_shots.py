@@ -4,10 +4,11 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from potstill import recipe_file, tasks
+from potstill.recipe import loading as recipe_file
+from potstill import tasks
 from potstill.errors import PotstillError, RecipeError
-from potstill.shots import Shots
-from potstill.tasks import Ask, Prompting
+from potstill.stages.few_shot import Shots
+from potstill.tasks import PromptSpec, Prompting
 from potstill.tasks import custom as custom_task
 
 RECIPE = """\
@@ -59,7 +60,7 @@ def test_shots_by_similarity_are_the_likest_and_the_likest_stands_last():
     )
     assert given[-1]["text"] == "They lost my chair"
     asked = tasks.read({"name": "classification", "labels": ["late", "lost"]}).messages(
-        {"text": "Is my chair lost?"}, Ask(Prompting.DIRECT_FEWSHOT), given
+        {"text": "Is my chair lost?"}, PromptSpec(Prompting.DIRECT_FEWSHOT), given
     )
     assert [message["role"] for message in asked] == ["user", "assistant"] * 2 + ["user"]
     assert asked[3]["content"] == "Answer: lost"

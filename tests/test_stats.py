@@ -2,7 +2,7 @@
 
 import pytest
 
-from potstill.stats import mcnemar_exact, newcombe_paired, wilson
+from potstill.stats.stats import mcnemar_exact, newcombe_paired, wilson
 
 
 def test_wilson():

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from potstill.errors import PotstillError
-from potstill.models import Completion, ErrorKind, Request, Sampling, tally, upkeep
-from potstill.models import ask as asking
-from potstill.models.store import Store, keys
+from potstill.models import Completion, ErrorKind, Request, Sampling, tally
+from potstill.models.store import admin as upkeep
+from potstill.models import complete as asking
+from potstill.models.store.store import Store, keys
 
 REQUEST = Request("a", [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}], Sampling(10, 0.7))
 
@@ -40,14 +41,14 @@ class Counting:
             ]
 
 
-def ask(model, store, *requests):
+def complete(model, store, *requests):
     return list(asking.ask(model, requests, "model", store))
 
 
 def test_a_stored_answer_is_served_and_never_asked_again(tmp_path):
     model = Counting()
-    first = ask(model, Store(tmp_path / "s.sqlite"), REQUEST)
-    again = ask(model, Store(tmp_path / "s.sqlite"), replace(REQUEST, id="other row"))
+    first = complete(model, Store(tmp_path / "s.sqlite"), REQUEST)
+    again = complete(model, Store(tmp_path / "s.sqlite"), replace(REQUEST, id="other row"))
     assert again[0].text == first[0].text == "to q"
     assert again[0].id == "other row"
     assert model.asked == ["a"]
@@ -102,7 +103,7 @@ def test_many_requests_half_of_them_stored_are_answered_whole_in_order_and_once(
     requests = [Request(str(i), [{"role": "user", "content": str(i // 2)}]) for i in range(2406)]
     ask(Counting(), store, *requests[::4])
     model = Counting()
-    got = ask(model, store, *requests)
+    got = complete(model, store, *requests)
     assert [c.id for c in got] == [r.id for r in requests]
     assert all(c.text == f"to {int(c.id) // 2}" for c in got)
     # A prompt that stands in two rows is asked once.
@@ -122,7 +123,7 @@ def test_nothing_more_is_asked_when_the_first_all_came_to_nothing(tmp_path):
 
 def test_two_processes_write_at_once(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from potstill.models import Completion; from potstill.models.store import Store\n"
+        "import sys; from pathlib import Path; from potstill.models import Completion; from potstill.models.store.store import Store\n"
         "for i in range(100): Store(Path(sys.argv[1])).put([Completion('i', 0, text='t', finish_reason='stop', key=f'{sys.argv[2]}-{i}'.encode())])"
     )
     path = tmp_path / "s.sqlite"
@@ -205,7 +206,7 @@ def test_an_answer_that_is_not_as_it_was_written_is_not_served(tmp_path):
 def test_verify_leaves_the_log_alone_and_sees_its_damage(tmp_path):
     path = tmp_path / "s.sqlite"
     code = (
-        "import os, sys; from pathlib import Path; from potstill.models import Completion; from potstill.models.store import Store\n"
+        "import os, sys; from pathlib import Path; from potstill.models import Completion; from potstill.models.store.store import Store\n"
         "store = Store(Path(sys.argv[1]))\n"
         "for i in range(90): store.put([Completion('i', 0, text='t' * 900, finish_reason='stop', key=i.to_bytes(32, 'big'))])\n"
         "os.kill(os.getpid(), 9)"
@@ -230,7 +231,7 @@ def test_a_copy_that_sqlite_made_is_a_store(tmp_path):
     with store.connection() as connection:
         connection.execute(f"VACUUM INTO '{tmp_path / 'copy.sqlite'}'")
     model = Counting()
-    ask(model, Store(tmp_path / "copy.sqlite"), REQUEST, Request("b", [{"role": "user", "content": "new"}]))
+    complete(model, Store(tmp_path / "copy.sqlite"), REQUEST, Request("b", [{"role": "user", "content": "new"}]))
     assert model.asked == ["b"]
 
 

@@ -8,8 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import small
-from potstill import data, forecast, pipeline, recipe_file, tasks
-from potstill.data.synthesize import _Near, diversity, read
+from potstill.data import examples as data
+from potstill.pipeline import forecast, pipeline
+from potstill.recipe import loading as recipe_file
+from potstill import tasks
+from potstill.stages.data.synthesize import _Near, diversity, read
 from potstill.errors import PotstillError
 
 RECIPE = """\

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from potstill import tasks
 from potstill.answers import prose
-from potstill.recipe_file import parse
-from potstill.tasks import Ask, Prompting, Status
+from potstill.recipe.loading import parse
+from potstill.tasks import PromptSpec, Prompting, Status
 from potstill.tasks.summarization import rounds
 
 SCHEMA = {
@@ -56,9 +56,9 @@ def test_every_task_is_here():
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_gold_is_right_by_its_own_scores_and_reads_back_from_what_a_student_says(name):
     one, row = task(name), example(name)
-    gold = one.read_gold(row["gold"], row)
+    gold = one.parse_gold(row["gold"], row)
     for rationale in ("", "Because of this.\nAnd that."):
-        said = one.say(rationale, gold)
+        said = one.target_text(rationale, gold)
         parsed = one.parse(said, "stop", row, strict=True)
         assert (parsed.status, parsed.answer) == (Status.OK, gold)
     scores = one.scores(gold, row | {"gold": gold})
@@ -75,7 +75,7 @@ def test_nothing_the_teacher_is_told_reaches_the_student(name):
         for output in ("text", "json"):
             told = one.messages(
                 row,
-                Ask(prompting, output, 80),
+                PromptSpec(prompting, output, 80),
                 None if prompting.prompt == "cod" else [row | {"rationale": "The secret rationale."}],
             )
             assert one.messages(row) == plain
@@ -97,7 +97,7 @@ def test_the_users_own_prompt_and_system_prompt_come_through_untouched(name):
     if name != "conversation":
         assert messages[1:] == [{"role": "user", "content": "My own: {{ 1 + 1 }} <b>"}]
     for prompting in one.promptings:
-        asked = one.messages(row, Ask(prompting), [])
+        asked = one.messages(row, PromptSpec(prompting), [])
         assert asked[0]["role"] == "system"
         if prompting.prompt != "plain" and name != "conversation":
             assert "My own" not in str(asked)
@@ -179,14 +179,14 @@ def test_an_answer_outside_what_is_allowed_is_none(name, text):
 )  # fmt: skip
 def test_gold_that_cannot_be_is_refused(name, gold, said):
     with pytest.raises(ValueError, match=said):
-        task(name).read_gold(gold, example(name))
+        task(name).parse_gold(gold, example(name))
 
 
 @pytest.mark.parametrize(
     ("gold", "expected"), [("B", "B"), ("an apple", "B"), (1, "B"), ("2", "B"), ("(c)", "C"), ("An Apple", "B")]
 )
 def test_gold_of_a_choice_by_mark_text_or_place(gold, expected):
-    assert task("multiple_choice").read_gold(gold, example("multiple_choice")) == expected
+    assert task("multiple_choice").parse_gold(gold, example("multiple_choice")) == expected
 
 
 def test_options_are_shuffled_by_seed_with_the_mapping_kept():
@@ -205,13 +205,13 @@ def test_options_are_shuffled_by_seed_with_the_mapping_kept():
 
 def test_several_labels():
     one = tasks.read({"name": "classification", "labels": ["a", "b", "c"], "multi": True})
-    row = {"text": "t", "gold": one.read_gold(["c", "a"], {})}
+    row = {"text": "t", "gold": one.parse_gold(["c", "a"], {})}
     assert row["gold"] == "a, c"
     assert one.parse("Answer: c, a", "stop", row, strict=True).answer == "a, c"
     assert one.parse('{"answer": ["b"]}', "stop", row, strict=True).answer == "b"
     assert one.parse("Answer: none", "stop", row, strict=True).answer == "none"
     assert one.scores("a, b", row) == {"accuracy": 0.0, "f1": 0.5}
-    assert one.read_gold([], {}) == "none"
+    assert one.parse_gold([], {}) == "none"
 
 
 def test_extraction_is_scored_by_field_and_record():
@@ -260,30 +260,30 @@ def test_the_round_of_a_chain_is_chosen_on_validation_examples():
 def test_a_solved_chain_reads_back_and_keeps_its_length():
     one = task("summarization")
     for output in ("text", "json"):
-        asked = one.messages(example("summarization"), Ask(Prompting.COD_FEWSHOT, output))
+        asked = one.messages(example("summarization"), PromptSpec(Prompting.COD_FEWSHOT, output))
         solved = rounds(asked[1]["content"])
         assert len(solved) == 4
         assert max(len(said.split()) for said in solved) - min(len(said.split()) for said in solved) <= 6
         densities = [prose.density(said) for said in solved]
         assert densities == sorted(densities)
-    direct = one.messages(example("summarization"), Ask(Prompting.DIRECT_FEWSHOT))
+    direct = one.messages(example("summarization"), PromptSpec(Prompting.DIRECT_FEWSHOT))
     assert direct[1]["content"].startswith("Emil will open")
-    assert task("nli").messages(example("nli"), Ask(Prompting.DIRECT_FEWSHOT))[1]["content"] == "Answer: entailment"
+    assert task("nli").messages(example("nli"), PromptSpec(Prompting.DIRECT_FEWSHOT))[1]["content"] == "Answer: entailment"
 
 
 def test_a_question_is_the_same_in_any_order_of_its_options():
     one, row = task("multiple_choice"), example("multiple_choice")
     (shown,) = one.shown(dict(row), 1)
     (again,) = one.shown(row | {"id": "2"}, 1)
-    assert tasks.question(one, shown) == tasks.question(one, again)
+    assert one.question_key(shown) == one.question_key(again)
 
 
 def test_a_json_reply_is_asked_for_with_a_schema():
     one, row = task("nli"), example("nli")
-    assert one.reply_schema(row, Ask(Prompting.COT)) is None
-    schema = one.reply_schema(row, Ask(Prompting.COT, "json"))
+    assert one.reply_schema(row, PromptSpec(Prompting.COT)) is None
+    schema = one.reply_schema(row, PromptSpec(Prompting.COT, "json"))
     assert list(schema["properties"]) == ["rationale", "answer"]
-    asked = one.messages(row, Ask(Prompting.COT_FEWSHOT, "json"))
+    asked = one.messages(row, PromptSpec(Prompting.COT_FEWSHOT, "json"))
     assert '"rationale"' in asked[-1]["content"]
     assert one.parse(asked[1]["content"], "stop", row, strict=True).rule == "json"
 
@@ -301,7 +301,7 @@ def test_the_guide_to_a_new_task_is_true(tmp_path, monkeypatch):
     )
     one, row = recipe.task, {"word": "box", "gold": "boxes"}
     assert [p.value for p in one.promptings] == ["plain", "fewshot", "direct", "direct-fewshot", "cot", "cot-fewshot"]
-    asked = one.messages(row, Ask(Prompting.COT_FEWSHOT))
+    asked = one.messages(row, PromptSpec(Prompting.COT_FEWSHOT))
     assert "Welsh" in asked[-1]["content"]
     assert one.parse(asked[1]["content"], "stop", row, strict=True).answer == "foxes"
     assert one.parse("boxes", "stop", row, strict=False).answer == "boxes"

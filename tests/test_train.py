@@ -12,10 +12,13 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 import small
-from potstill import interrupt, recipe_file, train
-from potstill.models import loading
-from potstill.train import checkpoints, tokenized
-from potstill.train.trainer import CompletionTrainer
+from potstill import interrupt
+from potstill.recipe import loading as recipe_file
+from potstill.stages.train import stage as train
+from potstill.models.local import loading
+from potstill.stages.train import checkpoints
+from potstill.stages.train.stage import tokenized
+from potstill.stages.train.trainer import CompletionTrainer
 
 ROWS = [
     {"student_messages": [{"role": "user", "content": "q" * (1 + 3 * i)}], "completion": f"answer {'x' * (i % 5)} {i}"}

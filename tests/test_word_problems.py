@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from potstill.data import examples
+from potstill.data.examples import examples
 from potstill.data.word_problem_templates import TEMPLATES
 from potstill.data.word_problems import questions
-from potstill.recipe_data import WordProblems
+from potstill.recipe.data import WordProblems
 from potstill.tasks.math import Math
 
 

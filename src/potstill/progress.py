@@ -1,4 +1,4 @@
-"""What a run says while it works, on standard error: live bars on a terminal, plain lines elsewhere."""
+"""Progress on standard error: live bars on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bars
 
-EVERY = 10.0
+SECONDS_BETWEEN_LINES = 10.0
 """Seconds between two plain lines."""
 
 
@@ -20,32 +20,32 @@ def _console() -> Console:
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Nobody reads on: the work goes on without words."""
+        """The reader is gone: continue without output."""
         self.quiet = True
 
 
-def say(line: str) -> None:
-    """One line, as it is."""
+def echo(line: str) -> None:
+    """Print one line."""
     _console().print(printable(line), markup=False, highlight=False)
 
 
 def printable(text: str) -> str:
-    """Text that cannot steer a terminal: servers and models have a say in it."""
+    """Text without control characters: part of it comes from servers and models."""
     return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
 
 
 def show_cursor() -> None:
-    """Give a terminal its cursor back when live bars end without their own end."""
+    """Restore the cursor of a terminal when live bars are cut off."""
     _console().show_cursor()
 
 
 class Progress:
-    """Counts what is done of ``total`` and shows it with the rate of tokens and the time left."""
+    """Counts what is done of ``total``, and shows it with tokens/s, cost and the time left."""
 
     def __init__(self, name: str, total: float, unit: str) -> None:
         self.name, self.total, self.unit = name, total, unit
-        self.done = self.tokens = self.given = self.cost = 0.0
-        self._started = self._said = time.perf_counter()
+        self.done = self.tokens = self.skipped = self.cost = 0.0
+        self._started = self._last_line = time.perf_counter()
         self._bars: Bars | None = None
         if _console().is_terminal:
             self._bars = Bars(
@@ -55,24 +55,24 @@ class Progress:
             self._task = self._bars.add_task(name, total=total, state="")
 
     def advance(self, done: float = 1, tokens: float = 0, cost: float = 0) -> None:
-        """So much more is done; ``tokens`` were generated or trained on for it, at a ``cost`` in US dollars."""
+        """Add ``done`` units, for which ``tokens`` were generated or trained on at a ``cost`` in US dollars."""
         self.done += done
         self.cost += cost
         self.tokens += tokens
         now = time.perf_counter()
         if self._bars is not None:
             self._bars.update(self._task, completed=self.done, state=self.state())
-        elif now - self._said > EVERY:
-            self._said = now
-            say(f"  {self.name}: {self.state()}")
+        elif now - self._last_line > SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            echo(f"  {self.name}: {self.state()}")
 
-    def give(self, done: float) -> None:
-        """So much more was done before; it says nothing about the rate."""
-        self.given += done
+    def skip(self, done: float) -> None:
+        """Add ``done`` units that an earlier invocation did; they do not count for the rate."""
+        self.skipped += done
         self.advance(done)
 
     def reach(self, done: float) -> None:
-        """``done`` is done, unless more is already."""
+        """Raise the count to ``done``, if it is lower."""
         self.advance(max(done - self.done, 0))
 
     def state(self) -> str:
@@ -82,18 +82,18 @@ class Progress:
             text += f", {self.tokens / seconds:.0f} tokens/s"
         if self.cost:
             text += f", ${self.cost:.4f}"
-        if self.given < self.done < self.total:
-            text += f", {seconds / (self.done - self.given) * (self.total - self.done):.0f} s left"
+        if self.skipped < self.done < self.total:
+            text += f", {seconds / (self.done - self.skipped) * (self.total - self.done):.0f} s left"
         return text
 
 
 @contextmanager
 def progress(name: str, total: float, unit: str = "rows") -> Iterator[Progress]:
-    """Show the progress of a piece of work while it lasts; one plain line stays at its end."""
+    """Show the progress of a piece of work; a plain line remains when it ends."""
     shown = Progress(name, total, unit)
     if shown._bars is not None:
         with shown._bars:
             yield shown
     else:
         yield shown
-    say(f"  {name}: {shown.state()}, {time.perf_counter() - shown._started:.0f} s")
+    echo(f"  {name}: {shown.state()}, {time.perf_counter() - shown._started:.0f} s")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from potstill.errors import RecipeError
-from potstill.recipe_data import STDIN
+from potstill.recipe.data import STDIN
 
 KINDS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".csv", ".tsv", ".parquet")
 LONGEST_LINE = 64 << 20

@@ -7,7 +7,7 @@ from typing import Any
 from potstill.data import presets
 from potstill.data.files import Placed
 from potstill.errors import RecipeError, did_you_mean
-from potstill.recipe_data import Hub
+from potstill.recipe.data import Hub
 
 
 def origins(source: Hub) -> "Mapping[str, Callable[[], Placed] | int]":

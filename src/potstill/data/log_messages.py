@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from potstill.models import encodable, reasoning
-from potstill.models.wire import token_count
+from potstill.models.remote.wire import token_count
 from potstill.tasks.columns import ROLES
 
 Row = Mapping[str, Any]

@@ -46,8 +46,8 @@ from potstill.data.log_messages import (
 )
 from potstill.errors import RecipeError
 from potstill.models import encodable
-from potstill.models.wire import token_count
-from potstill.progress import say
+from potstill.models.remote.wire import token_count
+from potstill.progress import echo
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def read(rows: Placed) -> Iterator[tuple[str, Logged]]:
             yield exchange.place, logged
     left_out[UNANSWERED] = batches.unanswered()
     if n := left_out.total():
-        say(f"  logs: {n} rows left out: " + ", ".join(f"{m} {reason}" for reason, m in left_out.most_common() if m))
+        echo(f"  logs: {n} rows left out: " + ", ".join(f"{m} {reason}" for reason, m in left_out.most_common() if m))
 
 
 class _Ids:

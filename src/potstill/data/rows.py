@@ -11,8 +11,8 @@ import numpy as np
 from potstill.data.files import Placed
 from potstill.data.presets import Preset
 from potstill.errors import RecipeError, did_you_mean
-from potstill.recipe_data import Rows
-from potstill.tasks import Column, Task, question
+from potstill.recipe.data import Rows
+from potstill.tasks import Column, Task
 from potstill.tasks.columns import as_it_is, missing, text
 
 OPTIONAL = ("id", "group", "system", "prompt", "rationale")
@@ -32,7 +32,7 @@ def examples(
     def shown() -> Iterator[tuple[str, dict[str, Any]]]:
         for number, (place, row) in enumerate(islice(origin(), source.limit), 1):
             if (example := mapped.example(row, place, number)) is not None:
-                for one in task.shown(example, seed):
+                for one in task.expand(example, seed):
                     if one["gold"] is not None or not mapped.drops:
                         yield place, one
 
@@ -76,7 +76,7 @@ class _Mapping:
         self.optional = [n for n in OPTIONAL if n in self.named or n == "id" or n not in elsewhere]
         self.rows, self.rows_with_gold = 0, 0
         """How many rows were read, and of them had the column of gold, empty or not."""
-        missing_gold = "refuse" if task.decides else "keep"
+        missing_gold = "refuse" if task.gradable else "keep"
         self.unlabelled = source.unlabelled or (preset.unlabelled if preset else None) or missing_gold
         self.drops = self.unlabelled == "drop"
 
@@ -110,7 +110,7 @@ class _Mapping:
             example["logged"] = row["logged"]
         group = example["group"] or self.task.group(example) or example["id"]
         # Without a name a row is known by what it asks, so that its place in the file says nothing of its split.
-        example["group"] = group or f"{hash64(question(self.task, example)):016x}"
+        example["group"] = group or f"{hash64(self.task.question_key(example)):016x}"
         example["id"] = example["id"] or str(number)
         example["gold"] = self._gold(row, example, place)
         return example
@@ -127,7 +127,7 @@ class _Mapping:
         theirs = self.theirs[name]
         if theirs not in row:
             raise self._no_column(row, name, place)
-        return self._read(column.read, row[theirs], place, theirs)
+        return self._read(column.parse, row[theirs], place, theirs)
 
     def _read(self, read: Callable[[Any], Any], value: Any, place: str, theirs: str) -> Any:
         try:
@@ -150,7 +150,7 @@ class _Mapping:
                 "all the same, keep."
             )
         try:
-            gold = self.task.read_gold(value, example)
+            gold = self.task.parse_gold(value, example)
             text(gold)
         except ValueError as error:
             raise RecipeError(f"{place}: column '{theirs}': {error}.") from error

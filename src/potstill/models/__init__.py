@@ -8,10 +8,9 @@ import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from potstill.recipe_models import Price
+from potstill.models.prices import Price
 
 # Before any of the hub's libraries is imported: what is trained here is nobody else's business.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -129,7 +128,7 @@ class Model(Protocol):
     """What decides the answers: weights and engine, or server and name. Part of the store's key; never a secret."""
     name: str
     """What people call it."""
-    price: "Price | None"
+    price: Price | None
     """What it charges, where that is known."""
 
     def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[Sequence[Completion]]:

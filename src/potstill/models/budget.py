@@ -1,19 +1,19 @@
-"""What may be spent on a model, over all sittings of a run."""
+"""What may be spent on a model, across all invocations of a run."""
 
 from potstill.models import Completion, Model, Request
-from potstill.models.store import Store
-from potstill.models.wire import tokens_about
-from potstill.recipe_models import Budget
+from potstill.models.remote.wire import tokens_about
+from potstill.models.specs import Budget
+from potstill.models.store.store import Store
 
 
 class Spending:
-    """What a run has spent, against its budget; answers that other runs paid for cost nothing."""
+    """What a run has spent, against its budget; completions that other runs paid for are free."""
 
     def __init__(self, budget: Budget | None, model: Model, store: Store, run: str) -> None:
         self.budget, self.price = budget, model.price
         self.thinking_tokens = int(model.identity.get("thinking_tokens", 0))
         self.over = ""
-        """The limit at which no other request was sent, in words."""
+        """The limit that stopped further requests, in words; empty if none did."""
         self.requests, self.tokens, self.cost = store.spent(run, model.name) if budget else (0, 0, 0.0)
 
     def add(self, completion: Completion) -> None:
@@ -23,9 +23,10 @@ class Spending:
             self.cost += completion.cost
 
     def allows(self, request: Request, in_flight: int) -> bool:
-        """Whether there is room for another request.
+        """Whether the budget allows another request.
 
-        Those in flight count as dear as the others were on average, or as dear as this one can be at most.
+        Each request in flight is assumed to cost the average of those answered; before the first answer, the maximum that
+        this request can cost.
         """
         if self.budget is None:
             return True

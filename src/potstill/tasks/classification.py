@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from potstill.answers.reading import as_label, exact_label, find_label, gold_label, json_in, lines, spellings
 from potstill.tasks import Column, Example, Found, Task
-from potstill.tasks.reading import as_label, exact_label, find_label, gold_label, json_in, lines, spellings
 
 _BETWEEN = re.compile(r"[,;|\n]")
 _AND = re.compile(r"(?:^|\s)(?:and|&)\s", re.IGNORECASE)
@@ -26,7 +26,7 @@ class Classification(Task):
     about: str = ""
     """What the labels mean, or what is to be decided; a sentence for the teacher's prompt."""
 
-    what = "LABEL"
+    answer_placeholder = "LABEL"
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -37,7 +37,7 @@ class Classification(Task):
         return self
 
     @property
-    def closed(self) -> bool:
+    def closed_set(self) -> bool:
         return not self.multi
 
     @property
@@ -47,7 +47,7 @@ class Classification(Task):
     def variables(self, example: Example) -> dict[str, Any]:
         return {"labels": self.labels, "multi": self.multi, "about": self.about}
 
-    def read_gold(self, value: Any, example: Example) -> str:
+    def parse_gold(self, value: Any, example: Example) -> str:
         if not self.multi:
             return gold_label(value, self.labels, self._spellings)
         if isinstance(value, str):
@@ -57,7 +57,7 @@ class Classification(Task):
         several = [one for one in values if str(one).strip() and str(one).casefold().strip() != NONE]
         return self._joined({gold_label(one, self.labels, self._spellings) for one in several})
 
-    def find(self, text: str, example: Example, *, strict: bool) -> Found | None:
+    def find_answer(self, text: str, example: Example, *, strict: bool) -> Found | None:
         if not self.multi:
             return find_label(text, self._spellings, strict=strict)
         for said, start in reversed(lines(text)):

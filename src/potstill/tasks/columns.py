@@ -19,7 +19,7 @@ class Column(StrEnum):
     MESSAGES = "messages"
     PLACES = "places"
 
-    def read(self, value: Any) -> Any:
+    def parse(self, value: Any) -> Any:
         """A user's value as this kind. Raises `ValueError`, which says what is wrong with it."""
         return {Column.TEXT: text, Column.OPTIONS: options, Column.MESSAGES: messages}[self](value)
 

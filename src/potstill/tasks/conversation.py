@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from potstill.answers import prose
 from potstill.models import Message
-from potstill.tasks import PLAIN, WHOLE, Ask, Column, Example, Found, Prompting, Task
+from potstill.tasks import PLAIN, WHOLE_TEXT, Column, Example, Found, Prompting, PromptSpec, Task
 from potstill.tasks.columns import text as as_text
 
 
@@ -15,14 +15,14 @@ class Conversation(Task):
     turns: Literal["all", "last"] = "all"
     """Each reply of a chat is an example of its own, after the turns before it; or the last alone."""
 
-    decides = False
-    described = ("words", "repetition")
+    gradable = False
+    descriptive_scores = ("words", "repetition")
 
     @property
     def columns(self) -> Mapping[str, Column]:
         return {"messages": Column.MESSAGES}
 
-    def shown(self, example: dict[str, Any], seed: int) -> list[dict[str, Any]]:
+    def expand(self, example: dict[str, Any], seed: int) -> list[dict[str, Any]]:
         """An example for each turn of the user: what was said until then, and as gold what the assistant replied."""
         said: list[Message] = example["messages"]
         places = [i for i, message in enumerate(said) if message["role"] == "user"]
@@ -35,13 +35,15 @@ class Conversation(Task):
             rows.append(example | (turn if len(places) > 1 else turn | {"id": example["id"]}))
         return rows
 
-    def of_log(self, messages: Sequence[Message]) -> dict[str, Any]:
+    def columns_from_log(self, messages: Sequence[Message]) -> dict[str, Any]:
         return {"messages": list(messages)}
 
-    def read_gold(self, value: Any, example: Example) -> str:
+    def parse_gold(self, value: Any, example: Example) -> str:
         return as_text(value)
 
-    def messages(self, example: Example, ask: Ask = PLAIN, shots: Sequence[Example] | None = None) -> list[Message]:
+    def messages(
+        self, example: Example, spec: PromptSpec = PLAIN, shots: Sequence[Example] | None = None
+    ) -> list[Message]:
         said: list[Message] = list(example["messages"])
         if example.get("system") and said[0]["role"] != "system":
             said.insert(0, {"role": "system", "content": example["system"]})
@@ -51,8 +53,8 @@ class Conversation(Task):
     def promptings(self) -> tuple[Prompting, ...]:
         return (Prompting.PLAIN, Prompting.DIRECT)
 
-    def find(self, text: str, example: Example, *, strict: bool) -> Found | None:
-        return Found(text.strip(), WHOLE)
+    def find_answer(self, text: str, example: Example, *, strict: bool) -> Found | None:
+        return Found(text.strip(), WHOLE_TEXT)
 
     def answer_of_json(self, inside: Mapping[str, Any], example: Example) -> str | None:
         return None
@@ -62,5 +64,5 @@ class Conversation(Task):
         overlap = {} if gold is None else {"rouge_l": prose.rouge_l(gold, answer)}
         return overlap | {"words": float(len(answer.split())), "repetition": prose.repetition(answer)}
 
-    def say(self, rationale: str, answer: str) -> str:
+    def target_text(self, rationale: str, answer: str) -> str:
         return answer

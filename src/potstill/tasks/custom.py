@@ -18,12 +18,13 @@ import regex
 from jinja2 import TemplateError
 from pydantic import AfterValidator, PrivateAttr, model_validator
 
-from potstill.answers import same_number, text
+from potstill.answers import text
+from potstill.answers.equivalence import same_number
+from potstill.answers.reading import json_in, lines
 from potstill.errors import PotstillError
-from potstill.tasks import PLAIN, WHOLE, Column, Example, Found, Task, json_schema, prompts
+from potstill.tasks import PLAIN, WHOLE_TEXT, Column, Example, Found, Task, json_schema, prompts
 from potstill.tasks.columns import text as as_text
 from potstill.tasks.json_schema import JsonSchema
-from potstill.tasks.reading import json_in, lines
 
 TAKEN = ("id", "group", "system", "prompt", "rationale")
 """Columns that any example has, which are no inputs of the task's."""
@@ -85,7 +86,7 @@ class Custom(Task):
                 named |= prompts.columns(said)
         return dict.fromkeys(sorted(named), Column.TEXT)
 
-    def read_gold(self, value: Any, example: Example) -> str:
+    def parse_gold(self, value: Any, example: Example) -> str:
         if self.json_schema is None or self.scorer == "regex":
             return as_text(value)
         inside = value
@@ -97,7 +98,7 @@ class Custom(Task):
                 return _written(one)
         raise ValueError(f"does not follow task.json_schema: {json_schema.fault(self.json_schema, inside)}")
 
-    def find(self, text: str, example: Example, *, strict: bool) -> Found | None:
+    def find_answer(self, text: str, example: Example, *, strict: bool) -> Found | None:
         if self.answer_pattern:
             return _by_pattern(self.answer_pattern, text)
         if self.json_schema is not None:
@@ -108,14 +109,14 @@ class Custom(Task):
             return Found(answer, "json", max(0, text.find("{"))) if answer else None
         if found := lines(text):
             return Found(found[-1][0], "answer-line", found[-1][1])
-        return Found(text.strip(), WHOLE)
+        return Found(text.strip(), WHOLE_TEXT)
 
     def answer_of_json(self, inside: Mapping[str, Any], example: Example) -> str | None:
         return (
             super().answer_of_json(inside, example) if self.json_schema is None else self._following(inside["answer"])
         )
 
-    def same(self, a: str | None, b: str | None) -> bool:
+    def equivalent(self, a: str | None, b: str | None) -> bool:
         if a is None or b is None:
             return False
         return same_number(a, b) if self.scorer == "numeric" else self._exactly(a, b)
@@ -162,13 +163,17 @@ class Custom(Task):
     def answer_json(self, answer: str) -> Any:
         return json.loads(answer) if self.json_schema is not None else answer
 
-    def say(self, rationale: str, answer: str) -> str:
-        return super().say(rationale, answer) if not self.answer_pattern else f"{rationale.strip()}\n{answer}".strip()
+    def target_text(self, rationale: str, answer: str) -> str:
+        return (
+            super().target_text(rationale, answer)
+            if not self.answer_pattern
+            else f"{rationale.strip()}\n{answer}".strip()
+        )
 
     @property
-    def files(self) -> tuple[Path, ...]:
+    def source_files(self) -> tuple[Path, ...]:
         own = () if self.scorer in SCORERS else (Path(inspect.getsourcefile(_scorer(self.scorer)) or ""),)
-        return (*super().files, *own)
+        return (*super().source_files, *own)
 
     def _following(self, value: Any) -> str | None:
         """A JSON value, written, that follows the schema; None for any other."""

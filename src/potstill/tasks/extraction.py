@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator
 
+from potstill.answers.reading import json_in, lines
 from potstill.tasks import Column, Example, Found, Task, json_schema
 from potstill.tasks.json_schema import JsonSchema
-from potstill.tasks.reading import json_in, lines
 
 LINES_READ = 3
 """The last lines "Answer: ..." of a text that are read: each is read to the end."""
@@ -27,7 +27,7 @@ class Extraction(Task):
     json_schema: Annotated[JsonSchema, AfterValidator(_of_an_object)]
     """JSON Schema of the record: `{type: object, properties: {FIELD: {type: string, description: ...}, ...}}`."""
 
-    what = "RECORD"
+    answer_placeholder = "RECORD"
 
     @property
     def columns(self) -> Mapping[str, Column]:
@@ -36,7 +36,7 @@ class Extraction(Task):
     def variables(self, example: Example) -> dict[str, Any]:
         return {"json_schema": json.dumps(self.json_schema, ensure_ascii=False)}
 
-    def read_gold(self, value: Any, example: Example) -> str:
+    def parse_gold(self, value: Any, example: Example) -> str:
         record = json_in(value) if isinstance(value, str) else value
         if not isinstance(record, dict):
             raise ValueError("holds no JSON object")
@@ -44,7 +44,7 @@ class Extraction(Task):
             raise ValueError(f"does not follow task.json_schema: {fault}")
         return _written(record)
 
-    def find(self, text: str, example: Example, *, strict: bool) -> Found | None:
+    def find_answer(self, text: str, example: Example, *, strict: bool) -> Found | None:
         for _, start in reversed(lines(text)[-LINES_READ:]):
             after = text[start:].partition(":")[2]
             if isinstance(record := json_in(after), dict) and not self._fault(record):
@@ -64,13 +64,13 @@ class Extraction(Task):
         if example["gold"] is None:
             return {}
         said, true = (Counter(values(json.loads(record))) for record in (answer, example["gold"]))
-        scores = {"exact_record": float(self.same(answer, example["gold"]))} | _overlap(said, true)
+        scores = {"exact_record": float(self.equivalent(answer, example["gold"]))} | _overlap(said, true)
         for field in self.json_schema["properties"]:
             of_said, of_true = (Counter({v: n for v, n in c.items() if v[0][0] == field}) for c in (said, true))
             scores[f"f1_{field}"] = _overlap(of_said, of_true)["f1"]
         return scores
 
-    def same(self, a: str | None, b: str | None) -> bool:
+    def equivalent(self, a: str | None, b: str | None) -> bool:
         return a is not None and b is not None and json_schema.same(json.loads(a), json.loads(b))
 
     def answer_schema(self, example: Example) -> dict[str, Any]:

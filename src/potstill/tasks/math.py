@@ -8,24 +8,25 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from potstill.answers import numbers, same_number
+from potstill.answers import numbers
+from potstill.answers.equivalence import same_number
+from potstill.answers.reading import lines
 from potstill.answers.text import boxed, formula, spans, tidy
 from potstill.tasks import Column, Example, Found, Task
 from potstill.tasks.columns import text as as_text
-from potstill.tasks.reading import lines
 
 
 class Math(Task):
     name: Literal["math"] = "math"
     """Which task it is."""
 
-    what = "NUMBER"
+    answer_placeholder = "NUMBER"
 
     @property
     def columns(self) -> Mapping[str, Column]:
         return {"question": Column.TEXT}
 
-    def read_gold(self, value: Any, example: Example) -> str:
+    def parse_gold(self, value: Any, example: Example) -> str:
         # GSM8K (Cobbe et al. 2021, arXiv 2110.14168) puts its number after its own rationale.
         said, marked, last = as_text(value).rpartition("####")
         gold = _answer(last.strip())
@@ -36,7 +37,7 @@ class Math(Task):
             )
         return gold
 
-    def find(self, text: str, example: Example, *, strict: bool) -> Found | None:
+    def find_answer(self, text: str, example: Example, *, strict: bool) -> Found | None:
         for said, start in reversed(lines(text)):
             if answer := _answer(said):
                 return Found(answer, "answer-line", start)
@@ -52,7 +53,7 @@ class Math(Task):
         gold = example["gold"]
         return {} if gold is None else {"accuracy": float(same_number(gold, answer))}
 
-    def same(self, a: str | None, b: str | None) -> bool:
+    def equivalent(self, a: str | None, b: str | None) -> bool:
         return a is not None and b is not None and same_number(a, b)
 
     def answer_schema(self, example: Example) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from potstill.answers import letters, text
+from potstill.answers.reading import lines
 from potstill.tasks import Column, Example, Found, Task
-from potstill.tasks.reading import lines
 
 POSITIONAL = re.compile(
     r"\b(?:all|none|both|neither|either|any) of\b|\b[A-H] (?:and|or|nor) [A-H]\b|\babove\b|\bbelow\b", re.I
@@ -33,10 +33,10 @@ class MultipleChoice(Task):
     marks: Literal["letters", "numbers"] = "letters"
     """What stands before the options, and is answered."""
 
-    what = "MARK"
+    answer_placeholder = "MARK"
 
     @property
-    def closed(self) -> bool:
+    def closed_set(self) -> bool:
         return True
 
     @property
@@ -44,10 +44,10 @@ class MultipleChoice(Task):
         return {"question": Column.TEXT, "options": Column.OPTIONS}
 
     @property
-    def made(self) -> Mapping[str, Column]:
+    def derived_columns(self) -> Mapping[str, Column]:
         return {"order": Column.PLACES}
 
-    def shown(self, example: dict[str, Any], seed: int) -> list[dict[str, Any]]:
+    def expand(self, example: dict[str, Any], seed: int) -> list[dict[str, Any]]:
         order = list(range(len(example["options"])))
         written = example.get("prompt") or example.get("rationale")  # which may name options by their marks
         if self.shuffle and not written and not any(POSITIONAL.search(option) for option in example["options"]):
@@ -61,7 +61,7 @@ class MultipleChoice(Task):
         marked = zip(self._marks(example), example["options"], strict=True)
         return {"choices": "\n".join(f"{mark}) {option}" for mark, option in marked)}
 
-    def read_gold(self, value: Any, example: Example) -> str:
+    def parse_gold(self, value: Any, example: Example) -> str:
         """An option's place counted from nought (a number), its mark as a letter, its text, or its place counted from one (in
         digits); the first of these that it can be."""
         options = [text.bare(option) for option in example["options"]]
@@ -80,7 +80,7 @@ class MultipleChoice(Task):
             raise ValueError(f"{said[:60]!r} is none of the {len(options)} options, nor the mark of one")
         return self._mark(place)
 
-    def find(self, text: str, example: Example, *, strict: bool) -> Found | None:
+    def find_answer(self, text: str, example: Example, *, strict: bool) -> Found | None:
         marks = self._marks(example)
         for said, start in reversed(lines(text)):
             if mark := self._marked(said, example):

@@ -6,8 +6,8 @@ Several hypotheses of one premise are no independent questions: the premise is t
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from potstill.answers.reading import find_label, gold_label, spellings
 from potstill.tasks import Column, Example, Found, Task
-from potstill.tasks.reading import find_label, gold_label, spellings
 
 SPELLINGS = {
     "entails": "entailment", "entailed": "entailment", "contradicts": "contradiction", "contradictory": "contradiction",
@@ -20,10 +20,10 @@ class Nli(Task):
     labels: list[str] = ["entailment", "neutral", "contradiction"]
     """The labels; a gold that is a whole number counts from nought in this order, as on the hub."""
 
-    what = "LABEL"
+    answer_placeholder = "LABEL"
 
     @property
-    def closed(self) -> bool:
+    def closed_set(self) -> bool:
         return True
 
     @property
@@ -36,10 +36,10 @@ class Nli(Task):
     def variables(self, example: Example) -> dict[str, Any]:
         return {"labels": self.labels}
 
-    def read_gold(self, value: Any, example: Example) -> str:
+    def parse_gold(self, value: Any, example: Example) -> str:
         return gold_label(value, self.labels, self._spellings)
 
-    def find(self, text: str, example: Example, *, strict: bool) -> Found | None:
+    def find_answer(self, text: str, example: Example, *, strict: bool) -> Found | None:
         return find_label(text, self._spellings, strict=strict)
 
     def scores(self, answer: str, example: Example) -> dict[str, float]:

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from potstill.answers import prose
-from potstill.tasks import WHOLE, Ask, Column, Example, Found, Prompting, Task, json_schema
+from potstill.answers.reading import json_in
+from potstill.tasks import WHOLE_TEXT, Column, Example, Found, Prompting, PromptSpec, Task, json_schema
 from potstill.tasks.columns import text as as_text
-from potstill.tasks.reading import json_in
 
 ROUNDS = 4
 STEP = ("missing_entities", "denser_summary")
@@ -29,9 +29,9 @@ class Summarization(Task):
     round: Annotated[int, Field(ge=1, le=ROUNDS)] | None = None
     """The round of a chain of density that is taken. Left out: as validation examples have it."""
 
-    decides = False
-    described = ("density", "words", "repetition", "unsupported")
-    what = "SUMMARY"
+    gradable = False
+    descriptive_scores = ("density", "words", "repetition", "unsupported")
+    answer_placeholder = "SUMMARY"
 
     @property
     def columns(self) -> Mapping[str, Column]:
@@ -40,14 +40,14 @@ class Summarization(Task):
     def variables(self, example: Example) -> dict[str, Any]:
         return {"rounds": ROUNDS}
 
-    def read_gold(self, value: Any, example: Example) -> str:
+    def parse_gold(self, value: Any, example: Example) -> str:
         return as_text(value)
 
     @property
-    def unsettled(self) -> bool:
+    def needs_calibration(self) -> bool:
         return self.round is None
 
-    def settled(self, answered: Sequence[tuple[Example, str]]) -> tuple[Task, str]:
+    def calibrate(self, answered: Sequence[tuple[Example, str]]) -> tuple[Task, str]:
         chains = [(example, rounds(text)) for example, text in answered]
         whole = [(example, said) for example, said in chains if len(said) == ROUNDS]
         if not whole:
@@ -64,13 +64,13 @@ class Summarization(Task):
             why = "entities a word " + ", ".join(f"{density:.3f}" for density in densities)
         return self.model_copy(update={"round": taken + 1}), f"round {taken + 1} of the chains is taken: {why}"
 
-    def find(self, text: str, example: Example, *, strict: bool) -> Found | None:
+    def find_answer(self, text: str, example: Example, *, strict: bool) -> Found | None:
         if said := rounds(text):
             taken = min(self.round or ROUNDS, len(said))
             return Found(said[taken - 1], f"round-{taken}") if len(said) == ROUNDS or not strict else None
         if STEP[0] in text:  # a chain that is no JSON
             return None
-        return Found(text.strip().removeprefix("Summary:").strip(), WHOLE)
+        return Found(text.strip().removeprefix("Summary:").strip(), WHOLE_TEXT)
 
     def answer_of_json(self, inside: Mapping[str, Any], example: Example) -> str | None:
         said = inside["answer"]
@@ -89,18 +89,18 @@ class Summarization(Task):
             "unsupported": float(len(prose.unsupported(source, answer))),
         }
 
-    def _said(self, shot: Example, ask: Ask) -> str:
-        if ask.prompting.prompt != Prompting.COD:
-            return super()._said(shot, ask)
+    def _said(self, shot: Example, spec: PromptSpec) -> str:
+        if spec.prompting.prompt != Prompting.COD:
+            return super()._said(shot, spec)
         steps = [dict(zip(STEP, step, strict=True)) for step in shot["rounds"]]
-        return json.dumps({"rounds": steps} if ask.output == "json" else steps, ensure_ascii=False)
+        return json.dumps({"rounds": steps} if spec.output == "json" else steps, ensure_ascii=False)
 
-    def say(self, rationale: str, answer: str) -> str:
+    def target_text(self, rationale: str, answer: str) -> str:
         return answer
 
-    def reply_schema(self, example: Example, ask: Ask) -> dict[str, Any] | None:
-        if ask.prompting.prompt != Prompting.COD:
-            return super().reply_schema(example, ask)
+    def reply_schema(self, example: Example, spec: PromptSpec) -> dict[str, Any] | None:
+        if spec.prompting.prompt != Prompting.COD:
+            return super().reply_schema(example, spec)
         step = json_schema.object_schema({name: {"type": "string"} for name in STEP})
         return json_schema.object_schema({"rounds": {"type": "array", "items": step}})
 

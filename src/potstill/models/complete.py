@@ -1,0 +1,211 @@
+"""Run requests against a model, persist each completion, then yield the completions in request order."""
+
+import asyncio
+import gc
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from copy import copy
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from potstill import interrupt
+from potstill.errors import PotstillError
+from potstill.models import Completion, Model, Request
+from potstill.models.budget import Spending
+from potstill.models.local.weights import Dtype
+from potstill.models.opening import open_model
+from potstill.models.specs import Budget, ModelSource
+from potstill.models.store.store import KEYS_PER_LOOKUP, Locked, Store, batched, key_function
+from potstill.models.tally import Tally
+from potstill.progress import progress
+
+GC_THRESHOLD = 20_000
+"""New objects after which Python's garbage collector runs."""
+SYNC_SECONDS = 1.0
+"""Seconds between two syncs of the store; a power cut can lose the completions of this time."""
+
+
+class Requests(Protocol):
+    """Requests that can be counted, and iterated any number of times."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Request]: ...
+
+
+class AskedModel(Protocol):
+    """A recipe's section about a model that answers requests."""
+
+    @property
+    def model(self) -> ModelSource: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def dtype(self) -> Dtype: ...
+    @property
+    def budget(self) -> Budget | None: ...
+    @property
+    def min_success(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class Billing:
+    """Where completions are stored, which run pays for them, its budget, and the fraction of requests that must succeed."""
+
+    store: Store
+    run: str = ""
+    budget: Budget | None = None
+    min_success: float = 0.0
+
+
+def complete(model: Model, requests: Requests, name: str, billing: Billing) -> Iterator[Completion]:
+    """Have every request answered and stored, then yield the completions in the order of ``requests``.
+
+    ``requests`` is iterated twice and never held in memory; ``name`` labels the progress. Stored completions are not
+    requested again. Raises `PotstillError`, after everything that was answered is stored, when an error concerns every
+    request, when none of the first `tally.ABORT_AFTER` requests succeeded, when a transient error is left (a server's
+    outage must count neither as a missing row nor as an incorrect answer), when the budget is spent, or when fewer than the
+    fraction ``billing.min_success`` can succeed.
+    """
+    tally = Tally(name, len(requests), billing.min_success)
+    spending = Spending(billing.budget, model, billing.store, billing.run)
+    _run(_Collector(model, requests, billing, tally, spending).collect())
+    return _stored(model, requests, billing.store)
+
+
+def complete_within_budget(
+    asked: AskedModel, requests: Requests, name: str, store: Store, run: str
+) -> Iterator[Completion]:
+    """`complete` by a recipe's teacher or judge, within its budget; ``run`` is the id of the run that pays."""
+    model = open_model(asked.model, asked.batch_size, asked.dtype, store)
+    return complete(model, requests, name, Billing(store, run, asked.budget, asked.min_success))
+
+
+class _Collector:
+    """Requests what is not stored, and stores what comes."""
+
+    def __init__(self, model: Model, requests: Requests, billing: Billing, tally: Tally, spending: Spending) -> None:
+        self.model, self.requests, self.store, self.run = model, requests, billing.store, billing.run
+        self.tally, self.spending = tally, spending
+        self._in_flight: dict[tuple[str, int], bytes] = {}
+        self._held_back: list[tuple[bytes, Request]] = []
+        """The next request, if the budget did not allow it."""
+        self._synced = time.monotonic()
+
+    async def collect(self) -> None:
+        """Raises `PotstillError` unless every request has its answer, or its own reason for having none."""
+        try:
+            with progress(self.tally.name, len(self.requests)) as self._progress:
+                self._pending = self._unanswered()
+                while True:
+                    answered = self.tally.answered
+                    async for completions in self.model.complete(self._requests()):
+                        await self._persist(completions)
+                    # The requests in flight may have cost less than estimated: then another round is possible.
+                    if self._ended or not self._held_back or self.tally.answered == answered:
+                        break
+                    if not self.spending.allows(self._held_back[0][1], 0):
+                        break
+        finally:
+            self.store.sync()
+        self.tally.raise_for_failures(self.spending)
+
+    @property
+    def _ended(self) -> bool:
+        return interrupt.stop_requested() or self.tally.should_abort or bool(self._in_flight)
+
+    async def _unanswered(self) -> AsyncIterator[tuple[bytes, Request]]:
+        key = key_function(self.model.identity)
+        for some in batched(self.requests, KEYS_PER_LOOKUP):
+            asked = [key(request) for request in some]
+            known = self.store.existing(asked)
+            given = sum(one in known for one in asked)
+            self.tally.stored += given
+            self._progress.skip(given)
+            # Requests in flight are not in the store yet: a prompt that occurs in two rows is sent once.
+            seen = known | set(self._in_flight.values())
+            for one, request in zip(asked, some, strict=True):
+                if one not in seen:
+                    seen.add(one)
+                    yield one, request
+                elif one not in known:
+                    self.tally.repeated += 1
+                    self._progress.skip(1)
+
+    async def _requests(self) -> AsyncIterator[Request]:
+        """Pending requests, until none is left, no other should be sent, or the budget does not allow the next one."""
+        while not interrupt.stop_requested() and not self.tally.should_abort:
+            if not self._held_back:
+                try:
+                    self._held_back.append(await anext(self._pending))
+                except StopAsyncIteration:
+                    return
+            one, request = self._held_back[0]
+            if not self.spending.allows(request, len(self._in_flight)):
+                return
+            self._held_back.clear()
+            self._in_flight[request.id, request.sample] = one
+            yield request
+
+    async def _persist(self, completions: Sequence[Completion]) -> None:
+        for completion in completions:
+            completion.key = self._in_flight.pop((completion.id, completion.sample))
+        try:
+            # In this thread: another would compete for Python's lock. Nothing waits for the disk here.
+            self.store.put(completions, self.model.name, self.run, seconds=0.01)
+        except Locked:
+            await asyncio.to_thread(self.store.put, completions, self.model.name, self.run)
+        if time.monotonic() - self._synced > SYNC_SECONDS:
+            await asyncio.to_thread(self.store.sync)
+            self._synced = time.monotonic()
+        for completion in completions:
+            self.tally.add(completion)
+            self.spending.add(completion)
+        tokens, cost = sum(c.completion_tokens for c in completions), sum(c.cost for c in completions)
+        self._progress.advance(len(completions), tokens, cost)
+
+
+def _stored(model: Model, requests: Iterable[Request], store: Store) -> Iterator[Completion]:
+    key = key_function(model.identity)
+    for some in batched(requests, KEYS_PER_LOOKUP):
+        wanted = [key(request) for request in some]
+        found = store.get(wanted)
+        for one, request in zip(wanted, some, strict=True):
+            if one not in found:
+                raise PotstillError(f"{store.path}: a stored completion disappeared. Rerun the same command.")
+            completion = found[one] if not found[one].id else copy(found[one])
+            completion.id, completion.sample = request.id, request.sample
+            yield completion
+
+
+def _run(collecting: Coroutine[Any, Any, None]) -> None:
+    """`asyncio.run`, also where an event loop is running already, as in a notebook."""
+
+    def run() -> None:
+        # A request leaves little garbage in cycles, and a collection among so many objects takes long.
+        before = gc.get_threshold()
+        gc.set_threshold(GC_THRESHOLD, *before[1:])
+        try:
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(collecting)
+        finally:
+            gc.set_threshold(*before)
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        run()
+        return
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(run).result()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's event loop, where it is to be had."""
+    with suppress(ImportError):
+        import uvloop
+
+        return uvloop.new_event_loop
+    return None

@@ -1,0 +1,200 @@
+"""Weights in this process: ``packaged/NAME``, ``hf/ORG/NAME`` or a folder; where they are, and whether they are complete.
+
+Nothing here loads torch where the weights are cached: sending requests to a server takes little memory.
+"""
+
+import hashlib
+import json
+import struct
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock
+from pydantic import GetCoreSchemaHandler, ValidationInfo
+from pydantic_core import CoreSchema, core_schema
+
+from potstill.config import resolve_against_recipe
+from potstill.errors import PotstillError, RecipeError
+from potstill.models.local import packaged
+from potstill.progress import echo
+
+Dtype = Literal["auto", "float32", "bfloat16"]
+"""The number format of a model in this process; see `resolve_dtype`."""
+PACKAGED, HUB = "packaged/", "hf/"
+FLOAT32_PER_PACKED_BYTE = 7.5
+"""Bytes in float32 for each byte of a packaged file: 4.5 bits become 32, and some tensors had 8 bits."""
+
+
+@dataclass(frozen=True)
+class LocalWeights:
+    """Weights that a recipe names: ``packaged/NAME``, ``hf/ORG/NAME``, or a path to a folder or a GGUF file.
+
+    In a recipe it is a string; a path is relative to the recipe's folder. As a model of this process it has no price, and
+    answers one stream of requests.
+    """
+
+    location: str
+    charged: None = None
+    concurrency: int = 1
+    thinking_tokens: int = 0
+    price_note: str = ""
+
+    def __str__(self) -> str:
+        return self.location
+
+    @property
+    def name(self) -> str:
+        return self.location
+
+    @property
+    def packaged_name(self) -> str | None:
+        """NAME of ``packaged/NAME``; None for others."""
+        return self.location.removeprefix(PACKAGED) if self.location.startswith(PACKAGED) else None
+
+    @property
+    def hub_name(self) -> str | None:
+        """ORG/NAME of ``hf/ORG/NAME``; None for others."""
+        return self.location.removeprefix(HUB) if self.location.startswith(HUB) else None
+
+    @property
+    def path(self) -> Path | None:
+        """The user's own folder or file; None for weights that are downloaded."""
+        return None if self.packaged_name or self.hub_name else Path(self.location)
+
+    def check(self) -> None:
+        """Raises `RecipeError` for weights that cannot exist; downloads and loads nothing."""
+        if self.packaged_name:
+            packaged.lookup(self.packaged_name)
+        elif self.path and not (self.path / "config.json").is_file():
+            raise RecipeError(
+                f"Model '{self}': no config.json there. Name packaged/NAME, hf/ORG/NAME or a folder of weights."
+            )
+
+    def download(self) -> Path:
+        """The folder of safetensors; downloads weights that are not cached, and dequantizes a packaged GGUF once.
+
+        Raises `PotstillError` when the weights cannot be had or are incomplete.
+        """
+        if self.packaged_name:
+            return _dequantized(packaged.download(self.packaged_name))
+        if self.hub_name:
+            try:
+                return _snapshot(self.hub_name)
+            except Exception as error:
+                raise PotstillError(f"{self}: the hub did not deliver it: {error}") from error
+        path = Path(self.location)
+        if not is_complete(path):
+            raise PotstillError(
+                f"{self}: its weights (*.safetensors) are missing, truncated or corrupt. Copy them again."
+            )
+        return path
+
+    def is_downloaded(self) -> bool:
+        return self.cached_folder() is not None
+
+    def cached_folder(self) -> Path | None:
+        """The folder of safetensors if it is on this machine; downloads nothing."""
+        if self.packaged_name:
+            path = _dequantized_folder(packaged.lookup(self.packaged_name).path)
+        elif self.hub_name:
+            try:
+                path = _snapshot(self.hub_name, local_files_only=True)
+            except OSError:
+                return None
+        else:
+            path = Path(self.location)
+        return path if is_complete(path) else None
+
+    def float32_bytes(self) -> int:
+        """Approximate size of the weights in float32; 0 for weights that are not downloaded from the hub yet."""
+        if self.packaged_name:
+            return int(FLOAT32_PER_PACKED_BYTE * packaged.lookup(self.packaged_name).gguf_bytes)
+        return sum(file.stat().st_size for file in Path(self.location).glob("*.safetensors"))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        text = core_schema.str_schema(min_length=1)
+        parsed = core_schema.with_info_after_validator_function(cls._parse, text)
+        return core_schema.json_or_python_schema(
+            json_schema=parsed,
+            python_schema=core_schema.union_schema([core_schema.is_instance_schema(cls), parsed]),
+            serialization=core_schema.to_string_ser_schema(when_used="always"),
+        )
+
+    @classmethod
+    def _parse(cls, text: str, info: ValidationInfo) -> "LocalWeights":
+        weights = cls(text)
+        return cls(str(resolve_against_recipe(weights.path, info))) if weights.path else weights
+
+
+def _snapshot(name: str, local_files_only: bool = False) -> Path:
+    from huggingface_hub import snapshot_download
+
+    patterns = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
+    return Path(snapshot_download(name, allow_patterns=patterns, local_files_only=local_files_only))
+
+
+def is_complete(path: Path) -> bool:
+    """Whether there are safetensors in ``path``, each as long as its header says."""
+    files = list(path.glob("*.safetensors"))
+    for file in files:
+        with file.open("rb") as opened:
+            try:
+                (length,) = struct.unpack("<Q", opened.read(8))
+                header = json.loads(opened.read(min(length, 100_000_000)))
+                ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
+            except (struct.error, ValueError, LookupError, TypeError):
+                return False
+        if file.stat().st_size != 8 + length + max(ends, default=0):
+            return False
+    return bool(files)
+
+
+def identity(path: Path, dtype: Dtype) -> dict[str, Any]:
+    """What decides the answers of the weights in ``path``: their SHA-256, the engine and the number format."""
+    return {"weights": sha256(path), "engine": "transformers", "dtype": resolve_dtype(dtype)}
+
+
+def resolve_dtype(dtype: Dtype) -> str:
+    """What ``auto`` stands for on this machine; ``float32`` and ``bfloat16`` stand for themselves."""
+    if dtype != "auto":
+        return dtype
+    import torch
+
+    cpu = torch.cpu.get_capabilities()
+    fast = torch.cuda.is_available() or cpu.get("avx512_bf16") or cpu.get("amx_bf16")
+    return "bfloat16" if fast else "float32"
+
+
+def sha256(path: Path) -> str:
+    """One digest of the weights, configuration and tokenizer in the folder ``path``."""
+    files = sorted(p for p in path.iterdir() if p.suffix in (".safetensors", ".json", ".jinja"))
+    return _digest(tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
+
+
+@cache
+def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """SHA-256 of files, given with size and time so that each is read once."""
+    digest = hashlib.sha256()
+    for file, _, _ in files:
+        digest.update(f"{file.name}:{packaged.file_sha256(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def _dequantized_folder(gguf: Path) -> Path:
+    return gguf.parent / f"transformers-{version('transformers')}"
+
+
+def _dequantized(gguf: Path) -> Path:
+    """A GGUF's weights as safetensors beside it, made once for each version of transformers."""
+    target = _dequantized_folder(gguf)
+    with FileLock(gguf.parent / "dequantize.lock"):
+        if not is_complete(target):
+            echo(f"  {gguf.stem}: dequantizing the weights (once)")
+            from potstill.models.local.dequantizing import dequantize
+
+            dequantize(gguf, target)
+    return target

@@ -1,0 +1,43 @@
+"""Open what a recipe names as a model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from potstill.models import Model
+from potstill.models.local.weights import Dtype, LocalWeights
+from potstill.models.specs import Endpoint, Served
+from potstill.models.store.store import Store
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def open_model(source: LocalWeights | Endpoint | Served, batch_size: int, dtype: Dtype, store: Store) -> Model:
+    """A model that answers requests; ``batch_size`` and ``dtype`` are for models of this process.
+
+    Raises `RecipeError` for a model that is not there or whose key is missing.
+    """
+    source.check()
+    match source:
+        case Endpoint():
+            from potstill.models.remote.batch import BatchModel
+            from potstill.models.remote.chat import ChatModel
+
+            return ChatModel(source) if source.mode == "requests" else BatchModel(source, store)
+        case Served():
+            from potstill.models.served.launch import ServedModel
+
+            return ServedModel(source)
+        case LocalWeights():
+            return open_folder(source.download(), str(source), batch_size, dtype)
+
+
+def open_folder(folder: Path, name: str, batch_size: int, dtype: Dtype) -> Model:
+    """The weights in ``folder``, loaded with the first request."""
+    from potstill.models.local import loading, weights
+    from potstill.models.local.model import LocalModel
+
+    def load() -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+        return loading.load_model(folder, dtype), loading.load_tokenizer(folder)
+
+    return LocalModel(load, weights.identity(folder, dtype), name, batch_size=batch_size)

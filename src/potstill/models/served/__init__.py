@@ -1,0 +1,1 @@
+"""Servers started for a run."""

@@ -1,0 +1,1 @@
+"""The stages in order, and which of them are out of date."""

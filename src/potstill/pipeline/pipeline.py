@@ -1,0 +1,142 @@
+"""Run the stages that are out of date, and resume what was interrupted."""
+
+import os
+import platform
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from potstill import interrupt
+from potstill.errors import PotstillError
+from potstill.pipeline.preflight import check, download_weights
+from potstill.pipeline.stage import Stage
+from potstill.pipeline.stages import STAGES
+from potstill.progress import echo
+from potstill.recipe import loading
+from potstill.workspace.artifacts import EXAMPLES, MANIFEST
+from potstill.workspace.digests import digest_of_rows
+from potstill.workspace.run import Run
+from potstill.workspace.workspace import Workspace
+
+VERSIONS = ("potstill", "torch", "transformers", "trl", "peft")
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """What a run would do with a stage.
+
+    ``stale``: it would run, because of ``reason``. ``may_be_stale``: it would run only if an earlier stage, run again,
+    writes something else.
+    """
+
+    stage: str
+    stale: bool
+    may_be_stale: bool
+    reason: str
+
+
+def start(recipe_name: str, runs: Path = Path("runs")) -> Run:
+    """Read and check a recipe. Raises `RecipeError` before anything is written or requested."""
+    recipe = loading.load(recipe_name)
+    file = loading.locate(recipe_name)
+    source = file.stem if file.parent == loading.BUILT_IN else os.path.relpath(file, runs)
+    run = Workspace(runs).run(recipe, source)
+    check(run)
+    return run
+
+
+def plan(run: Run) -> list[StagePlan]:
+    """What the recipe would do, without doing it: examples are read, nothing is requested, trained or written."""
+    plans: list[StagePlan] = []
+    overrides: dict[str, str] = {}
+    uncertain: dict[str, str] = {}
+    """Files that a stage may write anew, with the stage's name."""
+    for stage in STAGES:
+        reason = stage.stale_reason(run, stage.inputs(run, overrides))
+        parts = stage.parts(run.recipe)
+        causes = [uncertain[part.file] for part in parts if part.file in uncertain and str(part) not in overrides]
+        stale, may_be_stale = bool(reason), bool(causes) and not reason
+        if may_be_stale:
+            reason = f"if the output of {causes[0]} changes"
+        plans.append(StagePlan(stage.name, stale, may_be_stale, reason))
+        if stale and stage.dry_run and not run.recipe.data.asks_teacher:
+            for part in {part for later in STAGES for part in later.parts(run.recipe) if part.file == EXAMPLES}:
+                overrides[str(part)] = digest_of_rows(stage.dry_run(run.recipe), part)
+        elif stale or may_be_stale:
+            uncertain |= dict.fromkeys(stage.writes, stage.name)
+    return plans
+
+
+def carry_out(run: Run, last: str = STAGES[-1].name) -> None:
+    """Run the stages that are out of date, up to the stage named ``last``. Raises `PotstillError`."""
+    with run.locked():
+        run.claim()
+        for stage in STAGES:
+            _carry_out(stage, run)
+            if stage.name == last:
+                break
+
+
+def carry_out_only(run: Run, name: str) -> None:
+    """Run one stage. Raises `PotstillError` when an earlier stage is out of date."""
+    with run.locked():
+        for stage in STAGES:
+            if stage.name == name:
+                _carry_out(stage, run)
+                return
+            if reason := stage.stale_reason(run, stage.inputs(run)):
+                raise PotstillError(
+                    f"{run.folder}: {name} depends on {stage.name}, which is out of date ({reason}). Use `potstill run`."
+                )
+
+
+def run(recipe_name: str, runs: Path = Path("runs")) -> Run:
+    """Carry out a recipe, all stages. Returns the run, with ``.evaluation`` and ``.report_path``."""
+    started = start(recipe_name, runs)
+    carry_out(started)
+    return started
+
+
+def _carry_out(stage: Stage, run: Run) -> None:
+    interrupt.raise_if_requested()
+    inputs = stage.inputs(run)
+    reason = stage.stale_reason(run, inputs)
+    if not reason:
+        echo(f"{stage.name}: up to date")
+        return
+    manifest = run.manifest
+    stages = manifest.setdefault("stages", {})
+    entry = stages.get(stage.name, {})
+    resumes = entry.get("state") == "started" and entry["inputs"] == inputs
+    if stage.scratch and not resumes:
+        run.remove(stage.scratch)
+    seconds_before = entry["seconds"] if resumes else 0.0
+    started = time.perf_counter()
+
+    def record(state: str, **values: Any) -> float:
+        seconds = seconds_before + time.perf_counter() - started
+        stages[stage.name] = {"state": state, "seconds": round(seconds, 1), "inputs": inputs} | values
+        run.write_json(MANIFEST, manifest)
+        return float(seconds)
+
+    manifest["versions"] = {package: version(package) for package in VERSIONS}
+    manifest["hardware"] = {"machine": platform.platform(), "python": platform.python_version()}
+    manifest["seed"] = run.recipe.seed
+    record("started")
+    run.log("started", stage=stage.name, why=reason)
+    echo(f"{stage.name}: resuming" if resumes else f"{stage.name}: started")
+    try:
+        if stage.downloads(run.recipe):
+            download_weights(run.recipe)
+        stage.carry_out(run.recipe, run)
+    except Exception as error:
+        record("started")
+        run.log("stopped", stage=stage.name, why=str(error))
+        raise
+    seconds = record("done", outputs=stage.outputs(run))
+    if stage.scratch:
+        run.remove(stage.scratch)
+    run.log("done", stage=stage.name)
+    echo(f"{stage.name}: done in {seconds:.0f} s")

@@ -1,0 +1,78 @@
+"""What can be checked before anything is requested or trained: models, keys, the user's files, the folder, the disk."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from potstill.data import files
+from potstill.errors import PotstillError
+from potstill.models.specs import ModelSpec
+from potstill.recipe.recipe import Recipe
+from potstill.workspace.artifacts import CHECKPOINTS, STUDENT
+from potstill.workspace.run import Run
+
+TABLES_BYTES = 50_000_000
+"""Bytes for examples, answers, tables and the report."""
+
+
+def check(run: Run) -> None:
+    """Raises `RecipeError` or `PotstillError` for what would stop the run later."""
+    for model in _models(run.recipe):
+        model.check()
+    for path in run.recipe.data.files():
+        files.check(path)
+    _check_writable(run.folder)
+    reused = sum(_size(run.path(name)) for name in (STUDENT, CHECKPOINTS))
+    _check_disk_space(run.folder, max(needed_bytes(run.recipe) - reused, TABLES_BYTES))
+
+
+def download_weights(recipe: Recipe) -> None:
+    """Download the weights of all models before anything is paid for. Raises `PotstillError`."""
+    for model in _models(recipe):
+        model.download()
+
+
+def needed_bytes(recipe: Recipe) -> int:
+    """Approximate size of the run's folder: the student, and its checkpoints during training."""
+    weights = recipe.student.model.float32_bytes()
+    if recipe.train.method == "lora":
+        return TABLES_BYTES + 2 * weights
+    return TABLES_BYTES + weights * (recipe.train.epochs + 4)  # AdamW keeps two numbers for each weight
+
+
+def _models(recipe: Recipe) -> Iterator[ModelSpec]:
+    """The student, the teacher if it gets requests, and the judge if there is one."""
+    yield recipe.student.model
+    if recipe.asks_teacher:
+        yield recipe.teacher.model
+    if recipe.evaluate.judge:
+        yield recipe.evaluate.judge.model
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _check_writable(folder: Path) -> None:
+    existing = existing_ancestor(folder)
+    if existing.is_dir() and os.access(existing, os.W_OK):
+        return
+    why = "no write permission, or a read-only disk" if existing.is_dir() else "it is a file"
+    raise PotstillError(
+        f"{folder} cannot be created: {existing}: {why}. Fix its permissions, or choose another place with --runs."
+    )
+
+
+def existing_ancestor(path: Path) -> Path:
+    """The path, or its nearest ancestor that exists."""
+    return next(path for path in (path.absolute(), *path.absolute().parents) if path.exists())
+
+
+def _check_disk_space(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(existing_ancestor(folder)).free
+    if free < needed:
+        raise PotstillError(
+            f"{folder}: {free / 1e6:.0f} MB are free on this disk, and about {needed / 1e6:.0f} MB are needed. "
+            "Make room, or choose another place with --runs."
+        )

@@ -1,0 +1,156 @@
+"""A stage, what decides its result, and whether that result is up to date."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from potstill.data import files
+from potstill.models.local.packaged import file_sha256
+from potstill.models.local.weights import LocalWeights
+from potstill.recipe.recipe import Recipe
+from potstill.stages.planned import KnownExamples, Planned
+from potstill.tasks import Example
+from potstill.workspace.artifacts import EXAMPLES
+from potstill.workspace.digests import Part
+from potstill.workspace.run import Run
+
+MODELS = ("teacher", "evaluate.judge")
+EXECUTION_ONLY_KEYS = tuple(
+    f"{model}.{key}"
+    for model in MODELS
+    for key in (
+        "budget", "min_success",
+        *(
+            f"model.{key}"
+            for key in (
+                "concurrency", "requests_per_minute", "tokens_per_minute", "timeout", "first_token_timeout",
+                "max_attempts", "mode", "api_key_env", "api_key_header", "price",
+            )
+        ),
+    )
+)  # fmt: skip
+"""Keys that change the speed, the price and the account of a model's answers, but not the answers."""
+
+
+def _nothing(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
+    return iter(())
+
+
+def _never(recipe: Recipe) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A function from files to files, and everything that decides its result.
+
+    Attributes:
+        name: of the stage, as users know it.
+        carry_out: the function.
+        recipe: keys of the recipe that decide, whole sections or single ones.
+        reads: parts of the run's files that decide.
+        writes: files and folders.
+        asked_keys: further keys of the recipe that decide if the data stage asks the teacher.
+        user_files: whether the user's own files decide.
+        may_show_training: whether training examples decide, if they are shown in the prompts of test questions.
+        shows_recipe: whether the result shows the recipe as it is, so that even keys matter that change no answer.
+        scratch: folder of what it needs to resume after an interruption.
+        packages: libraries whose version decides, besides potstill's own.
+        downloads: whether all weights are downloaded before it: before the first request that is paid for.
+        planned: the requests that it will make.
+        dry_run: the examples that it would write, if that asks no model.
+    """
+
+    name: str
+    carry_out: Callable[[Recipe, Run], None]
+    recipe: tuple[str, ...]
+    reads: tuple[Part, ...] = ()
+    writes: tuple[str, ...] = ()
+    asked_keys: tuple[str, ...] = ()
+    user_files: bool = False
+    may_show_training: bool = False
+    shows_recipe: bool = False
+    scratch: str = ""
+    packages: tuple[str, ...] = ()
+    downloads: Callable[[Recipe], bool] = _never
+    planned: Callable[[Recipe, KnownExamples], Iterator[Planned]] = _nothing
+    dry_run: Callable[[Recipe], Iterator[Example]] | None = None
+
+    def parts(self, recipe: Recipe) -> tuple[Part, ...]:
+        """The parts of the run's files that the stage reads."""
+        shows = self.may_show_training and recipe.shows_training_examples
+        return (*self.reads, *([Part(EXAMPLES, splits=("train",))] if shows else []))
+
+    def inputs(self, run: Run, overrides: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """What decides the stage's result, by name: values of the recipe, digests of what it reads, versions.
+
+        ``overrides`` gives digests of parts that are not written yet.
+        """
+        values = self._recipe_values(run.recipe)
+        if "task" in self.recipe:
+            values["rules and prompts of the task"] = run.recipe.task.code_digest()
+        if self.user_files:
+            values |= _user_files(run, run.stages.get(self.name, {}).get("inputs", {}))
+        for weights in {str(values.get(key)) for key in ("student.model", "teacher.model") if values.get(key)}:
+            if (path := LocalWeights(weights).path) and path.is_dir():
+                values[f"weights of {weights}"] = run.digest(Part(weights))
+        for part in self.parts(run.recipe):
+            values[str(part)] = (overrides or {}).get(str(part)) or run.digest(part)
+        for package in ("potstill", *self.packages):
+            values[f"version of {package}"] = version(package)
+        return values
+
+    def outputs(self, run: Run) -> dict[str, str]:
+        """Digests of what the stage has written."""
+        return {name: run.digest(Part(name)) for name in self.writes}
+
+    def stale_reason(self, run: Run, now: Mapping[str, Any]) -> str:
+        """Why the stage must run, in words; empty when its result is up to date. ``now`` are its inputs."""
+        entry = run.stages.get(self.name)
+        if entry is None:
+            return "not done yet"
+        before = entry["inputs"]
+        if changes := [key for key in {**before, **now} if before.get(key) != now.get(key)]:
+            more = f", and {len(changes) - 1} more" if len(changes) > 1 else ""
+            return _change(changes[0], before, now) + more
+        if entry["state"] != "done":
+            return "not finished"
+        for name, digest in self.outputs(run).items():
+            if digest != entry["outputs"][name]:
+                return f"{name} was modified" if digest else f"{name} is missing"
+        return ""
+
+    def _recipe_values(self, recipe: Recipe) -> dict[str, Any]:
+        keys = (*self.recipe, *(self.asked_keys if recipe.data.asks_teacher else ()))
+        prefixes = tuple(f"{key}." for key in keys)
+        ignored = () if self.shows_recipe else EXECUTION_ONLY_KEYS
+        values = _flat(recipe.model_dump(mode="json"))
+        return {k: v for k, v in values.items() if f"{k}.".startswith(prefixes) and not k.startswith(ignored)}
+
+
+def _user_files(run: Run, before: Mapping[str, Any]) -> dict[str, Any]:
+    """Digests of the user's data. A file that was deleted since does not make a report stale that no longer needs it."""
+    digests = {}
+    for path in run.recipe.data.files():
+        name = f"content of {path}"
+        contents = files.contents(path)
+        joined = "".join(file_sha256(file) for file in contents)
+        digests[name] = hashlib.sha256(joined.encode()).hexdigest() if contents else before.get(name)
+    return digests
+
+
+def _change(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    old, new = before.get(key), now.get(key)
+    if any(isinstance(value, str) and len(value) == 64 for value in (old, new)):
+        return f"{key} changed"
+    return f"{key} was {old}, is {new}"
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, keys joined with dots."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return flat

@@ -1,0 +1,108 @@
+"""The stages in order, each with everything that decides its result."""
+
+from potstill.data.examples import examples
+from potstill.pipeline.stage import Stage
+from potstill.recipe.recipe import Recipe
+from potstill.stages import curate, generate
+from potstill.stages.data import stage as data
+from potstill.stages.data import synthesize
+from potstill.stages.evaluate import stage as evaluate
+from potstill.stages.report import stage as report
+from potstill.stages.train import stage as train
+from potstill.workspace.artifacts import (
+    CALIBRATION,
+    CHECKPOINTS,
+    CURATED,
+    EVALUATION,
+    EXAMPLES,
+    GENERATED,
+    PREDICTIONS,
+    REPORT,
+    STUDENT,
+    SYNTHESIS,
+    TEST_SPLITS,
+    TRAINING,
+)
+from potstill.workspace.digests import Part
+
+
+def _data_asks(recipe: Recipe) -> bool:
+    return recipe.data.asks_teacher
+
+
+def _data_does_not_ask(recipe: Recipe) -> bool:
+    return not recipe.data.asks_teacher
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage(
+        "data",
+        data.make_examples,
+        recipe=("task", "data", "seed"),
+        asked_keys=("teacher.model",),
+        user_files=True,
+        writes=(EXAMPLES, SYNTHESIS),
+        downloads=_data_asks,
+        planned=synthesize.planned,
+        dry_run=examples,
+    ),
+    Stage(
+        "generate",
+        generate.generate,
+        recipe=("task", "teacher.model", "teacher.dtype", "condition", "generate", "evaluate.extraction", "seed"),
+        reads=(Part(EXAMPLES, splits=("train", "validation")),),
+        writes=(GENERATED.file, CALIBRATION),
+        downloads=_data_does_not_ask,
+        planned=generate.planned,
+    ),
+    Stage(
+        "curate",
+        curate.curate,
+        recipe=("task", "condition", "curate", "evaluate.judge", "student.model", "train.max_length", "seed"),
+        reads=(Part(EXAMPLES), Part(GENERATED.file)),
+        writes=(CURATED.file,),
+        planned=curate.planned,
+    ),
+    Stage(
+        "train",
+        train.train,
+        recipe=(
+            "task", "student.model", "student.dtype", "student.max_tokens", "train", "evaluate.extraction",
+            "evaluate.judge", "seed",
+        ),
+        reads=(
+            Part(CURATED.file, kept=True, columns=("student_messages", "completion")),
+            Part(EXAMPLES, splits=("validation",)),
+        ),
+        writes=(STUDENT, TRAINING),
+        scratch=CHECKPOINTS,
+        packages=("torch", "transformers", "trl", "peft"),
+        planned=train.planned,
+    ),
+    Stage(
+        "evaluate",
+        evaluate.evaluate,
+        recipe=(
+            "task", "evaluate", "student.model", "student.dtype", "student.max_tokens", "teacher.model", "teacher.dtype",
+            "generate.max_tokens", "generate.output", "generate.max_words", "generate.shots", "generate.prompting",
+            "condition",
+        ),
+        reads=(Part(EXAMPLES, splits=TEST_SPLITS), Part(CALIBRATION), Part(STUDENT)),
+        writes=(PREDICTIONS, EVALUATION),
+        may_show_training=True,
+        planned=evaluate.planned,
+    ),
+    Stage(
+        "report",
+        report.report,
+        recipe=(
+            "name", "task", "data", "teacher", "condition", "generate", "curate", "student", "train", "evaluate", "report",
+            "seed",
+        ),
+        reads=(
+            Part(EXAMPLES), Part(GENERATED.file), Part(CURATED.file), Part(TRAINING), Part(PREDICTIONS), Part(EVALUATION),
+        ),
+        writes=(REPORT,),
+        shows_recipe=True,
+    ),
+)  # fmt: skip

@@ -1,0 +1,338 @@
+"""What a recipe may say. `potstill.recipe.loading` reads it from YAML; the JSON Schema comes from these models."""
+
+from contextlib import suppress
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, StringConstraints, model_validator
+from pydantic.json_schema import JsonSchemaValue
+
+from potstill.config import Section
+from potstill.models.local.weights import Dtype, LocalWeights
+from potstill.models.specs import Budget, ModelSource
+from potstill.models.store.store import FILE_NAME
+from potstill.recipe.data import Data
+from potstill.recipe.systems import Role, System
+from potstill.tasks import Prompting, PromptSpec, Task, registry
+
+
+class Condition(StrEnum):
+    """A way to make training data and to prompt the student."""
+
+    GOLD = "gold"
+    GOLD_RATIONALE = "gold-rationale"
+    VANILLA = "vanilla"
+    COT_ANSWER = "cot-answer"
+    COT_RATIONALE = "cot-rationale"
+    COD = "cod"
+
+    @property
+    def asks_teacher(self) -> bool:
+        """Whether its training data comes from the teacher."""
+        return self not in (Condition.GOLD, Condition.GOLD_RATIONALE)
+
+
+class Filter(StrEnum):
+    """A quality check on a generated row. A row that fails it is not trained on; it stays in the file, with the reason."""
+
+    PARSED = "parsed"
+    FINISHED = "finished"
+    CORRECT = "correct"
+    DUPLICATE = "duplicate"
+    IN_TEST_SET = "in-test-set"
+    TOO_LONG = "too-long"
+
+
+class AskedModel(Section):
+    """A model that answers requests, in this process or on a server."""
+
+    model: ModelSource
+    """`packaged/NAME`, `hf/ORG/NAME`, a folder, `{url, model, api_key_env}`, or `{serve, model}`."""
+    batch_size: int = Field(default=64, ge=1)
+    """Answers generated at once when the model runs in this process."""
+    dtype: Dtype = "auto"
+    """Number format when the model runs in this process: `auto` is `bfloat16` where the machine is fast in it (a GPU, a
+    CPU with AVX512-BF16 or AMX), otherwise `float32`, in which batching changes no answer."""
+    budget: Budget | None = None
+    """What may be spent on it. The run stops at a limit, and can be resumed when the limit is raised."""
+    min_success: float = Field(default=0.0, ge=0, le=1)
+    """Fraction of the requests that must succeed; the run stops as soon as fewer can."""
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    @model_validator(mode="after")
+    def _price_for_max_cost(self) -> Self:
+        if self.budget and self.budget.max_cost is not None and not self.model.charged:
+            raise ValueError("budget.max_cost needs model.price")
+        return self
+
+
+class Teacher(AskedModel):
+    """The model that is distilled."""
+
+
+class Judge(AskedModel):
+    """The model that decides which answers are correct, for tasks whose scorer is `judge`."""
+
+    max_tokens: int = Field(default=512, ge=1)
+    """Limit on the new tokens of a judgement."""
+
+
+class FewShot(Section):
+    """Solved examples of few-shot prompts, for every model."""
+
+    source: Literal["task", "train"] | None = None
+    """The task's own examples, or training examples with their gold. Left out: the task's, if it has any."""
+    n: int = Field(default=2, ge=1, le=64)
+    """Number of examples taken from `train`."""
+    select: Literal["seed", "similarity"] = "seed"
+    """The same examples for every question, drawn by seed; or the most similar ones to each question (TF-IDF)."""
+
+
+class Generate(Section):
+    """How the teacher is prompted."""
+
+    prompting: Literal["direct", "direct-fewshot", "cot", "cot-fewshot", "cod", "cod-fewshot"] | None = None
+    """The task's prompt for the teacher. Left out: `direct` for the condition `vanilla`, `cod` for `cod`, otherwise
+    `cot-fewshot`, or `cot` where the task has no solved examples of its own."""
+    output: Literal["text", "json"] = "text"
+    """Whether the teacher answers in text or in JSON (with a JSON Schema, where its server accepts one)."""
+    max_words: int | None = Field(default=None, ge=1)
+    """Limit on the words of the teacher's reasoning, or of each of its summaries; stated in the prompt."""
+    shots: FewShot = FewShot()
+    """Solved examples of few-shot prompts."""
+    samples: int = Field(default=1, ge=1)
+    """Completions for each question."""
+    temperature: float = Field(default=0.0, ge=0)
+    """0 is greedy."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Nucleus sampling: draw from the smallest set of tokens with at least this probability."""
+    max_tokens: int = Field(default=256, ge=1)
+    """Limit on the new tokens of a completion; doubled when the teacher is evaluated."""
+    top_logprobs: int = Field(default=0, ge=0, le=20)
+    """Number of alternative tokens saved with their log-probabilities, where the server returns them."""
+
+    @model_validator(mode="after")
+    def _samples_differ(self) -> "Generate":
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError("several samples at temperature 0 are identical; set a temperature")
+        return self
+
+
+class Curate(Section):
+    """Which generated rows the student is trained on."""
+
+    filters: list[Filter] = list(Filter)
+    """Checks that a row must pass, in this order; the first that it fails is its reason. Leave one out to switch it off."""
+    max_rows: int | None = Field(default=None, ge=1)
+    """Maximum number of rows that are kept, drawn by seed."""
+
+
+class Student(Section):
+    """The model that is trained."""
+
+    model: LocalWeights
+    """`packaged/NAME`, `hf/ORG/NAME`, or a folder with weights, relative to the recipe's."""
+    batch_size: int = Field(default=64, ge=1)
+    """Answers generated at once."""
+    dtype: Dtype = "auto"
+    """Number format in which the student and the base answer and adapters are trained, as for `teacher.dtype`. Full
+    fine-tuning keeps its weights in float32 and multiplies in this format."""
+    max_tokens: int = Field(default=256, ge=1)
+    """Limit on the new tokens of an answer of base and student; doubled when they are evaluated."""
+
+
+class Lora(Section):
+    """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685) on all linear layers, merged into the weights at the end."""
+
+    rank: int = Field(default=16, ge=1)
+    """Rank of the adapters."""
+    alpha: int = Field(default=32, ge=1)
+    """Adapters are scaled by alpha / rank."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Dropout on the adapters' input."""
+
+
+class Train(Section):
+    """Supervised fine-tuning, loss on the completion only."""
+
+    method: Literal["lora", "full"] = "lora"
+    """Train adapters, or all weights."""
+    lora: Lora = Lora()
+    """The adapters; used by method `lora`."""
+    epochs: int = Field(default=3, ge=1, le=1000)
+    """Passes over the kept rows; a checkpoint is saved after each."""
+    learning_rate: float = Field(default=2e-4, gt=0)
+    """Peak rate; about 2e-3 suits small adapters, 2e-4 full fine-tuning of a small model."""
+    batch_size: int = Field(default=4, ge=1)
+    """Rows in one optimizer step."""
+    warmup_ratio: float = Field(default=0.1, ge=0, lt=1)
+    """Fraction of the steps in which the rate rises; afterwards it follows a cosine to zero."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """AdamW's weight decay."""
+    max_length: int = Field(default=1024, ge=8)
+    """Limit on the tokens of prompt, completion and end token; longer rows are labelled `too-long`, never truncated."""
+
+
+class Evaluate(Section):
+    """Which systems answer the test questions, and how answers are extracted."""
+
+    systems: list[System] | None = Field(default=None, min_length=1)
+    """Systems that answer the same questions of each test split. Left out: base, student and teacher, in the promptings
+    that the task has."""
+    extraction: Literal["lenient", "strict"] = "lenient"
+    """`strict` reads only the requested form; `lenient` also the last text that looks like an answer."""
+    judge: Judge | None = None
+    """The judge, where the task's scorer is `judge`."""
+    margin: float = Field(default=0.05, gt=0, lt=1)
+    """Two systems count as equal when the interval of their difference lies within this margin."""
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    """Level of all intervals."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "Evaluate":
+        if self.systems and len(set(self.systems)) < len(self.systems):
+            raise ValueError("a system is listed twice")
+        return self
+
+
+class Report(Section):
+    """The report."""
+
+    examples: int = Field(default=20, ge=0)
+    """Number of test questions shown side by side."""
+
+
+class _AnyTask:
+    """Any task, validated by the class of its name."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> JsonSchemaValue:
+        each = []
+        for name in registry.names():
+            with suppress(ValueError):  # a scorer
+                each.append(registry.task_class(name).model_json_schema())
+        return {"anyOf": [{"enum": registry.names()}, *each]}
+
+
+TaskField = Annotated[SerializeAsAny[Task], BeforeValidator(registry.parse_task), _AnyTask]
+
+
+def _not_the_store(name: str) -> str:
+    if name.startswith(FILE_NAME):
+        raise ValueError("this is the name of the store beside the runs; choose another")
+    return name
+
+
+class Recipe(Section):
+    """One run: one task, one data set, one teacher, one student, one condition, one seed."""
+
+    name: Annotated[
+        str,
+        StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100),
+        AfterValidator(_not_the_store),
+    ]
+    """Name of the run and of its folder."""
+    task: TaskField
+    """The task: a name, or a mapping of a name and options, as `{name: nli, labels: [...]}`."""
+    data: Data
+    """Where the examples come from."""
+    teacher: Teacher
+    """The model that is distilled."""
+    condition: Condition = Condition.COT_RATIONALE
+    """`gold` trains on the data's own answers, `gold-rationale` on them and people's reasoning in the data's column
+    `rationale`, `vanilla` on the teacher's direct answers, `cot-answer` on answers that the teacher reached by reasoning,
+    `cot-rationale` on its reasoning and answer, `cod` on a round of its chains of density (summaries)."""
+    generate: Generate = Generate()
+    """How the teacher is prompted."""
+    curate: Curate = Curate()
+    """Which generated rows the student is trained on."""
+    student: Student
+    """The model that is trained."""
+    train: Train = Train()
+    """How it is trained."""
+    evaluate: Evaluate = Evaluate()
+    """How it is evaluated."""
+    report: Report = Report()
+    """What the report shows."""
+    seed: int = Field(default=0, ge=0, lt=1 << 32)
+    """Seed of data, sampling and training."""
+
+    @property
+    def prompting(self) -> Prompting:
+        """The task's prompt for the teacher."""
+        if self.generate.prompting:
+            return Prompting(self.generate.prompting)
+        if self.condition in (Condition.VANILLA, Condition.COD):
+            return Prompting.DIRECT if self.condition is Condition.VANILLA else Prompting.COD
+        if Prompting.COT not in self.task.promptings:
+            return Prompting.DIRECT
+        return Prompting.COT_FEWSHOT if self.task.shots else Prompting.COT
+
+    @property
+    def systems(self) -> list[System]:
+        """The systems that answer the test questions."""
+        if self.evaluate.systems:
+            return self.evaluate.systems
+        if self.data.has_answers:
+            return [System.BASE, System.STUDENT, System.TEACHER_PLAIN]
+        available, shots = self.task.promptings, bool(self.task.shots)
+        reasoned = [System.TEACHER_COD, System.TEACHER_COT_FEWSHOT if shots else System.TEACHER_COT]
+        strongest = [system for system in reasoned if system.prompting in available][:1]
+        fewshot = [System.BASE_FEWSHOT] if shots else []
+        return [System.BASE, *fewshot, System.STUDENT, System.TEACHER_DIRECT, *strongest]
+
+    @property
+    def generates(self) -> bool:
+        """Whether the generate stage asks the teacher: its answers are trained on, and the data does not have them."""
+        return self.condition.asks_teacher and not self.data.has_answers
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether the generate stage asks the teacher about validation examples first, to calibrate the task."""
+        return self.generates and self.condition is Condition.COD and self.task.needs_calibration
+
+    def answered_by_data(self, system: System) -> bool:
+        """Whether a system's answers are in the data, so that it is not asked."""
+        return self.data.has_answers and system is System.TEACHER_PLAIN
+
+    @property
+    def asks_teacher(self) -> bool:
+        """Whether the teacher gets any request."""
+        evaluated = any(s.role is Role.TEACHER and not self.answered_by_data(s) for s in self.systems)
+        return self.generates or evaluated or self.data.asks_teacher
+
+    @property
+    def shows_training_examples(self) -> bool:
+        """Whether some prompts of test questions contain training examples."""
+        source = self.generate.shots.source or ("task" if self.task.shots else "train")
+        return source == "train" and any(system.prompting.is_few_shot for system in self.systems)
+
+    def prompt_spec(self, prompting: Prompting) -> PromptSpec:
+        """How a model is prompted; nothing is added to the user's plain prompt."""
+        if prompting.prompt == "plain":
+            return PromptSpec(prompting)
+        return PromptSpec(prompting, self.generate.output, self.generate.max_words)
+
+    @model_validator(mode="after")
+    def _task_supports(self) -> "Recipe":
+        available = self.task.promptings
+        wanted = {"generate.prompting": self.prompting} if self.condition.asks_teacher else {}
+        wanted |= {f"evaluate.systems: {system.value}": system.prompting for system in self.systems}
+        for place, prompting in wanted.items():
+            if prompting not in available:
+                raise ValueError(
+                    f"{place}: the task {self.task.name} has no prompt '{prompting.prompt}'; it has "
+                    f"{', '.join(sorted({p.prompt for p in available}))}. Add one under task.prompts, or leave it out"
+                )
+        if self.task.judged != (self.evaluate.judge is not None):
+            raise ValueError(
+                "the scorer `judge` needs evaluate.judge, as in evaluate: {judge: {model: packaged/NAME}}"
+                if self.task.judged
+                else f"evaluate.judge is for tasks with the scorer `judge`, and {self.task.name} has none; leave it out"
+            )
+        if self.condition is Condition.COD and self.prompting.prompt != "cod":
+            raise ValueError("condition cod needs generate.prompting cod or cod-fewshot")
+        return self

@@ -1,0 +1,1 @@
+"""The stages of the pipeline: functions from files to files."""

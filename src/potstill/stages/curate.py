@@ -1,0 +1,163 @@
+"""Label every generated row, then filter: curated.parquet holds all of them."""
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from potstill.errors import PotstillError
+from potstill.progress import echo
+from potstill.recipe.recipe import Condition, Filter, Recipe
+from potstill.stages import judge
+from potstill.stages.planned import KnownExamples, Planned
+from potstill.tasks import Example, Task
+from potstill.workspace.artifacts import CURATED, GENERATED, CuratedRow, GeneratedRow
+from potstill.workspace.run import Run
+
+REQUIRED = (Filter.PARSED, Filter.FINISHED, Filter.CORRECT)
+"""Checks whose label must be true; that of the others must be false."""
+WITH_RATIONALE = (Condition.COT_RATIONALE, Condition.GOLD_RATIONALE)
+MAJORITY = 0.5
+"""Fraction of a question's samples that must agree with an answer whose gold is unknown."""
+MAX_ROWS = "max-rows"
+"""The reason of rows beyond `curate.max_rows`."""
+
+
+def curate(recipe: Recipe, run: Run) -> None:
+    """Write curated.parquet. Raises `PotstillError` when no row is left to train on."""
+    from potstill.models.local import loading
+    from potstill.models.local.model import count_chat_tokens
+
+    examples = {example["id"]: example for example in run.examples()}
+    generated = run.read(GENERATED)
+    answers = ((examples[row["id"]], row["answer"]) for row in generated)
+    task = judge.judged(recipe, run, recipe.task, answers, "the teacher's answers")
+    tokenizer = loading.load_tokenizer(recipe.student.model.download())
+
+    def tokens(messages: Sequence[Mapping[str, str]], completion: str) -> int:
+        return count_chat_tokens(tokenizer, messages, completion)
+
+    labeller = _Labeller(recipe, task, examples, tokens)
+    rows = [labeller.label(row, agreed) for row, agreed in zip(generated, agreements(task, generated), strict=True)]
+    _limit(rows, recipe)
+    run.write(CURATED, rows)
+    _report(task, rows, examples)
+
+
+def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
+    """The requests to a judge about the teacher's answers."""
+    samples = recipe.generate.samples if recipe.generates else 1
+    return judge.planned(recipe, "curate: judge", known.rows("train"), samples)
+
+
+class _Labeller:
+    """Labels rows in their order; a row is a duplicate of the rows before it."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        task: Task,
+        examples: Mapping[str, Example],
+        tokens: Callable[[Sequence[Mapping[str, str]], str], int],
+    ) -> None:
+        self.recipe, self.task, self.examples, self.tokens = recipe, task, examples, tokens
+        self.held_out = {task.question_key(e) for e in examples.values() if e["split"] != "train"}
+        self._seen: set[tuple[str, str]] = set()
+
+    def label(self, row: GeneratedRow, agreed: float | None) -> CuratedRow:
+        """The row with its labels, what the student is trained on, and the first filter that it fails."""
+        example = self.examples[row["id"]]
+        completion = self._target(row)
+        messages = [dict(m) for m in self.task.messages(example)]
+        tokens = self.tokens(messages, completion)
+        question = self.task.question_key(example)
+        labels = {
+            Filter.PARSED: row["status"] == "ok",
+            Filter.FINISHED: row["finish_reason"] == "stop",
+            Filter.CORRECT: is_correct(self.task, row["answer"], example, agreed),
+            Filter.DUPLICATE: (question, completion) in self._seen,
+            Filter.IN_TEST_SET: question in self.held_out,
+            Filter.TOO_LONG: tokens > self.recipe.train.max_length,
+        }
+        self._seen.add((question, completion))
+        reason = first_failure(labels, self.recipe.curate.filters) if completion else Filter.PARSED.value
+        return CuratedRow(
+            **row,
+            parsed=bool(labels[Filter.PARSED]),
+            finished=bool(labels[Filter.FINISHED]),
+            correct=labels[Filter.CORRECT],
+            duplicate=bool(labels[Filter.DUPLICATE]),
+            in_test_set=bool(labels[Filter.IN_TEST_SET]),
+            too_long=bool(labels[Filter.TOO_LONG]),
+            agreement=agreed,
+            student_messages=messages,
+            completion=completion,
+            tokens=tokens,
+            kept=not reason,
+            reason=reason,
+        )
+
+    def _target(self, row: GeneratedRow) -> str:
+        """What the student is trained to say; empty where the row has no answer."""
+        if row["answer"] is None:
+            return ""
+        rationale = row["rationale"] if self.recipe.condition in WITH_RATIONALE else ""
+        return self.task.target_text(rationale, row["answer"])
+
+
+def first_failure(labels: Mapping[Filter, bool | None], filters: Sequence[Filter]) -> str:
+    """The first filter that a row fails; empty if it passes all. An unknown label passes."""
+    failed = (f.value for f in filters if labels[f] is not None and labels[f] != (f in REQUIRED))
+    return next(failed, "")
+
+
+def is_correct(task: Task, answer: str | None, example: Example, agreed: float | None) -> bool | None:
+    """Whether an answer is correct by gold; without gold, whether most samples agree with it; None where neither is
+    known."""
+    if not task.gradable:
+        return None
+    if example["gold"] is not None:
+        return task.main_score(answer, example) == 1.0
+    return None if agreed is None else agreed > MAJORITY
+
+
+def agreements(task: Task, rows: Sequence[GeneratedRow]) -> list[float | None]:
+    """For each row the fraction of its question's samples with an equivalent answer; None where there is one sample."""
+    samples: dict[str, list[str | None]] = defaultdict(list)
+    for row in rows:
+        samples[row["id"]].append(row["answer"])
+    return [_agreement(task, row["answer"], samples[row["id"]]) for row in rows]
+
+
+def _agreement(task: Task, answer: str | None, samples: Sequence[str | None]) -> float | None:
+    if len(samples) < 2 or not task.gradable:
+        return None
+    return sum(task.equivalent(answer, other) for other in samples) / len(samples)
+
+
+def _limit(rows: Sequence[CuratedRow], recipe: Recipe) -> None:
+    """Drop kept rows beyond `curate.max_rows`, drawn by seed."""
+    kept = [row for row in rows if row["kept"]]
+    most = recipe.curate.max_rows
+    if most is not None and len(kept) > most:
+        for row in random.Random(recipe.seed).sample(kept, len(kept) - most):
+            row["kept"], row["reason"] = False, MAX_ROWS
+
+
+def _report(task: Task, rows: Sequence[CuratedRow], examples: Mapping[str, Example]) -> None:
+    """Print the counts. Raises `PotstillError` when no row is kept."""
+    counts = Counter(row["reason"] or "kept" for row in rows)
+    echo(f"  {len(rows)} rows: " + ", ".join(f"{n} {in_words(reason)}" for reason, n in counts.most_common()))
+    without_gold = [row for row in rows if examples[row["id"]]["gold"] is None]
+    if task.gradable and without_gold:
+        checked = sum(row["agreement"] is not None for row in without_gold)
+        unchecked = len(without_gold) - checked
+        echo(
+            f"  {len(without_gold)} have no gold: {checked} checked by agreement between samples, {unchecked} not at all"
+        )
+    if not counts["kept"]:
+        raise PotstillError("No row is left to train on: see 'reason' in curated.parquet, and relax curate.filters.")
+
+
+def in_words(reason: str) -> str:
+    """What a reason says of a row."""
+    return f"not {reason}" if reason in [required.value for required in REQUIRED] else reason

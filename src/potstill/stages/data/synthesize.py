@@ -1,0 +1,174 @@
+"""New inputs from a few seeds: by self-instruction (Wang et al. 2022, arXiv 2212.10560) and by rewriting (Xu et al. 2023, arXiv
+2304.12244). They have no gold, and are used for training only."""
+
+import json
+import random
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from potstill.answers.reading import json_in
+from potstill.errors import PotstillError
+from potstill.models import Request, Sampling
+from potstill.models.complete import complete_within_budget
+from potstill.progress import echo
+from potstill.recipe.data import Synthesize
+from potstill.recipe.recipe import Recipe
+from potstill.stages.planned import KnownExamples, Planned
+from potstill.tasks import Column, Example, Task, json_schema, prompts
+from potstill.workspace.artifacts import SYNTHESIS
+from potstill.workspace.run import Run
+
+TEXTS = Path(__file__).with_suffix(".yaml")
+SHOWN = 3
+"""Number of real inputs shown in a request for a new one; a request to rewrite shows the one to rewrite."""
+_WORD = re.compile(r"\w+")
+SCHEMAS: Mapping[Column, Mapping[str, Any]] = {
+    Column.TEXT: {"type": "string"},
+    Column.OPTIONS: {"type": "array", "items": {"type": "string"}},
+    Column.MESSAGES: {"type": "string"},
+}
+
+
+def synthesize(recipe: Recipe, run: Run, source: Synthesize, real: Sequence[Example]) -> list[Example]:
+    """New training examples from the real ones, at most ``source.n``.
+
+    Writes synthesis.json: how many replies were dropped and why, and the diversity of real and new examples. Raises
+    `PotstillError` as `complete` does, and when no reply is readable.
+    """
+    seeds = [example for example in real if example["split"] == "train"]
+    asked = list(requests(recipe, source, seeds))
+    to_ask = [request for request, _ in asked]
+    completions = complete_within_budget(recipe.teacher, to_ask, "new inputs", run.store, run.id)
+    seen = _NearDuplicates(source.similarity)
+    for example in real:
+        seen.add(recipe.task.question_key(example))
+    new: list[Example] = []
+    dropped: Counter[str] = Counter()
+    unreadable = ""
+    for (request, method), completion in zip(asked, completions, strict=True):
+        columns = parse_input(recipe.task, completion.text) if completion.finish_reason == "stop" else None
+        if columns is None:
+            dropped["unreadable"] += 1
+            unreadable = unreadable or completion.text
+        elif seen.has_near(text := recipe.task.question_key(columns)):
+            dropped["near-duplicate"] += 1
+        else:
+            seen.add(text)
+            new += recipe.task.expand(_example(request.id, method, columns), recipe.seed)
+    if dropped["unreadable"] == len(asked):
+        raise PotstillError(
+            f"None of the teacher's {len(asked)} replies holds a new input in JSON; the first begins {unreadable[:80]!r}. "
+            "Try a larger teacher, or write rows by hand."
+        )
+    texts = {"real": seeds, "new": new}
+    measured = {name: diversity([recipe.task.question_key(e) for e in of]) for name, of in texts.items()}
+    run.write_json(SYNTHESIS, {"requested": len(asked), "created": len(new), "dropped": dict(dropped), **measured})
+    reasons = ", ".join(f"{n} {why}" for why, n in dropped.most_common())
+    echo(f"  {len(new)} new inputs from {len(asked)} requests" + (f" ({reasons})" if reasons else ""))
+    echo("  distinct trigrams of words: " + ", ".join(f"{name} {m['distinct']:.0%}" for name, m in measured.items()))
+    return new
+
+
+def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
+    """The requests for new inputs."""
+    if source := recipe.data.synthesis:
+        seeds = [example for example in known.rows("train") if not example["origin"]]
+        yield Planned("new inputs", recipe.teacher, [request for request, _ in requests(recipe, source, seeds)])
+
+
+def requests(recipe: Recipe, source: Synthesize, seeds: Sequence[Example]) -> Iterator[tuple[Request, str]]:
+    """Requests for new inputs, each with its method: methods take turns, seeds and attributes are drawn by seed."""
+    task = recipe.task
+    rng = random.Random(f"synthesize:{recipe.seed}")
+    sampling = Sampling(max_tokens=source.max_tokens, temperature=source.temperature, top_p=1.0, seed=recipe.seed)
+    for i in range(source.n):
+        method = source.methods[i % len(source.methods)]
+        shown = rng.sample(list(seeds), min(len(seeds), SHOWN if method == "new" else 1))
+        attributes = {
+            "topic": rng.choice(source.topics) if source.topics else "",
+            "difficulty": rng.choice(source.difficulties) if source.difficulties else "",
+        }
+        messages = [{"role": "user", "content": _prompt(task, method, shown, attributes)}]
+        yield Request(f"new-{i}", messages, sampling, schema=_schema(task)), method
+
+
+def _example(id_: str, method: str, columns: Mapping[str, Any]) -> dict[str, Any]:
+    empty: dict[str, Any] = dict.fromkeys(("system", "prompt", "rationale", "gold"))
+    return {**empty, **columns, "id": f"train-{id_}", "group": id_, "split": "train", "origin": method}
+
+
+def parse_input(task: Task, text: str) -> dict[str, Any] | None:
+    """The columns of a new input in a reply; None where one is missing or unusable."""
+    inside = json_in(text)
+    if not isinstance(inside, dict):
+        return None
+    try:
+        return {
+            name: column.parse(
+                [{"role": "user", "content": inside[name]}] if column is Column.MESSAGES else inside[name]
+            )
+            for name, column in task.columns.items()
+        }
+    except (ValueError, KeyError):
+        return None
+
+
+def diversity(texts: Sequence[str]) -> dict[str, float]:
+    """``distinct``: the number of distinct trigrams of words divided by the number of all (Li et al. 2016, arXiv 1510.03055, for
+    unigrams and bigrams); ``words``: the mean number of words."""
+    trigrams = [_trigrams(text) for text in texts]
+    total = sum(map(len, trigrams))
+    distinct = set().union(*trigrams)
+    words = sum(len(_WORD.findall(text)) for text in texts)
+    return {"distinct": len(distinct) / total if total else 0.0, "words": words / max(1, len(texts))}
+
+
+@dataclass
+class _NearDuplicates:
+    """Finds texts that share most trigrams of words with an earlier one."""
+
+    similarity: float
+    texts: list[set[str]] = field(default_factory=list)
+    texts_with: dict[str, list[int]] = field(default_factory=dict)
+
+    def add(self, text: str) -> None:
+        trigrams = _trigrams(text)
+        for trigram in trigrams:
+            self.texts_with.setdefault(trigram, []).append(len(self.texts))
+        self.texts.append(trigrams)
+
+    def has_near(self, text: str) -> bool:
+        """Whether the Jaccard similarity with an earlier text is at least ``similarity``."""
+        trigrams = _trigrams(text)
+        shared = Counter(place for trigram in trigrams for place in self.texts_with.get(trigram, ()))
+        return any(n >= self.similarity * (len(trigrams) + len(self.texts[place]) - n) for place, n in shared.items())
+
+
+def _trigrams(text: str) -> set[str]:
+    words = _WORD.findall(text.lower())
+    return {" ".join(words[i : i + 3]) for i in range(max(1, len(words) - 2))}
+
+
+def _schema(task: Task) -> dict[str, Any]:
+    return json_schema.object_schema({name: dict(SCHEMAS[column]) for name, column in task.columns.items()})
+
+
+def _prompt(task: Task, method: str, shown: Iterable[Mapping[str, Any]], attributes: Mapping[str, str]) -> str:
+    texts = prompts.read(TEXTS)
+    parts = [texts[method]]
+    if any(attributes.values()):
+        lines = prompts.render(texts["attributes"], attributes)
+        parts.append(" ".join(part for part in re.split(r"(?<=\.) ", lines) if not part.endswith(": .")))
+    for row in shown:
+        columns = {name: _flat(row[name], column) for name, column in task.columns.items()}
+        parts.append(json.dumps(columns, ensure_ascii=False))
+    form = ", ".join(f'"{name}": ...' for name in task.columns)
+    return "\n\n".join([*(text.strip() for text in parts), f"Reply with JSON alone: {{{form}}}"])
+
+
+def _flat(value: Any, column: Column) -> Any:
+    return next(m["content"] for m in value if m["role"] == "user") if column is Column.MESSAGES else value

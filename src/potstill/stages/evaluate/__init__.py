@@ -1,0 +1,1 @@
+"""Evaluate all systems on the test set."""

@@ -1,0 +1,169 @@
+"""Ask the teacher: generated.parquet, and calibration.json where its answers calibrate the task."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from potstill.errors import RecipeError
+from potstill.models import Completion, Request, Sampling
+from potstill.models.complete import complete_within_budget
+from potstill.progress import echo
+from potstill.recipe.recipe import Condition, Recipe
+from potstill.stages.few_shot import FewShotExamples
+from potstill.stages.planned import KnownExamples, Planned
+from potstill.tasks import Example, Task
+from potstill.workspace.artifacts import CALIBRATION, GENERATED, GeneratedRow
+from potstill.workspace.run import Run
+
+
+def generate(recipe: Recipe, run: Run) -> None:
+    """Ask the teacher about the training split and write generated.parquet; neither is held in memory as a whole."""
+    run.remove(CALIBRATION)
+    run.write(GENERATED, _rows(recipe, run))
+
+
+def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
+    """The requests of this stage."""
+    if not recipe.generates:
+        return
+    shots = FewShotExamples(recipe, known.rows)
+    if recipe.calibrates:
+        asked = requests(recipe, known.rows("validation"), shots, 1)
+        yield Planned("generate: validation", recipe.teacher, (request for _, request in asked))
+    samples = recipe.generate.samples
+    asked = requests(recipe, known.rows("train"), shots, samples)
+    more = 0 if known.complete else recipe.data.new_inputs * samples
+    yield Planned("generate", recipe.teacher, (request for _, request in asked), more)
+
+
+def requests(
+    recipe: Recipe, examples: Iterable[Example], shots: FewShotExamples, samples: int
+) -> Iterator[tuple[Example, Request]]:
+    """A request to the teacher for each example and sample, with the example."""
+    options = recipe.generate
+    spec = recipe.prompt_spec(recipe.prompting)
+    sampling = Sampling(
+        max_tokens=options.max_tokens,
+        temperature=options.temperature,
+        top_p=options.top_p,
+        seed=recipe.seed,
+        top_logprobs=options.top_logprobs,
+    )
+    for row in examples:
+        messages = recipe.task.messages(row, spec, shots(row, spec.prompting))
+        schema = recipe.task.reply_schema(row, spec)
+        for sample in range(samples):
+            yield row, Request(row["id"], messages, sampling, sample, schema)
+
+
+def logged_completion(example: Example) -> Completion:
+    """The answer that an example of a log carries."""
+    logged = example["logged"]
+    return Completion(
+        example["id"],
+        0,
+        text=logged["text"],
+        reasoning=logged["reasoning"],
+        finish_reason=logged["finish_reason"],
+        prompt_tokens=logged["prompt_tokens"],
+        completion_tokens=logged["completion_tokens"],
+    )
+
+
+@dataclass(frozen=True)
+class _SplitRequests:
+    """The requests about one split, made again at each iteration."""
+
+    recipe: Recipe
+    run: Run
+    split: str
+
+    def __len__(self) -> int:
+        return self.run.count_examples(self.split) * self._samples
+
+    def __iter__(self) -> Iterator[Request]:
+        return (request for _, request in self.with_examples())
+
+    def with_examples(self) -> Iterator[tuple[Example, Request]]:
+        shots = FewShotExamples(self.recipe, self.run.examples)
+        return requests(self.recipe, self.run.examples(self.split), shots, self._samples)
+
+    @property
+    def _samples(self) -> int:
+        return self.recipe.generate.samples if self.split == "train" else 1
+
+
+def _rows(recipe: Recipe, run: Run) -> Iterator[GeneratedRow]:
+    if not recipe.condition.asks_teacher:
+        return (_gold_row(recipe, example) for example in run.examples("train") if example["gold"] is not None)
+    if not recipe.generates:
+        task = recipe.task
+        return (
+            _row(recipe, task, example, (Request(example["id"], task.messages(example)), logged_completion(example)))
+            for example in run.examples("train")
+        )
+    task = _calibrated(recipe, run)
+    answered = _ask(recipe, run, "train", "teacher")
+    return (_row(recipe, task, example, exchange) for example, exchange in answered)
+
+
+def _ask(recipe: Recipe, run: Run, split: str, name: str) -> Iterator[tuple[Example, tuple[Request, Completion]]]:
+    asked = _SplitRequests(recipe, run, split)
+    completions = complete_within_budget(recipe.teacher, asked, name, run.store, run.id)
+    for (example, request), completion in zip(asked.with_examples(), completions, strict=True):
+        yield example, (request, completion)
+
+
+def _calibrated(recipe: Recipe, run: Run) -> Task:
+    """The task, calibrated with the teacher's answers to validation examples if it needs that."""
+    if not recipe.calibrates:
+        return recipe.task
+    answered = _ask(recipe, run, "validation", "teacher on validation examples")
+    finished = [(example, c.text) for example, (_, c) in answered if c.finish_reason == "stop"]
+    task, why = recipe.task.calibrate(finished)
+    if why:
+        run.write_json(CALIBRATION, {"task": task.model_dump(mode="json"), "why": why})
+        echo(f"  {why}")
+    return task
+
+
+def _row(recipe: Recipe, task: Task, example: Example, exchange: tuple[Request, Completion]) -> GeneratedRow:
+    request, completion = exchange
+    strict = recipe.evaluate.extraction == "strict"
+    parsed = task.parse(completion.text, completion.finish_reason, example, strict=strict)
+    return {
+        "id": request.id,
+        "sample": request.sample,
+        "messages": [dict(m) for m in request.messages],
+        "text": completion.text,
+        "reasoning": completion.reasoning,
+        "rationale": parsed.rationale,
+        "answer": parsed.answer,
+        "status": parsed.status.value,
+        "rule": parsed.rule,
+        "finish_reason": completion.finish_reason,
+        "prompt_tokens": completion.prompt_tokens,
+        "cached_tokens": completion.cached_tokens,
+        "completion_tokens": completion.completion_tokens,
+        "reasoning_tokens": completion.reasoning_tokens,
+        "logprobs": completion.logprobs,
+        "model": example["logged"]["model"] if example["logged"] else recipe.teacher.name,
+        "key": completion.key.hex(),
+        "error": completion.error and completion.error.value,
+    }
+
+
+def _gold_row(recipe: Recipe, example: Example) -> GeneratedRow:
+    rationale = ""
+    if recipe.condition is Condition.GOLD_RATIONALE:
+        rationale = example["rationale"]
+        if not rationale:
+            raise RecipeError(
+                f"The training example {example['id']} has no rationale, which the condition gold-rationale trains on. Name "
+                "its column under data.columns.rationale, or choose another condition."
+            )
+    return GeneratedRow(
+        id=example["id"], sample=0, messages=[dict(m) for m in recipe.task.messages(example)], text=example["gold"],
+        reasoning="", rationale=rationale, answer=example["gold"], status="ok", rule="gold", finish_reason="stop",
+        prompt_tokens=0, cached_tokens=0, completion_tokens=0, reasoning_tokens=0, logprobs="", model="gold", key="",
+        error=None,
+    )  # fmt: skip

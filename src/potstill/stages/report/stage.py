@@ -1,0 +1,87 @@
+"""One self-contained HTML file; everything that a model wrote is escaped."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from potstill.recipe.recipe import Recipe
+from potstill.stages.curate import in_words
+from potstill.stages.evaluate.verdict import WHERE, decided, interval, of_split, points, score
+from potstill.stages.report.glance import glance
+from potstill.tasks import Example, Task
+from potstill.workspace import artifacts
+from potstill.workspace.artifacts import CURATED, GENERATED, RECIPE, REPORT, TEST_SPLITS, TRAINING
+from potstill.workspace.run import Run
+
+MAX_CHARACTERS = 2_000
+"""Characters of a model's text that are shown."""
+
+
+def report(recipe: Recipe, run: Run) -> None:
+    """Write report.html from the run's files."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": _percent,
+        "interval": interval,
+        "points": points,
+        "score": score,
+        "decided": decided,
+    }
+    examples = list(run.examples())
+    by_split = [[example for example in examples if example["split"] == split] for split in TEST_SPLITS]
+    alternating = [example for of in zip_longest(*by_split) for example in of if example is not None]
+    predictions = {
+        system.value: {row["id"]: row for row in run.read(artifacts.predictions(system.value))}
+        for system in recipe.systems
+    }
+    training, manifest, evaluation = run.read_json(TRAINING), run.manifest, run.evaluation
+    reasons = Counter(row["reason"] for row in run.read(CURATED))
+    html = environment.get_template("report.html.jinja").render(
+        recipe=recipe,
+        teacher=recipe.teacher.name,
+        where=WHERE,
+        evaluation=evaluation,
+        fates=[(f"dropped: {in_words(reason)}" if reason else "kept", n) for reason, n in reasons.most_common()],
+        training=training,
+        curve=_curve(training["loss"], recipe.train.epochs),
+        manifest=manifest,
+        glance=glance(evaluation, run.read(GENERATED), manifest["stages"], recipe.teacher.model.charged),
+        verdicts=[of_split(split, values) for split, values in evaluation["splits"].items()],
+        recipe_text=run.path(RECIPE).read_text(encoding="utf-8"),
+        shown=[
+            {**example, "question": _question(recipe.task, example)}
+            for example in alternating[: recipe.report.examples]
+        ],
+        validated=sum(example["split"] == "validation" for example in examples),
+        predictions=predictions,
+        max_characters=MAX_CHARACTERS,
+    )
+    run.write_text(REPORT, html)
+
+
+def _question(task: Task, example: Example) -> str:
+    """The example's columns of the task, for people to read."""
+    values = [example[column] for column in task.columns]
+    flat = [v[-1]["content"] if isinstance(v, list) and isinstance(v[-1], dict) else v for v in values]
+    return "\n".join(", ".join(v) if isinstance(v, list) else v for v in flat)
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.0f} %"
+
+
+def _curve(loss: Sequence[Mapping[str, float]], epochs: int) -> dict[str, Any]:
+    """The loss as points of a figure 600 wide and 160 high, whose scale ends at ``top``."""
+    top = max((entry["loss"] for entry in loss), default=1.0) or 1.0
+    places = [(600 * entry["epoch"] / epochs, 160 * (1 - entry["loss"] / top)) for entry in loss]
+    return {"top": top, "points": " ".join(f"{x:.1f},{y:.1f}" for x, y in places)}

@@ -1,0 +1,164 @@
+"""Supervised fine-tuning with TRL: student/ and training.json."""
+
+import math
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING
+
+from potstill import interrupt
+from potstill.errors import PotstillError
+from potstill.models import Request, Sampling
+from potstill.models.complete import Billing, complete
+from potstill.progress import echo
+from potstill.recipe.recipe import Recipe
+from potstill.stages import judge
+from potstill.stages.planned import KnownExamples, Planned
+from potstill.stages.train import checkpoints
+from potstill.workspace.artifacts import CHECKPOINTS, CURATED, STUDENT, TRAINING, CuratedRow
+from potstill.workspace.run import Run
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def train(recipe: Recipe, run: Run) -> None:
+    """Train on the kept rows, choose the checkpoint by the score on validation questions, write student/."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of libraries about each other
+        _train(recipe, run)
+
+
+def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
+    """The requests to a judge about the answers of each epoch's checkpoint to validation questions."""
+    return judge.planned(recipe, "train: judge", known.rows("validation"), recipe.train.epochs)
+
+
+def _train(recipe: Recipe, run: Run) -> None:
+    from potstill.models.local import loading, weights
+
+    base = recipe.student.model.download()
+    rows = [row for row in run.read(CURATED) if row["kept"]]
+    work = run.path(CHECKPOINTS)
+    epochs, loss = _fit(recipe, base, rows, work)
+    scores = [
+        _validation_score(recipe, run, _Checkpoint(recipe, base, folder), f"validation after epoch {epoch}")
+        for epoch, folder in enumerate(epochs, 1)
+    ]
+    chosen = choose_epoch(scores)
+    finished = work / "chosen"
+    shutil.rmtree(finished, ignore_errors=True)
+    _Checkpoint(recipe, base, epochs[chosen - 1]).load().save_pretrained(finished)
+    loading.load_tokenizer(base).save_pretrained(finished)
+    run.replace_folder(STUDENT, finished)
+    run.write_json(
+        TRAINING,
+        {
+            "rows": len(rows),
+            "dtype": weights.resolve_dtype(recipe.student.dtype),
+            "loss": loss,
+            "validation": [{"epoch": epoch, "score": score} for epoch, score in enumerate(scores, 1)],
+            "chosen": chosen,
+        },
+    )
+    _report(recipe, scores, chosen)
+
+
+def choose_epoch(scores: Sequence[float | None]) -> int:
+    """The epoch, counted from 1, with the highest score, the first of equals; the last epoch where no score is known."""
+    known = [score for score in scores if score is not None]
+    return scores.index(max(known)) + 1 if known else len(scores)
+
+
+def _fit(
+    recipe: Recipe, base: Path, rows: Sequence[CuratedRow], work: Path
+) -> tuple[list[Path], list[dict[str, float]]]:
+    """Train, from the newest complete checkpoint in ``work`` if there is one.
+
+    Returns a checkpoint for each epoch, and the loss by epoch as often as it was logged. Raises `Interrupted` when
+    the user stops it, after a checkpoint is saved.
+    """
+    steps_per_epoch = math.ceil(len(rows) / recipe.train.batch_size)
+    steps = recipe.train.epochs * steps_per_epoch
+    newest = checkpoints.newest(work, steps_per_epoch)
+    if newest is None or checkpoints.step(newest) < steps:
+        from potstill.stages.train import trainer
+
+        trainer.fit(recipe, base, rows, trainer.Position(work, newest, steps))
+        newest = checkpoints.newest(work, steps_per_epoch)
+    if newest is None or checkpoints.step(newest) < steps:
+        done = checkpoints.step(newest) if newest else 0
+        if not interrupt.stop_requested():
+            raise PotstillError(f"training ended after {done} of {steps} steps; --debug and {work} may show why.")
+        raise interrupt.Interrupted(
+            f"training: interrupted after {done} of {steps} steps; rerun the same command to resume from there."
+        )
+    epochs = [work / f"checkpoint-{epoch * steps_per_epoch}" for epoch in range(1, recipe.train.epochs + 1)]
+    return epochs, checkpoints.losses(newest)
+
+
+@dataclass(frozen=True)
+class _Checkpoint:
+    """A checkpoint in ``folder``: whole weights, or adapters for those of ``base``."""
+
+    recipe: Recipe
+    base: Path
+    folder: Path
+
+    def load(self) -> "PreTrainedModel":
+        """The weights in the student's number format, adapters merged into those of ``base``."""
+        from peft import PeftModel
+
+        from potstill.models.local import loading
+
+        dtype = self.recipe.student.dtype
+        if not (self.folder / "adapter_config.json").exists():
+            return loading.load_model(self.folder, dtype)
+        adapted = PeftModel.from_pretrained(loading.load_model(self.base, dtype), self.folder)
+        merged: PreTrainedModel = adapted.merge_and_unload()
+        return merged
+
+    def load_with_tokenizer(self) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+        from potstill.models.local import loading
+
+        return self.load(), loading.load_tokenizer(self.base)
+
+
+def _validation_score(recipe: Recipe, run: Run, checkpoint: _Checkpoint, name: str) -> float | None:
+    """A checkpoint's mean score on the validation questions; None where none of them has gold."""
+    from potstill.models.local import weights
+    from potstill.models.local.model import LocalModel
+
+    task = run.task
+    examples = list(run.examples("validation"))
+    sampling = Sampling(recipe.student.max_tokens)
+    requests = [Request(example["id"], task.messages(example), sampling) for example in examples]
+    identity = weights.identity(checkpoint.base, recipe.student.dtype)
+    identity |= {"checkpoint": weights.sha256(checkpoint.folder)}
+    model = LocalModel(
+        checkpoint.load_with_tokenizer, identity, str(checkpoint.folder), batch_size=recipe.student.batch_size
+    )
+    completions = complete(model, requests, name, Billing(run.store, run.id))
+    strict = recipe.evaluate.extraction == "strict"
+    answers = [
+        task.parse(completion.text, completion.finish_reason, example, strict=strict).answer
+        for example, completion in zip(examples, completions, strict=True)
+    ]
+    task = judge.judged(recipe, run, task, zip(examples, answers, strict=True), name)
+    scores = [task.main_score(answer, e) for e, answer in zip(examples, answers, strict=True) if e["gold"] is not None]
+    known = [score for score in scores if score is not None]
+    return mean(known) if known else None
+
+
+def _report(recipe: Recipe, scores: Sequence[float | None], chosen: int) -> None:
+    known = [score for score in scores if score is not None]
+    if not known:
+        echo("  no validation example has gold, so no score can choose an epoch: the last one is used")
+        return
+    gradable = recipe.task.gradable
+    what = "correct validation answers" if gradable else "mean score on the validation examples"
+    after_each = ", ".join(f"{score:.0%}" if gradable else f"{score:.3f}" for score in known)
+    echo(f"  {what} after each epoch: {after_each}; epoch {chosen} is chosen")

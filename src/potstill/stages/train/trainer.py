@@ -1,0 +1,170 @@
+"""TRL's `SFTTrainer` with a cheaper loss, a resumable sampler, and checkpoints by time."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
+from transformers.trainer_pt_utils import get_length_grouped_indices
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
+
+from potstill import interrupt
+from potstill.models.local import loading, weights
+from potstill.models.local.model import chat_tokens
+from potstill.progress import Progress, progress
+from potstill.recipe.recipe import Recipe
+from potstill.stages.train import checkpoints
+
+SECONDS_BETWEEN_CHECKPOINTS = 300.0
+"""Seconds of training that are lost at most when the process is killed."""
+IGNORED = -100
+"""The label of tokens without loss."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where training starts: checkpoints go into ``work``; ``resume`` is the one to resume from, of ``steps`` in all."""
+
+    work: Path
+    resume: Path | None
+    steps: int
+
+
+def fit(recipe: Recipe, base: Path, rows: Sequence[Mapping[str, Any]], position: Position) -> None:
+    """Train the weights in ``base``, or adapters for them, on curated rows up to the last step."""
+    options = recipe.train
+    tokenizer = loading.load_tokenizer(base)
+    trainer = CompletionTrainer(
+        # Steps of full fine-tuning are smaller than bfloat16 can add to a weight.
+        model=loading.load_model(base, "float32" if options.method == "full" else recipe.student.dtype),
+        args=_arguments(recipe, position),
+        train_dataset=Dataset.from_list([tokenized(tokenizer, row) for row in rows]),
+        processing_class=tokenizer,
+        peft_config=_adapters(recipe) if options.method == "lora" else None,
+    )
+    trainer.remove_callback(PrinterCallback)
+    with progress("training", position.steps, "steps") as shown:
+        trainer.add_callback(Checkpoints(shown))
+        trainer.train(resume_from_checkpoint=str(position.resume) if position.resume else None)
+
+
+def tokenized(tokenizer: PreTrainedTokenizerBase, row: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Token ids and labels of a row: the prompt exactly as at inference (`IGNORED`), the completion, the end token."""
+    prompt = chat_tokens(tokenizer, row["student_messages"])
+    target = [*tokenizer(row["completion"], add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+    return {"input_ids": prompt + target, "labels": [IGNORED] * len(prompt) + target}
+
+
+def _adapters(recipe: Recipe) -> LoraConfig:
+    lora = recipe.train.lora
+    return LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+
+
+def _arguments(recipe: Recipe, position: Position) -> SFTConfig:
+    options = recipe.train
+    arguments = SFTConfig(
+        output_dir=str(position.work),
+        num_train_epochs=options.epochs,
+        per_device_train_batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=int(options.warmup_ratio * position.steps),  # rounded up, a run of one step would learn nothing
+        weight_decay=options.weight_decay,
+        max_length=None,  # curation labelled rows that are too long
+        train_sampling_strategy="group_by_length",
+        save_strategy="epoch",
+        logging_steps=max(1, position.steps // 60),
+        include_num_input_tokens_seen="non_padding",
+        activation_checkpointing=False,
+        bf16=weights.resolve_dtype(recipe.student.dtype) == "bfloat16",
+        use_cpu=not torch.cuda.is_available(),
+        seed=recipe.seed,
+        report_to="none",
+        disable_tqdm=True,
+    )
+    arguments._n_gpu = 1  # several visible GPUs would multiply the recipe's batch
+    return arguments
+
+
+class CompletionTrainer(SFTTrainer):
+    """The loss of `SFTTrainer`, with logits only at the positions that have a label in some row.
+
+    A prompt is often longer than its completion, and a small model spends most of its time on the vocabulary.
+    """
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        labels = inputs.pop("labels")[:, 1:]
+        trained = (labels != IGNORED).any(0).nonzero()[:, 0]
+        logits = model(**inputs, use_cache=False, logits_to_keep=trained).logits
+        loss = cross_entropy(logits.flatten(0, 1).float(), labels[:, trained].flatten(), reduction="sum")
+        # As in SFTTrainer: the tokens of all devices are counted, and their gradients are averaged.
+        devices = self.accelerator.num_processes if self.args.average_tokens_across_devices else 1
+        averaged: torch.Tensor = loss * devices / num_items_in_batch
+        return averaged
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        rows: Any = train_dataset or self.train_dataset
+        return _LengthGroupedSampler(self, [len(row["input_ids"]) for row in rows])
+
+
+class _LengthGroupedSampler(torch.utils.data.Sampler[int]):
+    """Rows of similar length together, in an order that depends on the seed and the epoch alone.
+
+    The sampler of transformers depends on earlier draws, so that training resumed within an epoch would see other rows than
+    uninterrupted training.
+    """
+
+    def __init__(self, trainer: SFTTrainer, lengths: list[int]) -> None:
+        self.trainer, self.lengths = trainer, lengths
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        arguments = self.trainer.args
+        generator = torch.Generator().manual_seed(arguments.seed * 1_000_003 + int(self.trainer.state.epoch or 0))
+        size = arguments.train_batch_size * arguments.gradient_accumulation_steps
+        return iter(get_length_grouped_indices(self.lengths, size, generator=generator))
+
+
+class Checkpoints(TrainerCallback):
+    """Shows progress, saves by time and when a stop is requested, and marks complete checkpoints."""
+
+    def __init__(self, shown: Progress) -> None:
+        self.shown, self.saved, self.tokens = shown, time.monotonic(), 0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.shown.skip(state.global_step)
+        self.tokens = state.num_input_tokens_seen
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.shown.advance(1, state.num_input_tokens_seen - self.tokens)
+        self.tokens = state.num_input_tokens_seen
+        if interrupt.stop_requested():
+            control.should_save = control.should_training_stop = True
+        elif time.monotonic() - self.saved > SECONDS_BETWEEN_CHECKPOINTS:
+            control.should_save = True
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if checkpoints.is_complete(Path(args.output_dir), state.global_step):
+            control.should_save = False  # it was just saved: overwriting would put it at risk
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.saved = time.monotonic()
+        steps_per_epoch = state.max_steps // state.num_train_epochs
+        checkpoints.mark_complete(Path(args.output_dir), state.global_step, steps_per_epoch)

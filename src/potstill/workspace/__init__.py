@@ -1,0 +1,1 @@
+"""The folders of runs, their files, and the store that they share."""
