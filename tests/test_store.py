@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 
 from potstill.errors import PotstillError
 from potstill.models import Completion, ErrorKind, Request, Sampling, tally
-from potstill.models.store import admin as upkeep
 from potstill.models import complete as asking
-from potstill.models.store.store import Store, keys
+from potstill.models.store import admin as upkeep
+from potstill.models.store.store import Store, key_function
 
 REQUEST = Request("a", [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}], Sampling(10, 0.7))
 
 
 def key_of(request, identity=None):
-    return keys(identity or {"weights": "w"})(request)
+    return key_function(identity or {"weights": "w"})(request)
 
 
 class Counting:
@@ -95,7 +95,7 @@ def test_what_is_put_comes_back_as_it_was(texts, data):
         asked = data.draw(st.lists(st.sampled_from([*texts, b"none"])))
         found = store.get(asked)
         assert {key: completion.text for key, completion in found.items()} == {k: texts[k] for k in asked if k in texts}
-        assert store.known(asked) == {key for key in asked if key in texts}
+        assert store.existing(asked) == {key for key in asked if key in texts}
 
 
 def test_many_requests_half_of_them_stored_are_answered_whole_in_order_and_once(tmp_path):
@@ -118,7 +118,7 @@ def test_nothing_more_is_asked_when_the_first_all_came_to_nothing(tmp_path):
             Store(tmp_path / "s.sqlite"),
             *(Request(str(i), [{"role": "user", "content": str(i)}]) for i in range(900)),
         )
-    assert len(model.asked) == tally.FIRST_LOOK
+    assert len(model.asked) == tally.ABORT_AFTER
 
 
 def test_two_processes_write_at_once(tmp_path):
