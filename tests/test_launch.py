@@ -52,11 +52,11 @@ def test_a_server_that_dies_is_named_and_what_was_answered_kept(tmp_path, monkey
 
     monkeypatch.setattr(store, "put", put_and_kill)
     with pytest.raises(PotstillError, match=r"llama.cpp server ended by itself \(signal 9\)"):
-        ask(open_model(LLAMA, 1, "auto", None), QUESTIONS, "llama", store)
+        complete(open_model(LLAMA, 1, "auto", None), QUESTIONS, "llama", Billing(store))
     monkeypatch.undo()
     kept = store.spent("", open_model(LLAMA, 1, "auto", None).name)[0]
     assert 1 <= kept <= 4
-    assert len(list(ask(open_model(LLAMA, 1, "auto", None), QUESTIONS, "llama", store))) == 6
+    assert len(list(complete(open_model(LLAMA, 1, "auto", None), QUESTIONS, "llama", Billing(store)))) == 6
 
 
 def test_weights_that_are_none_are_reported_in_the_servers_words(tmp_path):
@@ -69,10 +69,10 @@ def test_weights_that_are_none_are_reported_in_the_servers_words(tmp_path):
 
 def test_a_killed_potstill_leaves_no_server_behind(tmp_path):
     code = (
-        "import sys; from pathlib import Path; import test_launch as t; from potstill.models.complete import complete; from potstill.models.opening import open_model;"
+        "import sys; from pathlib import Path; import test_launch as t; from potstill.models.complete import Billing, complete; from potstill.models.opening import open_model;"
         "from potstill.models import Request, Sampling; from potstill.models.store.store import Store;"
-        "ask(open_model(t.LLAMA, 1, 'auto', None), [Request('a', [{'role': 'user', 'content': 'Tell a story.'}], Sampling(200))] ,"
-        "'llama', Store(Path(sys.argv[1])))"
+        "complete(open_model(t.LLAMA, 1, 'auto', None), [Request('a', [{'role': 'user', 'content': 'Tell a story.'}], Sampling(200))] ,"
+        "'llama', Billing(Store(Path(sys.argv[1]))))"
     )
     env = os.environ | {"PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")])}
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "s.sqlite")], env=env)
@@ -121,4 +121,4 @@ def test_what_a_recipe_can_get_wrong_about_a_server(teacher, said):
 def test_no_vllm_here(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(RecipeError, match="no vllm on the PATH"):
-        launch.check(Served(serve="vllm", model="hf/a/b"))
+        Served(serve="vllm", model="hf/a/b").check()

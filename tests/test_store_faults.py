@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from potstill.errors import PotstillError
+from potstill.models.complete import Billing, complete
 from potstill.models.store.store import Store, key_function
 from small import questions
 
@@ -32,14 +33,14 @@ def test_a_store_that_another_process_has_locked_for_a_while(tmp_path):
     )
     other = subprocess.Popen([sys.executable, "-c", code, str(store.path)], stdout=subprocess.PIPE, text=True)
     assert other.stdout.readline() == "locked\n"
-    assert len(list(ask(Fixed(), questions(20), "model", store))) == 20
+    assert len(list(complete(Fixed(), questions(20), "model", Billing(store)))) == 20
     other.wait()
 
 
 def test_a_disk_that_fills_up_while_committing(tmp_path, monkeypatch):
     """What was committed before is whole, and the same call goes on when there is room."""
     store = Store(tmp_path / "s.sqlite")
-    list(ask(Fixed(), questions(50), "model", store))
+    list(complete(Fixed(), questions(50), "model", Billing(store)))
     with store.connection() as connection:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         connection.execute(f"PRAGMA max_page_count={pages + 2}")  # as SQLite meets a full disk: SQLITE_FULL
