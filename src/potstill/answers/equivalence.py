@@ -1,13 +1,17 @@
-"""Finding the answer in a text, and telling whether two answers say the same. Nothing here ever runs what a text says."""
+"""Compare a model's answer with the gold answer."""
 
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Literal
 
-from potstill.answers import letters, numbers, text, workers
+from potstill.answers import letters, math_worker_pool, numbers
+from potstill.answers.extraction import text_after_answer
+from potstill.answers.normalization import normalize, normalize_words
 
 Kind = Literal["latex", "expr", "latex+expr", "multiple-choice", "text"]
 Location = Literal["begin", "end", "any", "exact", "letter", "word", "line"]
+DEFAULT_PRECISION_DECIMALS = 6
 
 
 def equivalent(
@@ -16,64 +20,85 @@ def equivalent(
     *,
     kind: Kind = "latex+expr",
     language: str = "english",
-    precision: int | None = 6,
+    precision: int | None = DEFAULT_PRECISION_DECIMALS,
     location: Location = "end",
 ) -> bool:
     """Whether a model's text gives the gold answer, or any of several.
 
     Args:
-        gold: the reference, bare or in a text of its own.
-        prediction: the model's text; its last `text.LONGEST` characters are read.
-        kind: `latex` and `expr` (plain) are mathematics, `multiple-choice` a letter, `text` words.
-        language: that of the texts, by its English name: it says whether a comma is a decimal point. The words around an
-            answer ("answer", "réponse", "答案") are known for all.
-        precision: decimal places in which numbers must agree when one of them is not exact.
-        location: where the answer stands: at the `end` (or after the last "answer:", or boxed), at the `begin`ning,
-            `any`where, or as the text `exact`ly; or `letter`, `word`, `line`: that much after the last "ANSWER:".
+        gold: the reference, on its own or within a text.
+        prediction: the model's text; only its last `normalization.MAX_CHARACTERS` characters are used.
+        kind: `latex` and `expr` (plain text) are mathematics, `multiple-choice` is a letter, `text` is words.
+        language: the English name of the texts' language; it decides whether a comma is a decimal point. The words that
+            announce an answer ("answer", "réponse", "答案") are recognized in all languages.
+        precision: decimal places to which numbers must agree when one of them is not exact; None: 6.
+        location: where the answer is: at the `end` (or after the last "answer:", or boxed), at the `begin`ning, `any`where,
+            or the `exact` text; or `letter`, `word`, `line`: that much after the last "ANSWER:".
 
-    Never raises for any text. Mathematics is compared by math-verify (Kydlíček 2025) in a process of its own, within
-    `workers.SECONDS` of its time; what takes longer is not equal.
+    Never raises for any text; raises `ValueError` for an unknown kind or location. Mathematics is compared by math-verify
+    (Kydlíček 2025) in a separate process, within `math_worker.CPU_SECONDS_PER_COMPARISON`; what takes longer is unequal.
     """
     if kind not in Kind.__args__ or location not in Location.__args__:  # type: ignore[attr-defined]
         raise ValueError(f"kind {kind!r} or location {location!r} is unknown")
     golds = [gold] if isinstance(gold, str) else gold
+    decimals = DEFAULT_PRECISION_DECIMALS if precision is None else precision
     return any(
-        _equivalent(one, prediction, kind, language, 6 if precision is None else precision, location) for one in golds
+        _equivalent(reference, prediction, kind=kind, language=language, precision=decimals, location=location)
+        for reference in golds
     )
 
 
 def same_number(gold: str, answer: str) -> bool:
-    """Whether two answers have the same value: plain numbers exactly, anything else as mathematics. Where one of them alone
-    has a percent sign, it may be the unit that was asked for: 50% is 50, and is 0.5."""
-    a, b = numbers.value(gold), numbers.value(answer)
+    """Whether two answers have the same value: plain numbers exactly, anything else as mathematics. If only one of them has a
+    percent sign, it may be the requested unit: 50% equals 50, and equals 0.5."""
+    a, b = numbers.parse(gold), numbers.parse(answer)
     if a is None or b is None:
         return equivalent(gold, answer)
     percent = ("%" in gold) - ("%" in answer)
     return a == b or (percent != 0 and a == b * Fraction(100) ** -percent)
 
 
-def _equivalent(gold: str, prediction: str, kind: Kind, language: str, precision: int, location: Location) -> bool:
-    gold, prediction = text.tidy(gold, language), text.tidy(prediction, language)
+def _equivalent(gold: str, prediction: str, *, kind: Kind, language: str, precision: int, location: Location) -> bool:
+    gold, prediction = normalize(gold, language), normalize(prediction, language)
     if location in ("letter", "word", "line"):
-        found = text.announced(prediction, location)
-        return found is not None and _equivalent(gold, found, kind, language, precision, "exact")
+        answer = text_after_answer(prediction, location)
+        return answer is not None and _equivalent(
+            gold, answer, kind=kind, language=language, precision=precision, location="exact"
+        )
     if kind == "text":
-        return text.says(gold, prediction, location)
+        return _has_words(gold, prediction, location)
     if kind == "multiple-choice":
-        wanted = letters.read(gold)
-        return wanted is not None and letters.read(prediction, location) == wanted
+        letter = letters.extract(gold)
+        return letter is not None and letters.extract(prediction, location) == letter
     if location in ("begin", "any", "exact"):
-        return _number_at(gold, prediction, location)
-    return workers.ask({"gold": gold, "prediction": prediction, "kind": kind, "precision": precision}) is True
+        return _has_number(gold, prediction, location)
+    return math_worker_pool.compare(gold, prediction, kind, precision) is True
 
 
-def _number_at(gold: str, prediction: str, location: Location) -> bool:
-    wanted = numbers.value(gold)
-    if location == "exact" and (wanted is None or numbers.value(prediction) is None):
-        return text.bare(gold) == text.bare(prediction)
-    found = [numbers.value(token) for token in numbers.find(prediction)]
+def _has_number(gold: str, prediction: str, location: Location) -> bool:
+    """Whether a text has the number of the gold answer there; `exact` compares words where one of them is no number."""
+    expected = numbers.parse(gold)
+    if location == "exact" and (expected is None or numbers.parse(prediction) is None):
+        return normalize_words(gold) == normalize_words(prediction)
+    values = [numbers.parse(number) for number in numbers.extract(prediction)]
     if location == "begin":
-        found = found[:1]
+        values = values[:1]
     elif location == "exact":
-        found = [numbers.value(prediction)]
-    return wanted is not None and wanted in found
+        values = [numbers.parse(prediction)]
+    return expected is not None and expected in values
+
+
+def _has_words(gold: str, prediction: str, location: Location) -> bool:
+    """Whether a text has the words of the gold answer there."""
+    gold, prediction = normalize_words(gold), normalize_words(prediction)
+    if location == "exact" or not gold:
+        return gold == prediction
+    edges = (r"(?<!\w)" if gold[0].isalnum() else "", r"(?!\w)" if gold[-1].isalnum() else "")
+    pattern = edges[0] + re.escape(gold) + edges[1]
+    match location:
+        case "begin":
+            return re.match(pattern, prediction) is not None
+        case "any":
+            return re.search(pattern, prediction) is not None
+        case _:
+            return prediction.endswith(gold) and re.search(pattern + r"\Z", prediction) is not None

@@ -14,9 +14,9 @@ from potstill.answers import numbers
 from potstill.data import files, presets
 from potstill.data.rows import OPTIONAL
 from potstill.errors import RecipeError
-from potstill.tasks.columns import Column, as_it_is, missing
-from potstill.tasks.custom import TAKEN
-from potstill.tasks.nli import SPELLINGS
+from potstill.tasks.columns import Column, is_missing, parse_verbatim
+from potstill.tasks.custom import RESERVED_COLUMNS
+from potstill.tasks.nli import LABEL_SYNONYMS
 from potstill.tasks.registry import parse_task
 
 PRESET_ROWS = 20
@@ -80,7 +80,7 @@ def guess(path: Path) -> Guess:
         if theirs and theirs not in (*found.columns.values(), *schema) and (theirs != name or name == "id"):
             found.columns[name] = theirs
     gold = found.columns.get("gold", "gold")
-    if not found.preset and not found.unlabelled and any(missing(row.get(gold)) for row in rows):
+    if not found.preset and not found.unlabelled and any(is_missing(row.get(gold)) for row in rows):
         found.unlabelled = "drop"
     if found.task["name"] == "classification":
         found.task["labels"] = _labels_of_all(path, gold)
@@ -102,8 +102,8 @@ def guess(path: Path) -> Guess:
 def _labels_of_all(path: Path, gold: str) -> list[str]:
     """Every label of a file, including labels that its first rows do not have."""
     values = (row.get(gold) for _, row in files.rows(path))
-    each = (one for value in values if not missing(value) for one in (value if isinstance(value, list) else [value]))
-    return sorted({as_it_is(one).strip() for one in each})
+    each = (one for value in values if not is_missing(value) for one in (value if isinstance(value, list) else [value]))
+    return sorted({parse_verbatim(one).strip() for one in each})
 
 
 Columns = Mapping[str, Sequence[Any]]
@@ -153,7 +153,7 @@ def _wordy(values: Sequence[Any]) -> bool:
 def _reads(preset: presets.Preset, row: Mapping[str, Any]) -> bool:
     try:
         example = preset.row(row)
-        if example and not missing(example.get("gold")):
+        if example and not is_missing(example.get("gold")):
             parse_task(preset.task).parse_gold(example["gold"], example)
     except Exception:  # whatever comes of rows that are of another form
         return False
@@ -162,7 +162,7 @@ def _reads(preset: presets.Preset, row: Mapping[str, Any]) -> bool:
 
 def _chat(columns: Columns) -> Guess | None:
     theirs = _named(columns, CHATS)
-    said = [value for value in columns[theirs] if not missing(value)] if theirs else []
+    said = [value for value in columns[theirs] if not is_missing(value)] if theirs else []
     if not theirs or not said or not _reads_as(Column.MESSAGES, said[0]):
         return None
     return Guess({"name": "conversation"}, f"'{theirs}' holds conversations", _mapped(messages=theirs))
@@ -175,9 +175,9 @@ def _pair(columns: Columns) -> Guess | None:
         return None
     first, second = map(str, found)
     gold = _named(columns, ("gold_label", *GOLDS))
-    said = {str(value).strip() for value in columns[gold] if not missing(value)} - {"-", "-1"} if gold else set()
+    said = {str(value).strip() for value in columns[gold] if not is_missing(value)} - {"-", "-1"} if gold else set()
     mapped = _mapped(premise=first, hypothesis=second, gold=gold)
-    known = all(label.casefold() in {*SPELLINGS, "entailment", "neutral", "contradiction"} for label in said)
+    known = all(label.casefold() in {*LABEL_SYNONYMS, "entailment", "neutral", "contradiction"} for label in said)
     if first.lower() == "premise" or (said and known) or said == {"0", "1", "2"}:
         own = {} if known or all(map(_is_number, said)) else {"labels": sorted(said)}
         return Guess({"name": "nli", **own}, "there are a premise and a hypothesis", mapped, unlabelled=_keep(gold))
@@ -192,10 +192,13 @@ def _in_context(columns: Columns) -> Guess | None:
 
 def _of_several(names: Sequence[str], gold: str | None, columns: Columns) -> Guess:
     """A task with a template of several columns."""
-    ours = {name if name.isidentifier() and name not in TAKEN else f"text{i}": name for i, name in enumerate(names, 1)}
+    ours = {
+        name if name.isidentifier() and name not in RESERVED_COLUMNS else f"text{i}": name
+        for i, name in enumerate(names, 1)
+    }
     text = "\n\n".join(f"{{{{ {name} }}}}" for name in ours)
     task = {"name": "custom", "prompts": {"plain": text, "cot": f"{text}\n\nThink step by step. {{{{ form }}}}"}}
-    values = [value for value in columns[gold] if not missing(value)] if gold else []
+    values = [value for value in columns[gold] if not is_missing(value)] if gold else []
     if values:
         task["scorer"] = "numeric" if all(map(_is_number, values)) else "exact"
     why = f"{' and '.join(map(repr, names))} belong together"
@@ -225,7 +228,7 @@ def _labelled(columns: Columns) -> Guess | None:
     )
     if not gold or not text:
         return None
-    values = [value for value in columns[gold] if not missing(value)]
+    values = [value for value in columns[gold] if not is_missing(value)]
     if values and all(isinstance(value, dict) or _is_object(value) for value in values):
         schema = _schema([value if isinstance(value, dict) else json.loads(value) for value in values])
         return Guess(
@@ -269,7 +272,7 @@ def _keep(gold: str | None) -> str | None:
 
 def _is_number(value: Any) -> bool:
     said = str(value).rsplit("####", 1)[-1].strip()
-    return not isinstance(value, bool) and numbers.value(said) is not None
+    return not isinstance(value, bool) and numbers.parse(said) is not None
 
 
 def _is_object(value: Any) -> bool:

@@ -178,7 +178,7 @@ def _openai_chat(row: Row) -> dict[str, Any]:
     for turn in row["messages"]:
         if turn["role"] in ("tool", "function") or turn.get("tool_calls") or turn.get("function_call"):
             raise ValueError("calls of tools and functions are not supported")
-    return _chat(columns.messages(row["messages"]))
+    return _chat(columns.parse_messages(row["messages"]))
 
 
 def _instruction(asked: str, given: str, said: str) -> Callable[[Row], dict[str, Any]]:

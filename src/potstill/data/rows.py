@@ -13,7 +13,7 @@ from potstill.data.presets import Preset
 from potstill.errors import RecipeError, did_you_mean
 from potstill.recipe.data import Rows
 from potstill.tasks import Column, Task
-from potstill.tasks.columns import as_it_is, missing, text
+from potstill.tasks.columns import is_missing, parse_text, parse_verbatim
 
 OPTIONAL = ("id", "group", "system", "prompt", "rationale")
 """Columns that any data may have beside the task's own and gold."""
@@ -103,8 +103,8 @@ class _Mapping:
             given = row.get(self.theirs[name])
             if name in self.named and self.theirs[name] not in row:
                 raise self._no_column(row, name, place)
-            if not missing(given):
-                example[name] = self._read(as_it_is, given, place, self.theirs[name])
+            if not is_missing(given):
+                example[name] = self._read(parse_verbatim, given, place, self.theirs[name])
         example |= {name: None for name in OPTIONAL if name not in example}
         if "logged" in row:
             example["logged"] = row["logged"]
@@ -140,7 +140,7 @@ class _Mapping:
         value = row.get(theirs)
         self.rows += 1
         self.rows_with_gold += theirs in row
-        if missing(value):
+        if is_missing(value):
             if self.unlabelled != "refuse":
                 return None
             if theirs not in row:
@@ -151,7 +151,7 @@ class _Mapping:
             )
         try:
             gold = self.task.parse_gold(value, example)
-            text(gold)
+            parse_text(gold)
         except ValueError as error:
             raise RecipeError(f"{place}: column '{theirs}': {error}.") from error
         return gold

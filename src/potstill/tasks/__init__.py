@@ -1,11 +1,11 @@
-"""Tasks: how an example is shown, how a completion is parsed, how an answer is scored.
+"""Tasks: how an example becomes a prompt, how a completion is parsed, how an answer is scored.
 
-These names are what a task of another package needs (docs/adding-a-task.md).
+These names are what a task in another package needs (docs/adding-a-task.md).
 """
 
 from potstill.answers.equivalence import equivalent
-from potstill.answers.reading import Found
-from potstill.tasks.columns import Column
+from potstill.answers.extraction import ExtractedAnswer, answer_lines
+from potstill.tasks.columns import Column, parse_text
 from potstill.tasks.parsing import WHOLE_TEXT, Parsed, Status
 from potstill.tasks.prompting import PLAIN, Prompting, PromptSpec
 from potstill.tasks.task import Example, Task
@@ -15,11 +15,13 @@ __all__ = [
     "WHOLE_TEXT",
     "Column",
     "Example",
-    "Found",
+    "ExtractedAnswer",
     "Parsed",
     "PromptSpec",
     "Prompting",
     "Status",
     "Task",
+    "answer_lines",
     "equivalent",
+    "parse_text",
 ]

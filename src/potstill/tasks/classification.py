@@ -1,4 +1,4 @@
-"""Any set of labels, of which a text has one, or several (``multi``)."""
+"""Any set of labels; a text has exactly one of them, or any number (``multi``)."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -6,34 +6,41 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from potstill.answers.reading import as_label, exact_label, find_label, gold_label, json_in, lines, spellings
-from potstill.tasks import Column, Example, Found, Task
+from potstill.answers.extraction import (
+    exact_label,
+    extract_label,
+    labels_by_spelling,
+    leading_label,
+    parse_gold_label,
+    parse_json,
+)
+from potstill.tasks import Column, Example, ExtractedAnswer, Task, answer_lines
 
-_BETWEEN = re.compile(r"[,;|\n]")
+_SEPARATOR = re.compile(r"[,;|\n]")
 _AND = re.compile(r"(?:^|\s)(?:and|&)\s", re.IGNORECASE)
 NONE = "none"
-"""What is said when no label of several fits."""
+"""The answer when none of several labels fits."""
 
 
 class Classification(Task):
     name: Literal["classification"] = "classification"
-    """Which task it is."""
+    """The task's name."""
     labels: Annotated[list[str], Field(min_length=2)]
-    """The labels; a gold that is a whole number counts from nought in this order, unless labels are numbers."""
+    """The labels; an integer gold is an index into this list, counted from zero, unless labels are numbers."""
     multi: bool = False
-    """Whether a text has several labels, or none; gold is then a list, or text with commas, semicolons or bars between
-    them."""
+    """Whether a text can have several labels, or none; gold is then a list, or text separated by commas, semicolons or
+    bars."""
     about: str = ""
-    """What the labels mean, or what is to be decided; a sentence for the teacher's prompt."""
+    """What the labels mean, or what to decide; a sentence for the teacher's prompt."""
 
     answer_placeholder = "LABEL"
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
         if len({label.casefold().strip() for label in self.labels}) < len(self.labels) or not all(self.labels):
-            raise ValueError("labels must differ, and not by case alone")
-        if self.multi and any(_BETWEEN.search(label) or label.casefold() == NONE for label in self.labels):
-            raise ValueError(f"with multi no label may hold a comma, a semicolon or a bar, nor be '{NONE}'")
+            raise ValueError("labels must differ by more than case and must not be empty")
+        if self.multi and any(_SEPARATOR.search(label) or label.casefold() == NONE for label in self.labels):
+            raise ValueError(f"with multi no label may contain a comma, a semicolon or a bar, or be '{NONE}'")
         return self
 
     @property
@@ -49,22 +56,22 @@ class Classification(Task):
 
     def parse_gold(self, value: Any, example: Example) -> str:
         if not self.multi:
-            return gold_label(value, self.labels, self._spellings)
+            return parse_gold_label(value, self.labels, self._spellings)
         if isinstance(value, str):
-            inside = json_in(value) if value.lstrip().startswith("[") else None
-            value = inside if isinstance(inside, list) else _BETWEEN.split(value)
+            listed = parse_json(value) if value.lstrip().startswith("[") else None
+            value = listed if isinstance(listed, list) else _SEPARATOR.split(value)
         values = value if isinstance(value, list) else [value]
-        several = [one for one in values if str(one).strip() and str(one).casefold().strip() != NONE]
-        return self._joined({gold_label(one, self.labels, self._spellings) for one in several})
+        labels = [label for label in values if str(label).strip() and str(label).casefold().strip() != NONE]
+        return self._joined({parse_gold_label(label, self.labels, self._spellings) for label in labels})
 
-    def find_answer(self, text: str, example: Example, *, strict: bool) -> Found | None:
+    def find_answer(self, text: str, example: Example, *, strict: bool) -> ExtractedAnswer | None:
         if not self.multi:
-            return find_label(text, self._spellings, strict=strict)
-        for said, start in reversed(lines(text)):
-            if answer := self._several(said):
-                return Found(answer, "answer-line", start)
-        if answer := self._several(text, exact_label):
-            return Found(answer, "bare")
+            return extract_label(text, self._spellings, strict=strict)
+        for line, start in reversed(answer_lines(text)):
+            if answer := self._extract_labels(line):
+                return ExtractedAnswer(answer, "answer-line", start)
+        if answer := self._extract_labels(text, exact_label):
+            return ExtractedAnswer(answer, "bare")
         return None
 
     def scores(self, answer: str, example: Example) -> dict[str, float]:
@@ -73,43 +80,46 @@ class Classification(Task):
             return {}
         if not self.multi:
             return {"accuracy": float(answer == gold)}
-        said, true = (set(_split(labels)) for labels in (answer, gold))
-        both = len(said & true)
-        f1 = 2 * both / (len(said) + len(true)) if said or true else 1.0
-        return {"accuracy": float(said == true), "f1": f1}
+        predicted, expected = (set(_split(labels)) for labels in (answer, gold))
+        shared = len(predicted & expected)
+        f1 = 2 * shared / (len(predicted) + len(expected)) if predicted or expected else 1.0
+        return {"accuracy": float(predicted == expected), "f1": f1}
 
     def answer_schema(self, example: Example) -> dict[str, Any]:
-        one = {"enum": self.labels}
-        return {"type": "array", "items": one} if self.multi else one
+        label = {"enum": self.labels}
+        return {"type": "array", "items": label} if self.multi else label
 
     def answer_json(self, answer: str) -> Any:
         return _split(answer) if self.multi else answer
 
-    def answer_of_json(self, inside: Mapping[str, Any], example: Example) -> str | None:
-        value = inside["answer"]
+    def answer_from_json(self, reply: Mapping[str, Any], example: Example) -> str | None:
+        value = reply["answer"]
         if self.multi and isinstance(value, list):
-            return self._several(", ".join(map(str, value)) or NONE)
-        return super().answer_of_json(inside, example)
+            return self._extract_labels(", ".join(map(str, value)) or NONE)
+        return super().answer_from_json(reply, example)
 
-    def _several(self, said: str, read: Callable[[str, Mapping[str, str]], str | None] = as_label) -> str | None:
-        known = self._spellings | {NONE: NONE}
-        pieces = [piece for piece in _BETWEEN.split(said.strip(" \n[]{}.")) if piece.strip()]
+    def _extract_labels(
+        self, text: str, match_label: Callable[[str, Mapping[str, str]], str | None] = leading_label
+    ) -> str | None:
+        """The labels that a text lists, joined; None where a piece of the list is no label."""
+        spellings = self._spellings | {NONE: NONE}
+        pieces = [piece for piece in _SEPARATOR.split(text.strip(" \n[]{}.")) if piece.strip()]
         if not pieces or len(pieces) > 2 * len(self.labels):
             return None
-        # A name may hold "and": "terms and conditions".
-        found = [
-            read(one, known)
+        # A label may contain "and": "terms and conditions".
+        labels = [
+            match_label(item, spellings)
             for piece in pieces
-            for one in ([piece] if exact_label(piece, known) else filter(None, map(str.strip, _AND.split(piece))))
+            for item in ([piece] if exact_label(piece, spellings) else filter(None, map(str.strip, _AND.split(piece))))
         ]
-        return None if None in found else self._joined({label for label in found if label and label != NONE})
+        return None if None in labels else self._joined({label for label in labels if label and label != NONE})
 
     def _joined(self, labels: set[str]) -> str:
         return ", ".join(label for label in self.labels if label in labels) or NONE
 
     @property
     def _spellings(self) -> dict[str, str]:
-        return spellings(self.labels)
+        return labels_by_spelling(self.labels)
 
 
 def _split(labels: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The kinds of columns that tasks have, and how a user's values become them."""
+"""The kinds of columns that tasks have, and how values of the user become them."""
 
 import json
 import re
@@ -12,20 +12,20 @@ ROLES = ("system", "user", "assistant")
 
 
 class Column(StrEnum):
-    """Text, a list of options, the turns of a conversation, or places in a list."""
+    """Text, a list of options, the turns of a conversation, or indices into a list."""
 
     TEXT = "text"
     OPTIONS = "options"
     MESSAGES = "messages"
-    PLACES = "places"
+    INDICES = "indices"
 
     def parse(self, value: Any) -> Any:
-        """A user's value as this kind. Raises `ValueError`, which says what is wrong with it."""
-        return {Column.TEXT: text, Column.OPTIONS: options, Column.MESSAGES: messages}[self](value)
+        """Convert a value of the user to this kind of column. Raises `ValueError` with what is wrong with the value."""
+        return {Column.TEXT: parse_text, Column.OPTIONS: parse_options, Column.MESSAGES: parse_messages}[self](value)
 
     @property
     def empty(self) -> Any:
-        """What stands for a value where only its kind matters."""
+        """A placeholder value of this kind."""
         return "" if self is Column.TEXT else []
 
     @property
@@ -38,43 +38,43 @@ class Column(StrEnum):
             Column.TEXT: pa.string(),
             Column.OPTIONS: pa.list_(pa.string()),
             Column.MESSAGES: pa.list_(message),
-            Column.PLACES: pa.list_(pa.int64()),
+            Column.INDICES: pa.list_(pa.int64()),
         }[self]
 
 
-def text(value: Any) -> str:
-    """Text or a number, without the space around it."""
-    return as_it_is(value).strip()
+def parse_text(value: Any) -> str:
+    """Text, a number or a date as text, without surrounding space. Raises `ValueError`."""
+    return parse_verbatim(value).strip()
 
 
-def as_it_is(value: Any) -> str:
-    """Text, a number or a date, untouched."""
+def parse_verbatim(value: Any) -> str:
+    """Text, a number or a date as text, with all of its space. Raises `ValueError`."""
     if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal | date):
         raise ValueError(f"holds {type(value).__name__}, not text or a number")
-    if missing(value):
+    if is_missing(value):
         raise ValueError("is empty")
-    said = value.isoformat() if isinstance(value, date) else str(value)
+    text = value.isoformat() if isinstance(value, date) else str(value)
     try:
-        said.encode()
+        text.encode()
     except UnicodeEncodeError as error:
         raise ValueError(f"holds half of a character ({error.reason})") from error
-    return said
+    return text
 
 
-def missing(value: Any) -> bool:
-    """Whether a value stands for none: null, text of space alone, or not a number."""
+def is_missing(value: Any) -> bool:
+    """Whether a value is null, text of nothing but space, or not a number (NaN)."""
     return (
         value is None or (isinstance(value, str) and not value.strip()) or (isinstance(value, float) and isnan(value))
     )
 
 
-_MARK = re.compile(r"\s*[(\[]?([A-Z]|[1-9]\d?)(?:[)\]]\s*|[.:]\s+)")
+_OPTION_LABEL = re.compile(r"\s*[(\[]?([A-Z]|[1-9]\d?)(?:[)\]]\s*|[.:]\s+)")
 
 
-def options(value: Any) -> list[str]:
+def parse_options(value: Any) -> list[str]:
     """At least two options, from a list, ``{"label": [...], "text": [...]}``, ``{"A": ...}``, or JSON of any of these.
 
-    Marks such as "A)" in front of them are taken off where all have them.
+    Labels such as "A)" before the options are removed if all options have one. Raises `ValueError`.
     """
     if isinstance(value, str):
         try:
@@ -85,23 +85,24 @@ def options(value: Any) -> list[str]:
         value = value["text"] if isinstance(value.get("text"), list) else list(value.values())
     if not isinstance(value, list) or len(value) < 2:
         raise ValueError("holds no list of at least two options")
-    said = [text(option) for option in value]
-    marks = [_MARK.match(option) for option in said]
-    letters = [mark[1] for mark in marks if mark]
-    if letters in ([chr(65 + i) for i in range(len(said))], [str(1 + i) for i in range(len(said))]):
-        said = [option[mark.end() :] for option, mark in zip(said, marks, strict=True) if mark]
-    if "" in said:
+    options = [parse_text(option) for option in value]
+    matches = [_OPTION_LABEL.match(option) for option in options]
+    labels = [match[1] for match in matches if match]
+    if labels in ([chr(65 + i) for i in range(len(options))], [str(1 + i) for i in range(len(options))]):
+        options = [option[match.end() :] for option, match in zip(options, matches, strict=True) if match]
+    if "" in options:
         raise ValueError("holds an empty option")
-    if len({" ".join(option.split()) for option in said}) < len(said):
+    if len({" ".join(option.split()) for option in options}) < len(options):
         raise ValueError("holds the same option twice")
-    return said
+    return options
 
 
-_NAMES = {"human": "user", "gpt": "assistant", "bot": "assistant", "ai": "assistant", "model": "assistant"}
+_ROLE_ALIASES = {"human": "user", "gpt": "assistant", "bot": "assistant", "ai": "assistant", "model": "assistant"}
 
 
-def messages(value: Any) -> list[dict[str, str]]:
-    """Turns ``{"role", "content"}`` (or ``{"from", "value"}``), user and assistant by turns after at most one system."""
+def parse_messages(value: Any) -> list[dict[str, str]]:
+    """Turns ``{"role", "content"}`` (or ``{"from", "value"}``): user and assistant alternating, after at most one system
+    message. Raises `ValueError`."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -109,19 +110,19 @@ def messages(value: Any) -> list[dict[str, str]]:
             raise ValueError("holds no list of messages") from error
     if not isinstance(value, list) or not value:
         raise ValueError("holds no list of messages")
-    said: list[dict[str, str]] = []
+    messages: list[dict[str, str]] = []
     for turn in value:
         if not isinstance(turn, dict):
             raise ValueError("holds a message that is no object with role and content")
         role = turn.get("role", turn.get("from"))
-        role = _NAMES.get(str(role).lower(), "system" if role == "developer" else str(role).lower())
+        role = _ROLE_ALIASES.get(str(role).lower(), "system" if role == "developer" else str(role).lower())
         content = turn.get("content", turn.get("value"))
         if isinstance(content, list) and all(isinstance(p, dict) and p.get("type") == "text" for p in content):
             content = "".join(str(part.get("text", "")) for part in content)
         if role not in ROLES:
-            raise ValueError(f"holds a message of the role '{role}'; {', '.join(ROLES)} are read")
-        said.append({"role": role, "content": text(content)})
-    turns = said[1:] if said[0]["role"] == "system" else said
+            raise ValueError(f"holds a message with the role '{role}'; the roles are {', '.join(ROLES)}")
+        messages.append({"role": role, "content": parse_text(content)})
+    turns = messages[1:] if messages[0]["role"] == "system" else messages
     if not turns or any(m["role"] != ("user", "assistant")[i % 2] for i, m in enumerate(turns)):
-        raise ValueError("holds messages that are not user and assistant by turns, the user first")
-    return said
+        raise ValueError("holds messages that do not alternate between user and assistant, the user first")
+    return messages

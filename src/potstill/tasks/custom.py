@@ -1,8 +1,8 @@
-"""A task of the user's own: texts to ask with, a pattern or schema to read the answer by, and a scorer.
+"""A task that the user defines: prompts, a pattern or schema that extracts the answer, and a scorer.
 
-The columns are those that the texts name. A scorer by name is a function ``score(answer, gold, example)`` of another
-package, by an entry point of the group ``potstill.tasks``; it returns a number from 0 to 1, where 1 is right, or a mapping of
-names to such numbers whose first decides.
+The columns are those that the prompts name. A scorer from another package is a function ``score(answer, gold, example)``, an
+entry point in the group ``potstill.tasks``; it returns a number from 0 to 1, where 1 is correct, or a mapping of names to such
+numbers, the first of which decides.
 """
 
 import inspect
@@ -18,22 +18,32 @@ import regex
 from jinja2 import TemplateError
 from pydantic import AfterValidator, PrivateAttr, model_validator
 
-from potstill.answers import text
 from potstill.answers.equivalence import same_number
-from potstill.answers.reading import json_in, lines
+from potstill.answers.extraction import parse_json
+from potstill.answers.normalization import normalize_words
 from potstill.errors import PotstillError
-from potstill.tasks import PLAIN, WHOLE_TEXT, Column, Example, Found, Task, json_schema, prompts
-from potstill.tasks.columns import text as as_text
+from potstill.tasks import (
+    PLAIN,
+    WHOLE_TEXT,
+    Column,
+    Example,
+    ExtractedAnswer,
+    Task,
+    answer_lines,
+    json_schema,
+    parse_text,
+    prompts,
+)
 from potstill.tasks.json_schema import JsonSchema
 
-TAKEN = ("id", "group", "system", "prompt", "rationale")
-"""Columns that any example has, which are no inputs of the task's."""
+RESERVED_COLUMNS = ("id", "group", "system", "prompt", "rationale")
+"""Columns of every example, which cannot be inputs of a custom task."""
 SCORERS = ("exact", "regex", "numeric", "judge")
-SECONDS = 0.3
-"""That a user's pattern may take for one text."""
+PATTERN_TIMEOUT_SECONDS = 0.3
+"""Time that a pattern of the user may take for one text."""
 
 
-def _a_pattern(pattern: str) -> str:
+def _validate_pattern(pattern: str) -> str:
     try:
         regex.compile(pattern)
     except regex.error as error:
@@ -43,33 +53,33 @@ def _a_pattern(pattern: str) -> str:
 
 class Custom(Task):
     name: Literal["custom"] = "custom"
-    """Which task it is."""
-    answer_pattern: Annotated[str, AfterValidator(_a_pattern)] | None = None
-    """Regular expression of the answer; its first group, or all of it, the last match in the text."""
+    """The task's name."""
+    answer_pattern: Annotated[str, AfterValidator(_validate_pattern)] | None = None
+    """Regular expression of the answer: the first group, or the complete match, of its last match in the text."""
     json_schema: JsonSchema | None = None
-    """JSON Schema of the answer, which is then JSON. Left out, with `answer_pattern`: what stands after "Answer:", or the
-    whole text."""
+    """JSON Schema of the answer, which is then JSON. Without this and `answer_pattern`, the answer is the text after "Answer:", or
+    the complete text."""
     scorer: str = "exact"
-    """`exact` (without case and outer punctuation; with `json_schema`, by the values that it holds), `regex` (gold is a
-    pattern that the whole answer matches), `numeric`, `judge` (the model that evaluate.judge names compares with gold), or the
-    name of an entry point in the group `potstill.tasks`."""
+    """`exact` (ignores case and outer punctuation; with `json_schema`, compares the values), `regex` (gold is a pattern that the
+    complete answer must match), `numeric`, `judge` (the model of evaluate.judge compares with gold), or the name of an entry
+    point in the group `potstill.tasks`."""
     rubric: str = ""
-    """What makes an answer right, in sentences for the judge."""
+    """What makes an answer correct, in sentences for the judge."""
 
     _verdicts: Mapping[tuple[str, str], bool | None] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
-    def _can_ask(self) -> Self:
+    def _validate_options(self) -> Self:
         if "plain" not in self.prompts:
-            raise ValueError("prompts.plain is needed: the text that the student is asked with")
+            raise ValueError("prompts.plain is needed: the prompt of the student")
         if self.answer_pattern and self.json_schema:
             raise ValueError("answer_pattern and json_schema exclude each other")
         if "gold" in self.columns:
             raise ValueError("prompts name gold, which is the answer")
-        for name in TAKEN:
+        for name in RESERVED_COLUMNS:
             if name in self.columns:
                 raise ValueError(
-                    f"prompts name '{name}', which has a meaning of its own; write {{{{ text }}}}, and name your column in the "
+                    f"prompts name '{name}', which is a reserved column; write {{{{ text }}}}, and name your column in the "
                     f"data: columns: {{text: {name}}}"
                 )
         if self.scorer not in SCORERS:
@@ -81,45 +91,45 @@ class Custom(Task):
     @property
     def columns(self) -> Mapping[str, Column]:
         named: set[str] = set()
-        for said in self.prompts.values():
-            with suppress(TemplateError):  # which is said with its place
-                named |= prompts.columns(said)
+        for template in self.prompts.values():
+            with suppress(TemplateError):  # `Task` reports it with the name of the prompt
+                named |= prompts.columns(template)
         return dict.fromkeys(sorted(named), Column.TEXT)
 
     def parse_gold(self, value: Any, example: Example) -> str:
         if self.json_schema is None or self.scorer == "regex":
-            return as_text(value)
-        inside = value
+            return parse_text(value)
+        parsed = value
         if isinstance(value, str):
             with suppress(ValueError, RecursionError):
-                inside = json.loads(value)
-        for one in (inside, value):
-            if not json_schema.fault(self.json_schema, one):
-                return _written(one)
-        raise ValueError(f"does not follow task.json_schema: {json_schema.fault(self.json_schema, inside)}")
+                parsed = json.loads(value)
+        for candidate in (parsed, value):
+            if not json_schema.first_violation(self.json_schema, candidate):
+                return json_schema.dump(candidate)
+        raise ValueError(f"does not follow task.json_schema: {json_schema.first_violation(self.json_schema, parsed)}")
 
-    def find_answer(self, text: str, example: Example, *, strict: bool) -> Found | None:
+    def find_answer(self, text: str, example: Example, *, strict: bool) -> ExtractedAnswer | None:
         if self.answer_pattern:
-            return _by_pattern(self.answer_pattern, text)
+            return _extract_by_pattern(self.answer_pattern, text)
+        lines = answer_lines(text)
         if self.json_schema is not None:
-            for said, start in reversed(lines(text)[-1:]):
-                if answer := self._following(json_in(said)):
-                    return Found(answer, "answer-line", start)
-            answer = self._following(json_in(text))
-            return Found(answer, "json", max(0, text.find("{"))) if answer else None
-        if found := lines(text):
-            return Found(found[-1][0], "answer-line", found[-1][1])
-        return Found(text.strip(), WHOLE_TEXT)
+            if lines and (answer := self._dump_if_valid(parse_json(lines[-1][0]))):
+                return ExtractedAnswer(answer, "answer-line", lines[-1][1])
+            answer = self._dump_if_valid(parse_json(text))
+            return ExtractedAnswer(answer, "json", max(0, text.find("{"))) if answer else None
+        if lines:
+            return ExtractedAnswer(lines[-1][0], "answer-line", lines[-1][1])
+        return ExtractedAnswer(text.strip(), WHOLE_TEXT)
 
-    def answer_of_json(self, inside: Mapping[str, Any], example: Example) -> str | None:
-        return (
-            super().answer_of_json(inside, example) if self.json_schema is None else self._following(inside["answer"])
-        )
+    def answer_from_json(self, reply: Mapping[str, Any], example: Example) -> str | None:
+        if self.json_schema is None:
+            return super().answer_from_json(reply, example)
+        return self._dump_if_valid(reply["answer"])
 
     def equivalent(self, a: str | None, b: str | None) -> bool:
         if a is None or b is None:
             return False
-        return same_number(a, b) if self.scorer == "numeric" else self._exactly(a, b)
+        return same_number(a, b) if self.scorer == "numeric" else self._equal(a, b)
 
     def scores(self, answer: str, example: Example) -> dict[str, float]:
         gold = example["gold"]
@@ -129,11 +139,11 @@ class Custom(Task):
             verdict = self._verdicts[example["id"], answer]
             return {"judged_right": float(verdict is True), "judgement_unreadable": float(verdict is None)}
         if self.scorer in SCORERS:
-            return {"accuracy": float(self._right(gold, answer))}
+            return {"accuracy": float(self._is_correct(gold, answer))}
         try:
-            said = _scorer(self.scorer)(answer, gold, example)
-            scores = {name: float(score) for name, score in said.items()} if isinstance(said, Mapping) else {}
-            scores = scores or {"score": float(said)}
+            result = _scorer(self.scorer)(answer, gold, example)
+            scores = {name: float(score) for name, score in result.items()} if isinstance(result, Mapping) else {}
+            scores = scores or {"score": float(result)}
         except Exception as error:
             raise PotstillError(
                 f"The scorer '{self.scorer}' raised {type(error).__name__}: {error} for the example {example['id']}. "
@@ -146,13 +156,12 @@ class Custom(Task):
         return self.scorer == "judge"
 
     def judge_prompt(self, example: Example, answer: str) -> str:
-        """What the judge is asked about an answer to an example with gold."""
-        shown = dict(question=self._text(example, PLAIN), gold=example["gold"], answer=answer, rubric=self.rubric)
-        return prompts.render(prompts.read(self._file)["judge"], shown)
+        variables = {
+            "question": self._prompt(example, PLAIN), "gold": example["gold"], "answer": answer, "rubric": self.rubric,
+        }  # fmt: skip
+        return prompts.render(prompts.load(self._prompts_file)["judge"], variables)
 
     def with_verdicts(self, verdicts: Mapping[tuple[str, str], bool | None]) -> "Custom":
-        """The task as a judge has scored it: whether an answer is right, by id of the example and answer; None where the
-        judgement cannot be read."""
         task = self.model_copy()
         task._verdicts = verdicts
         return task
@@ -164,55 +173,49 @@ class Custom(Task):
         return json.loads(answer) if self.json_schema is not None else answer
 
     def target_text(self, rationale: str, answer: str) -> str:
-        return (
-            super().target_text(rationale, answer)
-            if not self.answer_pattern
-            else f"{rationale.strip()}\n{answer}".strip()
-        )
+        if not self.answer_pattern:
+            return super().target_text(rationale, answer)
+        return f"{rationale.strip()}\n{answer}".strip()
 
     @property
     def source_files(self) -> tuple[Path, ...]:
-        own = () if self.scorer in SCORERS else (Path(inspect.getsourcefile(_scorer(self.scorer)) or ""),)
-        return (*super().source_files, *own)
+        scorer = () if self.scorer in SCORERS else (Path(inspect.getsourcefile(_scorer(self.scorer)) or ""),)
+        return (*super().source_files, *scorer)
 
-    def _following(self, value: Any) -> str | None:
-        """A JSON value, written, that follows the schema; None for any other."""
-        follows = value is not None and not json_schema.fault(self.json_schema or {}, value)
-        return _written(value) if follows else None
+    def _dump_if_valid(self, value: Any) -> str | None:
+        """A JSON value as text if it follows the schema; None for any other."""
+        is_valid = value is not None and not json_schema.first_violation(self.json_schema or {}, value)
+        return json_schema.dump(value) if is_valid else None
 
-    def _right(self, gold: str, answer: str) -> bool:
+    def _is_correct(self, gold: str, answer: str) -> bool:
         match self.scorer:
             case "regex":
                 return _matches(gold, answer)
             case "numeric":
                 return same_number(gold, answer)
             case _:
-                return self._exactly(gold, answer)
+                return self._equal(gold, answer)
 
-    def _exactly(self, a: str, b: str) -> bool:
+    def _equal(self, a: str, b: str) -> bool:
         if self.json_schema is not None:
-            return json_schema.same(json.loads(a), json.loads(b))
-        return text.bare(a) == text.bare(b)
+            return json_schema.equivalent(json.loads(a), json.loads(b))
+        return normalize_words(a) == normalize_words(b)
 
 
-def _written(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _by_pattern(pattern: str, said: str) -> Found | None:
+def _extract_by_pattern(pattern: str, text: str) -> ExtractedAnswer | None:
     try:
-        found = list(regex.finditer(pattern, said, timeout=SECONDS))
+        matches = list(regex.finditer(pattern, text, timeout=PATTERN_TIMEOUT_SECONDS))
     except TimeoutError:
         return None
-    if not found:
+    if not matches:
         return None
-    last = found[-1]
-    return Found((last[1] if last.re.groups and last[1] else last[0]).strip(), "pattern", last.start())
+    last = matches[-1]
+    return ExtractedAnswer((last[1] if last.re.groups and last[1] else last[0]).strip(), "pattern", last.start())
 
 
 def _matches(gold: str, answer: str) -> bool:
     try:
-        return regex.fullmatch(gold, answer.strip(), timeout=SECONDS) is not None
+        return regex.fullmatch(gold, answer.strip(), timeout=PATTERN_TIMEOUT_SECONDS) is not None
     except (regex.error, TimeoutError):
         return False
 

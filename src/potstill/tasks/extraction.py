@@ -1,4 +1,4 @@
-"""Fields by JSON Schema out of a text, scored field by field and as whole records."""
+"""Extract fields from a text by JSON Schema; scored per field and as complete records."""
 
 import json
 from collections import Counter
@@ -7,15 +7,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator
 
-from potstill.answers.reading import json_in, lines
-from potstill.tasks import Column, Example, Found, Task, json_schema
+from potstill.answers.extraction import parse_json
+from potstill.tasks import Column, Example, ExtractedAnswer, Task, answer_lines, json_schema
 from potstill.tasks.json_schema import JsonSchema
 
-LINES_READ = 3
-"""The last lines "Answer: ..." of a text that are read: each is read to the end."""
+MAX_ANSWER_LINES = 3
+"""The number of last lines "Answer: ..." of a text that are parsed: each is parsed to the end of the text."""
 
 
-def _of_an_object(schema: dict[str, Any]) -> dict[str, Any]:
+def _validate_object_schema(schema: dict[str, Any]) -> dict[str, Any]:
     if schema.get("type") != "object" or not schema.get("properties"):
         raise ValueError("a JSON Schema of an object with properties is needed: {type: object, properties: {...}}")
     return schema
@@ -23,8 +23,8 @@ def _of_an_object(schema: dict[str, Any]) -> dict[str, Any]:
 
 class Extraction(Task):
     name: Literal["extraction"] = "extraction"
-    """Which task it is."""
-    json_schema: Annotated[JsonSchema, AfterValidator(_of_an_object)]
+    """The task's name."""
+    json_schema: Annotated[JsonSchema, AfterValidator(_validate_object_schema)]
     """JSON Schema of the record: `{type: object, properties: {FIELD: {type: string, description: ...}, ...}}`."""
 
     answer_placeholder = "RECORD"
@@ -37,41 +37,40 @@ class Extraction(Task):
         return {"json_schema": json.dumps(self.json_schema, ensure_ascii=False)}
 
     def parse_gold(self, value: Any, example: Example) -> str:
-        record = json_in(value) if isinstance(value, str) else value
+        record = parse_json(value) if isinstance(value, str) else value
         if not isinstance(record, dict):
             raise ValueError("holds no JSON object")
-        if fault := self._fault(record):
-            raise ValueError(f"does not follow task.json_schema: {fault}")
-        return _written(record)
+        if violation := self._violation(record):
+            raise ValueError(f"does not follow task.json_schema: {violation}")
+        return json_schema.dump(record)
 
-    def find_answer(self, text: str, example: Example, *, strict: bool) -> Found | None:
-        for _, start in reversed(lines(text)[-LINES_READ:]):
+    def find_answer(self, text: str, example: Example, *, strict: bool) -> ExtractedAnswer | None:
+        for _, start in reversed(answer_lines(text)[-MAX_ANSWER_LINES:]):
             after = text[start:].partition(":")[2]
-            if isinstance(record := json_in(after), dict) and not self._fault(record):
-                return Found(_written(record), "answer-line", start)
-        if isinstance(record := json_in(text), dict) and not (strict and self._fault(record)):
-            return Found(_written(record), "json", max(0, text.find("{")))
+            if isinstance(record := parse_json(after), dict) and not self._violation(record):
+                return ExtractedAnswer(json_schema.dump(record), "answer-line", start)
+        if isinstance(record := parse_json(text), dict) and not (strict and self._violation(record)):
+            return ExtractedAnswer(json_schema.dump(record), "json", max(0, text.find("{")))
         return None
 
-    def answer_of_json(self, inside: Mapping[str, Any], example: Example) -> str | None:
-        record = inside["answer"]
-        record = json_in(record) if isinstance(record, str) else record
-        return _written(record) if isinstance(record, dict) and not self._fault(record) else None
+    def answer_from_json(self, reply: Mapping[str, Any], example: Example) -> str | None:
+        record = reply["answer"]
+        record = parse_json(record) if isinstance(record, str) else record
+        return json_schema.dump(record) if isinstance(record, dict) and not self._violation(record) else None
 
     def scores(self, answer: str, example: Example) -> dict[str, float]:
-        """``exact_record`` (`json_schema.same`), and precision, recall and F1 of the values of all fields, and F1 of each:
-        ``f1_FIELD``. Those look at each value alone, wherever in a list it stands."""
+        """``exact_record`` (`json_schema.equivalent`); precision, recall and F1 over the values of all fields; and
+        ``f1_FIELD``, the F1 of each field. The latter compare single values and ignore positions in lists."""
         if example["gold"] is None:
             return {}
-        said, true = (Counter(values(json.loads(record))) for record in (answer, example["gold"]))
-        scores = {"exact_record": float(self.equivalent(answer, example["gold"]))} | _overlap(said, true)
+        predicted, expected = (Counter(leaf_values(json.loads(record))) for record in (answer, example["gold"]))
+        scores = {"exact_record": float(self.equivalent(answer, example["gold"]))} | _overlap(predicted, expected)
         for field in self.json_schema["properties"]:
-            of_said, of_true = (Counter({v: n for v, n in c.items() if v[0][0] == field}) for c in (said, true))
-            scores[f"f1_{field}"] = _overlap(of_said, of_true)["f1"]
+            scores[f"f1_{field}"] = _overlap(_in_field(predicted, field), _in_field(expected, field))["f1"]
         return scores
 
     def equivalent(self, a: str | None, b: str | None) -> bool:
-        return a is not None and b is not None and json_schema.same(json.loads(a), json.loads(b))
+        return a is not None and b is not None and json_schema.equivalent(json.loads(a), json.loads(b))
 
     def answer_schema(self, example: Example) -> dict[str, Any]:
         return self.json_schema
@@ -79,32 +78,33 @@ class Extraction(Task):
     def answer_json(self, answer: str) -> Any:
         return json.loads(answer)
 
-    def _fault(self, record: dict[str, Any]) -> str:
-        return json_schema.fault(self.json_schema, record)
+    def _violation(self, record: dict[str, Any]) -> str:
+        return json_schema.first_violation(self.json_schema, record)
 
 
-Value = tuple[tuple[str, ...], str]
+LeafValue = tuple[tuple[str, ...], str]
+"""The path of keys to a value, without positions in lists, and the value as text."""
 
 
-def values(record: Any, path: tuple[str, ...] = ()) -> Iterator[Value]:
-    """Every value of a record with the way to it; places in lists are left out of the way."""
+def leaf_values(record: Any, path: tuple[str, ...] = ()) -> Iterator[LeafValue]:
+    """Every value of a record that is neither object, list, null nor empty."""
     if isinstance(record, dict):
-        for key, inside in record.items():
-            yield from values(inside, (*path, key))
+        for key, value in record.items():
+            yield from leaf_values(value, (*path, key))
     elif isinstance(record, list):
-        for inside in record:
-            yield from values(inside, path)
-    elif record is not None and (said := json_schema.scalar(record)):
-        yield path, said
+        for value in record:
+            yield from leaf_values(value, path)
+    elif record is not None and (text := json_schema.normalize_scalar(record)):
+        yield path, text
 
 
-def _overlap(said: Counter[Value], true: Counter[Value]) -> dict[str, float]:
-    shared = sum((said & true).values())
-    precision = shared / said.total() if said else float(not true)
-    recall = shared / true.total() if true else float(not said)
-    f1 = 2 * shared / (said.total() + true.total()) if said or true else 1.0
+def _in_field(values: Counter[LeafValue], field: str) -> Counter[LeafValue]:
+    return Counter({value: n for value, n in values.items() if value[0][0] == field})
+
+
+def _overlap(predicted: Counter[LeafValue], expected: Counter[LeafValue]) -> dict[str, float]:
+    shared = sum((predicted & expected).values())
+    precision = shared / predicted.total() if predicted else float(not expected)
+    recall = shared / expected.total() if expected else float(not predicted)
+    f1 = 2 * shared / (predicted.total() + expected.total()) if predicted or expected else 1.0
     return {"f1": f1, "precision": precision, "recall": recall}
-
-
-def _written(record: Mapping[str, Any]) -> str:
-    return json.dumps(record, ensure_ascii=False)

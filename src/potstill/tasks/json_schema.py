@@ -1,4 +1,4 @@
-"""JSON Schemas: those of a recipe, those that a reply must follow, and the values that follow them."""
+"""JSON Schemas of recipes and of replies, and the comparison of JSON values."""
 
 import json
 import re
@@ -11,13 +11,14 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
-from potstill.answers import numbers, text
+from potstill.answers import numbers
+from potstill.answers.normalization import normalize_words
 
 _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][\d,]{0,40})(?:\.\d{1,40})?")
-DEFINITIONS = ("$defs", "definitions")
+DEFINITION_KEYS = ("$defs", "definitions")
 
 
-def _checked(schema: dict[str, Any]) -> dict[str, Any]:
+def _validate_schema(schema: dict[str, Any]) -> dict[str, Any]:
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
     except jsonschema.SchemaError as error:
@@ -26,67 +27,70 @@ def _checked(schema: dict[str, Any]) -> dict[str, Any]:
     for reference in _references(schema):
         try:
             if not reference.startswith("#"):
-                raise ValueError(
-                    f"$ref '{reference}': only what the schema itself holds can be referred to: #/$defs/NAME"
-                )
+                raise ValueError(f"$ref '{reference}': a reference must point into the schema itself: #/$defs/NAME")
             resolver.lookup(reference)
         except Unresolvable as error:
-            raise ValueError(f"$ref '{reference}': the schema holds nothing there") from error
+            raise ValueError(f"$ref '{reference}': it points to nothing in the schema") from error
     return schema
 
 
-JsonSchema = Annotated[dict[str, Any], AfterValidator(_checked)]
-"""A JSON Schema that refers to nothing outside itself."""
+JsonSchema = Annotated[dict[str, Any], AfterValidator(_validate_schema)]
+"""A JSON Schema whose references all point into the schema itself."""
 
 
-def fault(schema: Mapping[str, Any], value: Any) -> str:
-    """What is wrong with a value by the schema; empty where nothing is."""
+def first_violation(schema: Mapping[str, Any], value: Any) -> str:
+    """The path and message of the first violation of the schema; empty if the value is valid."""
     error = next(iter(jsonschema.Draft202012Validator(schema).iter_errors(value)), None)
     return f"{error.json_path}: {error.message[:200]}" if error else ""
 
 
 def object_schema(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON Schema of an object that has these properties, all of them and no others."""
+    """JSON Schema of an object with exactly these properties, all required."""
     return {
         "type": "object", "properties": dict(properties), "required": list(properties), "additionalProperties": False,
     }  # fmt: skip
 
 
-def holding(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """`object_schema` of properties that are whole schemas: their references still find what they refer to."""
-    inside = {name: _moved(schema, f"#/properties/{name}") for name, schema in properties.items()}
+def combine(schemas: Mapping[str, Any]) -> dict[str, Any]:
+    """`object_schema` with a complete schema for each property; definitions move to the top and references still resolve."""
+    properties = {name: _relocate(schema, f"#/properties/{name}") for name, schema in schemas.items()}
     definitions: dict[str, Any] = {}
-    for schema in inside.values():
-        for kind in DEFINITIONS:
-            if kind in schema:
-                definitions[kind] = definitions.get(kind, {}) | schema.pop(kind)
-    return object_schema(inside) | definitions
+    for schema in properties.values():
+        for key in DEFINITION_KEYS:
+            if key in schema:
+                definitions[key] = definitions.get(key, {}) | schema.pop(key)
+    return object_schema(properties) | definitions
 
 
-def same(a: Any, b: Any) -> bool:
-    """Whether two JSON values say the same: lists without their order, numbers by value, text without case and outer
-    punctuation; nothing, null, and what is empty are one."""
-    return _plain(a) == _plain(b)
+def equivalent(a: Any, b: Any) -> bool:
+    """Whether two JSON values mean the same: lists in any order, numbers by value, text without case and outer punctuation;
+    a missing key, null, and empty values are equal."""
+    return _normalize(a) == _normalize(b)
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        pairs = [(key, plain) for key in sorted(value) if (plain := _plain(value[key]))]
-        return json.dumps(dict(pairs)) if pairs else ""
-    if isinstance(value, list):
-        inside = sorted(filter(None, map(_plain, value)))
-        return json.dumps(inside) if inside else ""
-    return "" if value is None else scalar(value)
+def dump(value: Any) -> str:
+    """A JSON value as text, with characters outside ASCII unescaped."""
+    return json.dumps(value, ensure_ascii=False)
 
 
-def scalar(value: str | float | bool) -> str:
-    """A value that is neither list nor object, as a text that equal ones share: 12.5 and "12.50", but not 1234 and "01234"."""
+def normalize_scalar(value: str | float | bool) -> str:
+    """A value that is neither list nor object, as text that equal values share: 12.5 and "12.50", but not 1234 and "01234"."""
     if isinstance(value, bool):
         return str(value).lower()
-    said = text.bare(str(value)) if isinstance(value, str) else repr(value)
-    if (isinstance(value, str) and not _PLAIN_NUMBER.fullmatch(said)) or (number := numbers.value(said)) is None:
-        return said
+    text = normalize_words(str(value)) if isinstance(value, str) else repr(value)
+    if (isinstance(value, str) and not _PLAIN_NUMBER.fullmatch(text)) or (number := numbers.parse(text)) is None:
+        return text
     return str(number)
+
+
+def _normalize(value: Any) -> str:
+    if isinstance(value, dict):
+        pairs = [(key, text) for key in sorted(value) if (text := _normalize(value[key]))]
+        return json.dumps(dict(pairs)) if pairs else ""
+    if isinstance(value, list):
+        items = sorted(filter(None, map(_normalize, value)))
+        return json.dumps(items) if items else ""
+    return "" if value is None else normalize_scalar(value)
 
 
 def _references(schema: Any) -> Iterator[str]:
@@ -95,18 +99,18 @@ def _references(schema: Any) -> Iterator[str]:
             yield schema["$ref"]
         schema = list(schema.values())
     if isinstance(schema, list):
-        for inside in schema:
-            yield from _references(inside)
+        for item in schema:
+            yield from _references(item)
 
 
-def _moved(schema: Any, where: str) -> Any:
-    """A schema that stands at ``where`` of another, whose definitions are moved to the top of that."""
+def _relocate(schema: Any, path: str) -> Any:
+    """A schema that is now at ``path`` of another one, whose definitions will move to the top of that one."""
     if isinstance(schema, list):
-        return [_moved(inside, where) for inside in schema]
+        return [_relocate(item, path) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    moved = {key: _moved(inside, where) for key, inside in schema.items()}
+    moved = {key: _relocate(value, path) for key, value in schema.items()}
     reference = moved.get("$ref")
-    if isinstance(reference, str) and not reference.startswith(tuple(f"#/{kind}/" for kind in DEFINITIONS)):
-        moved["$ref"] = where + reference.removeprefix("#")
+    if isinstance(reference, str) and not reference.startswith(tuple(f"#/{key}/" for key in DEFINITION_KEYS)):
+        moved["$ref"] = path + reference.removeprefix("#")
     return moved

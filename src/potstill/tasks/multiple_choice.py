@@ -1,37 +1,37 @@
-"""One of several options. They are shuffled by seed, and ``order`` keeps where each stood, so that a preference for a place
-can be told from knowledge."""
+"""One of several options. They are shuffled by seed, and ``order`` stores their original indices, so that a preference for a
+position can be told from knowledge."""
 
 import random
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from potstill.answers import letters, text
-from potstill.answers.reading import lines
-from potstill.tasks import Column, Example, Found, Task
+from potstill.answers import letters
+from potstill.answers.normalization import normalize_words
+from potstill.tasks import Column, Example, ExtractedAnswer, Task, answer_lines
 
 POSITIONAL = re.compile(
     r"\b(?:all|none|both|neither|either|any) of\b|\b[A-H] (?:and|or|nor) [A-H]\b|\babove\b|\bbelow\b", re.I
 )
-"""Options that speak of others by their place: such questions are not shuffled."""
-_GOES_ON = re.compile(r"\w|[.,]\d")
-_CLOSED = re.compile(r"[\s*(\[\"'`]*([A-Za-z]|\d{1,2})\s?[).:\]](?!\d)")
-"""A mark as it stands before an option: "B)", "(b)", "B:"."""
-_OPENING = re.compile(
+"""Options that refer to others by position: such questions are not shuffled."""
+_CONTINUES = re.compile(r"\w|[.,]\d")
+_PUNCTUATED_MARK = re.compile(r"[\s*(\[\"'`]*([A-Za-z]|\d{1,2})\s?[).:\]](?!\d)")
+"""A mark as it is written before an option: "B)", "(b)", "B:"."""
+_OPENING_MARK = re.compile(
     r"[\s*(\[\"'`]*([B-HJ-Z](?![\w'’])|[AI](?![\w'’]|\s+[a-z])|[AI](?=\s+(?:because|since|as|is)\b)"
     r"|\d{1,2}(?![\w'’]|[.,]\d|\s*[-+*/=%]))"
 )
-"""A mark that a text opens with, which is no word ("A bird") nor number of its own."""
+"""A mark at the beginning of a text that is neither a word ("A bird") nor part of a number or calculation."""
 
 
 class MultipleChoice(Task):
     name: Literal["multiple_choice"] = "multiple_choice"
-    """Which task it is."""
+    """The task's name."""
     shuffle: bool = True
-    """Whether options are put in an order drawn by seed; those that speak of others ("all of the above") stay, and those of
-    rows with a prompt or rationale of their own."""
+    """Whether to shuffle the options by seed. Not shuffled: options that refer to others ("all of the above"), and those of rows
+    with their own prompt or rationale."""
     marks: Literal["letters", "numbers"] = "letters"
-    """What stands before the options, and is answered."""
+    """The marks before the options, which are the answers."""
 
     answer_placeholder = "MARK"
 
@@ -45,12 +45,12 @@ class MultipleChoice(Task):
 
     @property
     def derived_columns(self) -> Mapping[str, Column]:
-        return {"order": Column.PLACES}
+        return {"order": Column.INDICES}
 
     def expand(self, example: dict[str, Any], seed: int) -> list[dict[str, Any]]:
         order = list(range(len(example["options"])))
-        written = example.get("prompt") or example.get("rationale")  # which may name options by their marks
-        if self.shuffle and not written and not any(POSITIONAL.search(option) for option in example["options"]):
+        own_text = example.get("prompt") or example.get("rationale")  # which may name options by their marks
+        if self.shuffle and not own_text and not any(POSITIONAL.search(option) for option in example["options"]):
             random.Random(f"{seed}:{example['id']}").shuffle(order)
         gold = example["gold"]
         if gold is not None:
@@ -62,35 +62,35 @@ class MultipleChoice(Task):
         return {"choices": "\n".join(f"{mark}) {option}" for mark, option in marked)}
 
     def parse_gold(self, value: Any, example: Example) -> str:
-        """An option's place counted from nought (a number), its mark as a letter, its text, or its place counted from one (in
-        digits); the first of these that it can be."""
-        options = [text.bare(option) for option in example["options"]]
-        said = str(value).strip()
+        """The mark of an option that is given by its index counted from zero (an integer), a capital letter, its text, a
+        small letter, or its position counted from one (digits); the first of these that applies. Raises `ValueError`."""
+        options = [normalize_words(option) for option in example["options"]]
+        text = str(value).strip()
         if isinstance(value, int):
-            place = value
-        elif re.fullmatch(r"[(]?[A-Z][).]?", said):
-            place = ord(said.strip("().")) - ord("A")
-        elif text.bare(said) in options:
-            place = options.index(text.bare(said))
-        elif re.fullmatch(r"[(]?[a-z][).]?", said):
-            place = ord(said.strip("().")) - ord("a")
+            index = value
+        elif re.fullmatch(r"[(]?[A-Z][).]?", text):
+            index = ord(text.strip("().")) - ord("A")
+        elif normalize_words(text) in options:
+            index = options.index(normalize_words(text))
+        elif re.fullmatch(r"[(]?[a-z][).]?", text):
+            index = ord(text.strip("().")) - ord("a")
         else:
-            place = int(said) - 1 if said.isdecimal() else -1
-        if not 0 <= place < len(options):
-            raise ValueError(f"{said[:60]!r} is none of the {len(options)} options, nor the mark of one")
-        return self._mark(place)
+            index = int(text) - 1 if text.isdecimal() else -1
+        if not 0 <= index < len(options):
+            raise ValueError(f"{text[:60]!r} is none of the {len(options)} options, nor the mark of one")
+        return self._mark(index)
 
-    def find_answer(self, text: str, example: Example, *, strict: bool) -> Found | None:
+    def find_answer(self, text: str, example: Example, *, strict: bool) -> ExtractedAnswer | None:
         marks = self._marks(example)
-        for said, start in reversed(lines(text)):
-            if mark := self._marked(said, example):
-                return Found(mark, "answer-line", start)
-        if "\n" not in text.strip() and (mark := self._exactly(text, example)):
-            return Found(mark, "bare")
+        for line, start in reversed(answer_lines(text)):
+            if mark := self._leading_option(line, example):
+                return ExtractedAnswer(mark, "answer-line", start)
+        if "\n" not in text.strip() and (mark := self._exact_option(text, example)):
+            return ExtractedAnswer(mark, "bare")
         if strict:
             return None
-        mark = letters.read(text) if self.marks == "letters" else None
-        return Found(mark, "last-mark", text.rfind(mark)) if mark and mark in marks else None
+        mark = letters.extract(text) if self.marks == "letters" else None
+        return ExtractedAnswer(mark, "last-mark", text.rfind(mark)) if mark and mark in marks else None
 
     def scores(self, answer: str, example: Example) -> dict[str, float]:
         return {} if example["gold"] is None else {"accuracy": float(answer == example["gold"])}
@@ -100,37 +100,41 @@ class MultipleChoice(Task):
 
     @property
     def shots(self) -> Sequence[Example]:
-        """The task's own solved examples, with its marks."""
+        """The task's own solved examples, with the marks of this task."""
         return [dict(shot) | {"gold": self._mark(ord(shot["gold"]) - ord("A"))} for shot in super().shots]
 
-    def _marked(self, said: str, example: Example) -> str | None:
-        """The mark of the option that a short text gives: exactly, or by the mark or text that it begins with."""
-        if mark := self._exactly(said, example):
+    def _leading_option(self, text: str, example: Example) -> str | None:
+        """The mark of the option that a short text is, or whose mark or text it begins with."""
+        if mark := self._exact_option(text, example):
             return mark
         marks = self._marks(example)
-        if (closed := _CLOSED.match(said)) and closed[1].upper() in marks:
-            return closed[1].upper()
-        begins = text.bare(said)
-        options = dict(zip(map(text.bare, example["options"]), marks, strict=True))
-        found = [one for one in options if one and begins.startswith(one) and not _GOES_ON.match(begins, len(one))]
-        if found:
-            return options[max(found, key=len)]
-        opening = _OPENING.match(said)
+        if (punctuated := _PUNCTUATED_MARK.match(text)) and punctuated[1].upper() in marks:
+            return punctuated[1].upper()
+        normalized = normalize_words(text)
+        mark_of = dict(zip(map(normalize_words, example["options"]), marks, strict=True))
+        leading = [
+            option
+            for option in mark_of
+            if option and normalized.startswith(option) and not _CONTINUES.match(normalized, len(option))
+        ]
+        if leading:
+            return mark_of[max(leading, key=len)]
+        opening = _OPENING_MARK.match(text)
         return opening[1] if opening and opening[1] in marks else None
 
-    def _exactly(self, said: str, example: Example) -> str | None:
-        """The mark of an option that is given by its mark or text, and nothing else."""
-        said = text.bare(said.strip('()[]*`" \n'))
-        marked = list(zip(self._marks(example), map(text.bare, example["options"]), strict=True))
-        by_mark = {way: mark for mark, option in marked for way in _ways(mark.casefold(), option)}
-        return by_mark.get(said) or {option: mark for mark, option in marked if option}.get(said)
+    def _exact_option(self, text: str, example: Example) -> str | None:
+        """The mark of the option that a text gives by mark, by text or by both, with nothing else."""
+        text = normalize_words(text.strip('()[]*`" \n'))
+        marked = list(zip(self._marks(example), map(normalize_words, example["options"]), strict=True))
+        by_mark = {spelling: mark for mark, option in marked for spelling in _spellings(mark.casefold(), option)}
+        return by_mark.get(text) or {option: mark for mark, option in marked if option}.get(text)
 
     def _marks(self, example: Example) -> list[str]:
-        return [self._mark(place) for place in range(len(example["options"]))]
+        return [self._mark(index) for index in range(len(example["options"]))]
 
-    def _mark(self, place: int) -> str:
-        return chr(ord("A") + place) if self.marks == "letters" else str(place + 1)
+    def _mark(self, index: int) -> str:
+        return chr(ord("A") + index) if self.marks == "letters" else str(index + 1)
 
 
-def _ways(mark: str, option: str) -> tuple[str, ...]:
+def _spellings(mark: str, option: str) -> tuple[str, ...]:
     return mark, f"{mark}) {option}", f"{mark}. {option}", f"{mark}: {option}", f"{mark} {option}", f"option {mark}"

@@ -1,24 +1,24 @@
 """Natural-language inference: whether a premise entails a hypothesis, contradicts it, or neither.
 
-Several hypotheses of one premise are no independent questions: the premise is the group, and stays in one split.
+Hypotheses that share a premise are not independent: the premise is the group key and stays in one split.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from potstill.answers.reading import find_label, gold_label, spellings
-from potstill.tasks import Column, Example, Found, Task
+from potstill.answers.extraction import extract_label, labels_by_spelling, parse_gold_label
+from potstill.tasks import Column, Example, ExtractedAnswer, Task
 
-SPELLINGS = {
+LABEL_SYNONYMS = {
     "entails": "entailment", "entailed": "entailment", "contradicts": "contradiction", "contradictory": "contradiction",
 }  # fmt: skip
 
 
 class Nli(Task):
     name: Literal["nli"] = "nli"
-    """Which task it is."""
+    """The task's name."""
     labels: list[str] = ["entailment", "neutral", "contradiction"]
-    """The labels; a gold that is a whole number counts from nought in this order, as on the hub."""
+    """The labels; an integer gold is an index into this list, counted from zero, as on the Hugging Face hub."""
 
     answer_placeholder = "LABEL"
 
@@ -37,10 +37,10 @@ class Nli(Task):
         return {"labels": self.labels}
 
     def parse_gold(self, value: Any, example: Example) -> str:
-        return gold_label(value, self.labels, self._spellings)
+        return parse_gold_label(value, self.labels, self._spellings)
 
-    def find_answer(self, text: str, example: Example, *, strict: bool) -> Found | None:
-        return find_label(text, self._spellings, strict=strict)
+    def find_answer(self, text: str, example: Example, *, strict: bool) -> ExtractedAnswer | None:
+        return extract_label(text, self._spellings, strict=strict)
 
     def scores(self, answer: str, example: Example) -> dict[str, float]:
         return {} if example["gold"] is None else {"accuracy": float(answer == example["gold"])}
@@ -50,11 +50,12 @@ class Nli(Task):
 
     @property
     def shots(self) -> Sequence[Example]:
-        """The task's own solved examples in the words of `labels`; none where there is a label that they do not have."""
-        own = [dict(shot) | {"gold": self._spellings.get(shot["gold"])} for shot in super().shots]
-        return own if {shot["gold"] for shot in own} == set(self.labels) else ()
+        """The task's own solved examples with the spelling of `labels`; none if they do not cover exactly these labels."""
+        shots = [dict(shot) | {"gold": self._spellings.get(shot["gold"])} for shot in super().shots]
+        return shots if {shot["gold"] for shot in shots} == set(self.labels) else ()
 
     @property
     def _spellings(self) -> dict[str, str]:
-        own = spellings(self.labels)
-        return {said: own[label] for said, label in SPELLINGS.items() if label in own} | own
+        spellings = labels_by_spelling(self.labels)
+        synonyms = {word: spellings[label] for word, label in LABEL_SYNONYMS.items() if label in spellings}
+        return synonyms | spellings

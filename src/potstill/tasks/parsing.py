@@ -1,10 +1,10 @@
-"""What the text of a completion is, before and beside the answer that a task finds in it."""
+"""The status of a completion: refusals, abstentions and other texts without an answer."""
 
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from potstill.answers.reading import Found
+from potstill.answers.extraction import ExtractedAnswer
 
 
 class Status(StrEnum):
@@ -20,7 +20,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Parsed:
-    """A completion as the task reads it. ``answer`` is None unless ``status`` is ok; ``rule`` names how it was found."""
+    """A parsed completion. ``answer`` is None unless ``status`` is ok; ``rule`` names the rule that extracted it."""
 
     status: Status
     answer: str | None = None
@@ -29,25 +29,25 @@ class Parsed:
 
 
 MAX_CHARACTERS = 100_000
-"""Characters of a completion that are read, counted from its end."""
+"""Characters of a completion that are parsed, counted from its end."""
 REFUSAL = re.compile(r"\bI(?:['’]m| am) (?:sorry|unable)\b|\bI (?:can['’]t|cannot|won['’]t)\b", re.IGNORECASE)
 ABSTENTION = re.compile(
     r"\b(?:not enough information|cannot be determined|can['’]t be determined|I don['’]t know)\b", re.IGNORECASE
 )
-_DECLINED = re.compile(
+_REFUSAL_OPENING = re.compile(
     r"\W{0,5}(?:(?:I['’]m|I am) (?:(?:very|really|so|truly) )?(?:sorry|afraid)|Sorry|Unfortunately|As an AI\b[^.\n]{0,60})?"
     r"[,.;]?\s{0,3}(?:but )?(?:I (?:can['’]t|cannot|can not|won['’]t)|I(?:['’]m| am) (?:unable|not able) to)"
     r" (?:\w+ )?(?:assist|help|provide|comply|fulfil+|summari[sz]e|create|generate|answer|continue|discuss|write|engage|do that)\b",
     re.IGNORECASE,
 )
-"""How a text begins that declines. Where any text is an answer, "I'm sorry to hear that" is an answer."""
-_CONCLUDES = re.compile(r"[.!?\n]|\b(?:so|thus|therefore|hence|but)\b", re.IGNORECASE)
+"""How a refusal begins. Narrower than `REFUSAL`: where any text is an answer, "I'm sorry to hear that" is an answer."""
+_CONCLUSION = re.compile(r"[.!?\n]|\b(?:so|thus|therefore|hence|but)\b", re.IGNORECASE)
 WHOLE_TEXT = "whole"
-"""The rule by which the whole text is the answer."""
+"""The rule by which the complete text is the answer."""
 
 
-def status_of_unread(text: str, finish_reason: str) -> Status | None:
-    """The status of a completion that no answer is looked for in; None for one to read."""
+def status_without_parsing(text: str, finish_reason: str) -> Status | None:
+    """The status of a completion that is not worth parsing; None for one to parse."""
     if finish_reason == "content_filter":
         return Status.REFUSED
     if finish_reason == "length":
@@ -55,23 +55,25 @@ def status_of_unread(text: str, finish_reason: str) -> Status | None:
     return None if text.strip() else Status.EMPTY
 
 
-def declines(text: str) -> bool:
-    """Whether a text begins by declining the request."""
-    return _DECLINED.match(text) is not None
+def opens_with_refusal(text: str) -> bool:
+    """Whether a text begins by refusing the request."""
+    return _REFUSAL_OPENING.match(text) is not None
 
 
-def status_of_unanswered(text: str) -> Status:
-    """The status of a text without an answer."""
+def status_without_answer(text: str) -> Status:
+    """The status of a text from which no answer was extracted."""
     if ABSTENTION.search(text):
         return Status.ABSTAINED
     return Status.REFUSED if REFUSAL.search(text) else Status.UNPARSEABLE
 
 
-def concludes_with(text: str, found: Found) -> bool:
-    """Whether an answer counts that was found leniently: words of abstention or refusal come before it, if at all, and a
-    sentence or a conclusion lies between.
+def is_conclusion(text: str, extracted: ExtractedAnswer) -> bool:
+    """Whether a leniently extracted answer counts: a sentence end or a word such as "so" must separate it from any abstention
+    or refusal, which must come first.
 
     "Not enough information is given. So it is neutral" answers; "I don't know if it is neutral" does not.
     """
     evasions = (ABSTENTION.search(text), REFUSAL.search(text))
-    return all(not words or _CONCLUDES.search(text, words.end(), found.start) for words in evasions)
+    return all(
+        evasion is None or _CONCLUSION.search(text, evasion.end(), extracted.start) is not None for evasion in evasions
+    )

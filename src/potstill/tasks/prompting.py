@@ -6,7 +6,7 @@ from typing import Literal
 
 
 class Prompting(StrEnum):
-    """The user's plain prompt, or one of the task's own."""
+    """The user's plain prompt, or one of the task's prompts; each with or without solved examples."""
 
     PLAIN = "plain"
     FEWSHOT = "fewshot"
@@ -19,7 +19,7 @@ class Prompting(StrEnum):
 
     @property
     def prompt(self) -> str:
-        """The name of the task's text that it uses."""
+        """The name of the task's prompt template."""
         return "plain" if self is Prompting.FEWSHOT else self.value.removesuffix("-fewshot")
 
     @property

@@ -1,7 +1,7 @@
-"""The tasks there are: the files of this folder, and those that other packages bring by an entry point."""
+"""The available tasks: the files of this folder, and those that other packages provide as entry points."""
 
 import importlib
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +10,28 @@ from potstill.tasks.task import Task
 
 
 def names() -> list[str]:
-    """Names of the tasks: files of this folder that have prompts, and those of other packages."""
-    own = [file.stem for file in Path(__file__).parent.glob("*.yaml") if file.with_suffix(".py").exists()]
-    return sorted({*own, *(entry.name for entry in _entries())})
+    """Names of the tasks: files of this folder that have prompts beside them, and entry points of other packages."""
+    builtin = [file.stem for file in Path(__file__).parent.glob("*.yaml") if file.with_suffix(".py").exists()]
+    return sorted({*builtin, *(entry.name for entry in _entry_points())})
 
 
 def task_class(name: str) -> type[Task]:
-    """The task of that name. Raises `ValueError`."""
+    """The task of that name. Raises `ValueError` where there is none."""
     if name not in names():
         raise ValueError(f"there is no task '{name}'.{did_you_mean(name, names())} There are {', '.join(names())}")
-    for entry in (entry for entry in _entries() if entry.name == name):
-        found = entry.load()
-        if isinstance(found, type) and issubclass(found, Task):
-            return found
-        raise ValueError(f"'{name}' is a scorer, not a task; {{name: custom, scorer: {name}}} uses it")
+    for entry in _entry_points():
+        if entry.name == name:
+            loaded = entry.load()
+            if isinstance(loaded, type) and issubclass(loaded, Task):
+                return loaded
+            raise ValueError(f"'{name}' is a scorer, not a task; {{name: custom, scorer: {name}}} uses it")
     module = importlib.import_module(f"potstill.tasks.{name}")
-    found_here = [c for c in vars(module).values() if isinstance(c, type) and issubclass(c, Task) and c is not Task]
-    return next(c for c in found_here if c.__module__ == module.__name__)
+    classes = [c for c in vars(module).values() if isinstance(c, type) and issubclass(c, Task) and c is not Task]
+    return next(c for c in classes if c.__module__ == module.__name__)
 
 
 def parse_task(value: Any) -> Task:
-    """The task that a recipe names: by its name, or by a mapping with its options. Raises `ValueError`."""
+    """The task of a recipe, given as a name or as a mapping with its options. Raises `ValueError`."""
     if isinstance(value, Task):
         return value
     values = {"name": value} if isinstance(value, str) else value
@@ -39,5 +40,5 @@ def parse_task(value: Any) -> Task:
     return task_class(values["name"]).model_validate(values)
 
 
-def _entries() -> list[Any]:
+def _entry_points() -> list[EntryPoint]:
     return list(entry_points(group="potstill.tasks"))

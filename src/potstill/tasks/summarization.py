@@ -1,8 +1,8 @@
-"""Summaries, asked for directly or by chain of density.
+"""Summaries, requested directly or by chain of density.
 
-Chain of density (Adams et al. 2023, arXiv 2309.04269) writes a summary of few entities, then again and again one of the same
-length that takes in one to three more. The densest is not always the best: which round is taken is settled on validation
-examples, by overlap with gold summaries where there are any, otherwise as the first whose density reaches that of people's.
+Chain of density (Adams et al. 2023, arXiv 2309.04269) writes a summary with few entities, then repeatedly rewrites it at the
+same length with one to three more. The densest summary is not always the best: validation examples decide which round is used,
+by overlap with gold summaries if there are any, otherwise as the first round that reaches the density of human summaries.
 """
 
 import json
@@ -12,22 +12,31 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from potstill.answers import prose
-from potstill.answers.reading import json_in
-from potstill.tasks import WHOLE_TEXT, Column, Example, Found, Prompting, PromptSpec, Task, json_schema
-from potstill.tasks.columns import text as as_text
+from potstill.answers import text_metrics
+from potstill.answers.extraction import parse_json
+from potstill.tasks import (
+    WHOLE_TEXT,
+    Column,
+    Example,
+    ExtractedAnswer,
+    Prompting,
+    PromptSpec,
+    Task,
+    json_schema,
+    parse_text,
+)
 
 ROUNDS = 4
-STEP = ("missing_entities", "denser_summary")
-HUMAN_DENSITY = 0.15
-"""Entities a token in summaries written by people, and in those that people prefer (Adams et al. 2023, table 3)."""
+STEP_KEYS = ("missing_entities", "denser_summary")
+HUMAN_ENTITIES_PER_TOKEN = 0.15
+"""In summaries that people write, and in those that people prefer (Adams et al. 2023, table 3)."""
 
 
 class Summarization(Task):
     name: Literal["summarization"] = "summarization"
-    """Which task it is."""
+    """The task's name."""
     round: Annotated[int, Field(ge=1, le=ROUNDS)] | None = None
-    """The round of a chain of density that is taken. Left out: as validation examples have it."""
+    """The round of a chain of density whose summary is used. Default: chosen on validation examples."""
 
     gradable = False
     descriptive_scores = ("density", "words", "repetition", "unsupported")
@@ -41,58 +50,62 @@ class Summarization(Task):
         return {"rounds": ROUNDS}
 
     def parse_gold(self, value: Any, example: Example) -> str:
-        return as_text(value)
+        return parse_text(value)
 
     @property
     def needs_calibration(self) -> bool:
         return self.round is None
 
     def calibrate(self, answered: Sequence[tuple[Example, str]]) -> tuple[Task, str]:
-        chains = [(example, rounds(text)) for example, text in answered]
-        whole = [(example, said) for example, said in chains if len(said) == ROUNDS]
-        if not whole:
+        chains = [(example["gold"], extract_rounds(text)) for example, text in answered]
+        complete = [(gold, summaries) for gold, summaries in chains if len(summaries) == ROUNDS]
+        if not complete:
             return self, ""
-        labelled = [(example["gold"], said) for example, said in whole if example["gold"] is not None]
-        places = range(ROUNDS)
-        if labelled:
-            overlaps = [mean(prose.rouge_l(gold, said[i]) for gold, said in labelled) for i in places]
-            taken = max(places, key=lambda i: overlaps[i])
-            why = "overlap with gold (ROUGE-L) " + ", ".join(f"{overlap:.3f}" for overlap in overlaps)
+        with_gold = [(gold, summaries) for gold, summaries in complete if gold is not None]
+        indices = range(ROUNDS)
+        if with_gold:
+            overlaps = [
+                mean(text_metrics.rouge_l(gold, summaries[i]) for gold, summaries in with_gold) for i in indices
+            ]
+            best = max(indices, key=lambda i: overlaps[i])
+            reason = "overlap with gold (ROUGE-L) " + ", ".join(f"{overlap:.3f}" for overlap in overlaps)
         else:
-            densities = [mean(prose.density(said[i]) for _, said in whole) for i in places]
-            taken = next((i for i in places if densities[i] >= HUMAN_DENSITY), ROUNDS - 1)
-            why = "entities a word " + ", ".join(f"{density:.3f}" for density in densities)
-        return self.model_copy(update={"round": taken + 1}), f"round {taken + 1} of the chains is taken: {why}"
+            densities = [mean(text_metrics.entity_density(summaries[i]) for _, summaries in complete) for i in indices]
+            best = next((i for i in indices if densities[i] >= HUMAN_ENTITIES_PER_TOKEN), ROUNDS - 1)
+            reason = "entities per word " + ", ".join(f"{density:.3f}" for density in densities)
+        return self.model_copy(update={"round": best + 1}), f"round {best + 1} of the chains is used: {reason}"
 
-    def find_answer(self, text: str, example: Example, *, strict: bool) -> Found | None:
-        if said := rounds(text):
-            taken = min(self.round or ROUNDS, len(said))
-            return Found(said[taken - 1], f"round-{taken}") if len(said) == ROUNDS or not strict else None
-        if STEP[0] in text:  # a chain that is no JSON
+    def find_answer(self, text: str, example: Example, *, strict: bool) -> ExtractedAnswer | None:
+        if summaries := extract_rounds(text):
+            if strict and len(summaries) != ROUNDS:
+                return None
+            used = min(self.round or ROUNDS, len(summaries))
+            return ExtractedAnswer(summaries[used - 1], f"round-{used}")
+        if STEP_KEYS[0] in text:  # a chain that is no valid JSON
             return None
-        return Found(text.strip().removeprefix("Summary:").strip(), WHOLE_TEXT)
+        return ExtractedAnswer(text.strip().removeprefix("Summary:").strip(), WHOLE_TEXT)
 
-    def answer_of_json(self, inside: Mapping[str, Any], example: Example) -> str | None:
-        said = inside["answer"]
-        return said.strip() or None if isinstance(said, str) else None
+    def answer_from_json(self, reply: Mapping[str, Any], example: Example) -> str | None:
+        summary = reply["answer"]
+        return summary.strip() or None if isinstance(summary, str) else None
 
     def scores(self, answer: str, example: Example) -> dict[str, float]:
         gold, source = example["gold"], example["document"]
         overlap = {}
         if gold is not None:
-            overlap = {"rouge_l": prose.rouge_l(gold, answer)}
-            overlap |= {f"rouge_{n}": prose.rouge_n(gold, answer, n) for n in (1, 2)}
+            overlap = {"rouge_l": text_metrics.rouge_l(gold, answer)}
+            overlap |= {f"rouge_{n}": text_metrics.rouge_n(gold, answer, n) for n in (1, 2)}
         return overlap | {
-            "density": prose.density(answer),
+            "density": text_metrics.entity_density(answer),
             "words": float(len(answer.split())),
-            "repetition": prose.repetition(answer),
-            "unsupported": float(len(prose.unsupported(source, answer))),
+            "repetition": text_metrics.repetition(answer),
+            "unsupported": float(len(text_metrics.unsupported_entities(source, answer))),
         }
 
-    def _said(self, shot: Example, spec: PromptSpec) -> str:
+    def _solved_reply(self, shot: Example, spec: PromptSpec) -> str:
         if spec.prompting.prompt != Prompting.COD:
-            return super()._said(shot, spec)
-        steps = [dict(zip(STEP, step, strict=True)) for step in shot["rounds"]]
+            return super()._solved_reply(shot, spec)
+        steps = [dict(zip(STEP_KEYS, step, strict=True)) for step in shot["rounds"]]
         return json.dumps({"rounds": steps} if spec.output == "json" else steps, ensure_ascii=False)
 
     def target_text(self, rationale: str, answer: str) -> str:
@@ -101,19 +114,19 @@ class Summarization(Task):
     def reply_schema(self, example: Example, spec: PromptSpec) -> dict[str, Any] | None:
         if spec.prompting.prompt != Prompting.COD:
             return super().reply_schema(example, spec)
-        step = json_schema.object_schema({name: {"type": "string"} for name in STEP})
+        step = json_schema.object_schema({name: {"type": "string"} for name in STEP_KEYS})
         return json_schema.object_schema({"rounds": {"type": "array", "items": step}})
 
 
-def rounds(text: str) -> list[str]:
-    """The summaries of a chain of density, in their order; empty where the text is none."""
+def extract_rounds(text: str) -> list[str]:
+    """The summaries of a chain of density, in order; empty where the text is no chain."""
     start, end = text.find("["), text.rfind("]")
-    inside = json_in(text)
-    if isinstance(inside, dict):
-        inside = inside.get("rounds", inside.get("summaries"))
-    if not isinstance(inside, list) and 0 <= start < end:
-        inside = json_in(text[start : end + 1])
-    if not isinstance(inside, list):
+    steps = parse_json(text)
+    if isinstance(steps, dict):
+        steps = steps.get("rounds", steps.get("summaries"))
+    if not isinstance(steps, list) and 0 <= start < end:
+        steps = parse_json(text[start : end + 1])
+    if not isinstance(steps, list):
         return []
-    said = [step.get(STEP[1]) for step in inside if isinstance(step, dict)]
-    return [one.strip() for one in said if isinstance(one, str) and one.strip()]
+    summaries = [step.get(STEP_KEYS[1]) for step in steps if isinstance(step, dict)]
+    return [summary.strip() for summary in summaries if isinstance(summary, str) and summary.strip()]

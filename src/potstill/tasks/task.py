@@ -1,7 +1,7 @@
-"""What a task is: how an example is shown, how a completion is parsed, how an answer is scored.
+"""The base class of tasks: how an example becomes a prompt, how a completion is parsed, how an answer is scored.
 
-A task is one file that holds a `Task` of its name, and its prompts beside it as a YAML file (`prompts`). It depends on
-nothing but the example and the text. Other packages bring theirs by an entry point of the group ``potstill.tasks``.
+A task is one file with a subclass of `Task`, and beside it a YAML file of the same name with its prompts (`prompts`). It depends
+on nothing but the example and the text. Other packages provide tasks as entry points in the group ``potstill.tasks``.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, Self
 from jinja2 import TemplateError
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from potstill.answers.reading import Found, before, found_in_json, rationale_in
+from potstill.answers.extraction import ExtractedAnswer, answer_object, rationale_before, rationale_from_json
 from potstill.errors import PotstillError, did_you_mean
 from potstill.models import Message, encodable
 from potstill.tasks import json_schema, parsing, prompts
@@ -24,33 +24,33 @@ from potstill.tasks.parsing import WHOLE_TEXT, Parsed, Status
 from potstill.tasks.prompting import PLAIN, Prompting, PromptSpec
 
 Example = Mapping[str, Any]
-"""A row of `examples.parquet`: id, split, group, gold, and the task's own columns."""
+"""A row of `examples.parquet`: id, split, group, gold, and the columns of the task."""
 
 
 class Task(BaseModel, ABC):
-    """What every task offers. Its fields are options of the recipe's `task` section."""
+    """The interface of all tasks. The fields of a task are the options of the recipe's `task` section."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
 
     name: str
-    """Which task it is."""
+    """The task's name."""
     prompts: dict[Literal["plain", "direct", "cot", "cod"], str] = {}
-    """Your own texts in the place of the task's, as templates: `plain: "{{ question }}"` is what the student is trained
-    and asked with, untouched."""
+    """Your own prompt templates, which replace the task's: `plain: "{{ question }}"` is the prompt that the student is trained and
+    evaluated with, verbatim."""
 
     gradable: ClassVar[bool] = True
-    """Whether scores against gold say which answer is right. Where they do not, people or a judge must."""
+    """Whether scores against gold say which answer is correct. If not, people or a judge must decide."""
     descriptive_scores: ClassVar[tuple[str, ...]] = ()
-    """Scores that describe an answer and say nothing of how good it is."""
+    """Scores that describe an answer and do not measure its quality."""
     answer_placeholder: ClassVar[str] = "ANSWER"
-    """What stands for the answer in instructions."""
+    """The placeholder for the answer in instructions."""
 
     @model_validator(mode="after")
-    def _prompts_can_be_filled_in(self) -> Self:
+    def _validate_prompts(self) -> Self:
         known = {**self.columns, **self.variables({name: column.empty for name, column in self.columns.items()})}
-        for name, text in self.prompts.items():
+        for name, template in self.prompts.items():
             try:
-                unknown = prompts.columns(text) - set(known)
+                unknown = prompts.columns(template) - set(known)
             except TemplateError as error:
                 raise ValueError(f"prompts.{name}: {error}") from error
             if unknown:
@@ -63,59 +63,59 @@ class Task(BaseModel, ABC):
     @property
     @abstractmethod
     def columns(self) -> Mapping[str, Column]:
-        """The columns of an example that the prompts use."""
+        """The columns of an example that the prompts use, by name."""
 
     @property
     def derived_columns(self) -> Mapping[str, Column]:
-        """The columns that `shown` adds."""
+        """The columns that `expand` adds, by name."""
         return {}
 
     def columns_from_log(self, messages: Sequence[Message]) -> dict[str, Any]:
-        """Columns out of a prompt that somebody sent: its last turn is the only one of the task's, and the student's prompt
-        as it is. Raises `ValueError` where the columns do not come out of that."""
+        """The columns of an example from a logged prompt: the last turn is the task's only column, and unchanged the student's
+        prompt. Raises `ValueError` if the task needs other columns."""
         if list(self.columns.values()) != [Column.TEXT] or len(messages) > 2 or messages[-1]["role"] != "user":
             raise ValueError(
                 f"the task {self.name} needs {', '.join(self.columns)}, and a logged chat gives a system prompt and one turn; "
-                "the task conversation takes any chat"
+                "the task conversation accepts any chat"
             )
-        said = messages[-1]["content"]
+        prompt = messages[-1]["content"]
         system = messages[0]["content"] if len(messages) == 2 else None
-        return {next(iter(self.columns)): said, "prompt": said, "system": system}
+        return {next(iter(self.columns)): prompt, "prompt": prompt, "system": system}
 
     @abstractmethod
     def parse_gold(self, value: Any, example: Example) -> str:
-        """The gold answer out of a data set's own column. Raises `ValueError` when there is none."""
+        """The gold answer from a value of the data set's gold column. Raises `ValueError` for an unusable value."""
 
     @abstractmethod
-    def find_answer(self, text: str, example: Example, *, strict: bool) -> Found | None:
-        """The answer in a text; ``strict`` reads only the form that was asked for. Never raises, takes linear time."""
+    def find_answer(self, text: str, example: Example, *, strict: bool) -> ExtractedAnswer | None:
+        """Extract the answer from a text; ``strict`` accepts only the requested form. Never raises, takes linear time."""
 
     @abstractmethod
     def scores(self, answer: str, example: Example) -> dict[str, float]:
-        """Named scores of an answer against ``example["gold"]``; where the task decides, the first is 1.0 for a right
-        answer. Empty where gold is missing and nothing can be said."""
+        """Scores of an answer against ``example["gold"]``, by name. For a gradable task, the first is 1.0 for a correct answer.
+        Empty if gold is missing and no score works without it."""
 
     def equivalent(self, a: str | None, b: str | None) -> bool:
-        """Whether two answers say the same."""
+        """Whether two answers mean the same; False if one is None."""
         return a is not None and a == b
 
     @property
     def closed_set(self) -> bool:
-        """Whether answers are one of a few labels, so that their shares and F1 mean something."""
+        """Whether answers come from a small set of labels, so that label shares and F1 are meaningful."""
         return False
 
     def group(self, example: Example) -> str | None:
-        """What examples have in common that are never torn apart between splits, where the data names no group; None: each
-        example by itself."""
+        """Group key for data without a group column: examples with the same key always land in the same split. None: each
+        example is its own group."""
         return None
 
     def expand(self, example: dict[str, Any], seed: int) -> list[dict[str, Any]]:
-        """The example as it is shown, or the several that it makes, in columns and those `made`."""
+        """The example, or several examples made from it, with the `derived_columns`; ``seed`` makes random choices repeatable."""
         return [example]
 
     @property
     def needs_calibration(self) -> bool:
-        """Whether the teacher's answers to validation examples are needed to say how its answers are read."""
+        """Whether the teacher's replies to validation examples must determine how its replies are parsed."""
         return False
 
     @property
@@ -124,16 +124,17 @@ class Task(BaseModel, ABC):
         return False
 
     def judge_prompt(self, example: Example, answer: str) -> str:
-        """What the judge is asked about an answer to an example with gold; for tasks that are ``judged``."""
+        """The prompt for the judge about an answer to an example with gold; only for tasks that are ``judged``."""
         raise ValueError(f"the task {self.name} has no prompt for a judge")
 
     def with_verdicts(self, verdicts: Mapping[tuple[str, str], bool | None]) -> "Task":
-        """The task with a judge's verdicts: whether an answer is correct, by example id and answer; None for an unreadable
+        """The task with a judge's verdicts, by example id and answer: whether the answer is correct; None for an unreadable
         judgement."""
         return self
 
     def calibrate(self, answered: Sequence[tuple[Example, str]]) -> tuple["Task", str]:
-        """The task with what the teacher's answers to validation examples decide, and that in words, if anything."""
+        """The task with the settings that the teacher's replies (example, text) to validation examples determine, and a message that
+        says which; empty if nothing changed."""
         return self, ""
 
     def answer_schema(self, example: Example) -> dict[str, Any]:
@@ -145,137 +146,137 @@ class Task(BaseModel, ABC):
         return answer
 
     def variables(self, example: Example) -> dict[str, Any]:
-        """What the prompts may name beside the example's columns."""
+        """What prompts may name in addition to the example's columns."""
         return {}
 
     def parse(self, text: str, finish_reason: str, example: Example, *, strict: bool) -> Parsed:
-        """Read a completion; never raises, and gives nothing that cannot be written in UTF-8."""
+        """Parse a completion. Never raises; the result can always be encoded as UTF-8."""
         parsed = self._parse(text, finish_reason, example, strict=strict)
         answer = None if parsed.answer is None else encodable(parsed.answer)
         return replace(parsed, answer=answer, rationale=encodable(parsed.rationale))
 
     def _parse(self, text: str, finish_reason: str, example: Example, *, strict: bool) -> Parsed:
-        if status := parsing.status_of_unread(text, finish_reason):
+        if status := parsing.status_without_parsing(text, finish_reason):
             return Parsed(status)
         text = text[-parsing.MAX_CHARACTERS :]
-        if (inside := found_in_json(text)) and (answer := self.answer_of_json(inside, example)) is not None:
-            return Parsed(Status.OK, answer, rationale_in(inside.get("rationale")), "json")
-        if found := self.find_answer(text, example, strict=True):
-            if found.rule == WHOLE_TEXT and parsing.declines(text):
+        if (reply := answer_object(text)) and (answer := self.answer_from_json(reply, example)) is not None:
+            return Parsed(Status.OK, answer, rationale_from_json(reply.get("rationale")), "json")
+        if extracted := self.find_answer(text, example, strict=True):
+            if extracted.rule == WHOLE_TEXT and parsing.opens_with_refusal(text):
                 return Parsed(Status.REFUSED)
-            return Parsed(Status.OK, found.answer, before(text, found.start), found.rule)
-        found = None if strict else self.find_answer(text, example, strict=False)
-        if found and parsing.concludes_with(text, found):
-            return Parsed(Status.OK, found.answer, text.strip(), found.rule)
-        return Parsed(parsing.status_of_unanswered(text))
+            return Parsed(Status.OK, extracted.answer, rationale_before(text, extracted.start), extracted.rule)
+        extracted = None if strict else self.find_answer(text, example, strict=False)
+        if extracted and parsing.is_conclusion(text, extracted):
+            return Parsed(Status.OK, extracted.answer, text.strip(), extracted.rule)
+        return Parsed(parsing.status_without_answer(text))
 
-    def answer_of_json(self, inside: Mapping[str, Any], example: Example) -> str | None:
-        """The answer in a JSON object ``{"rationale": ..., "answer": ...}``; None where it is none."""
-        value = inside.get("answer")
+    def answer_from_json(self, reply: Mapping[str, Any], example: Example) -> str | None:
+        """The answer in a JSON object ``{"rationale": ..., "answer": ...}``; None if it is unusable."""
+        value = reply.get("answer")
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             return None
-        found = self.find_answer(f"Answer: {value}", example, strict=True)
-        return found.answer if found else None
+        extracted = self.find_answer(f"Answer: {value}", example, strict=True)
+        return extracted.answer if extracted else None
 
     def target_text(self, rationale: str, answer: str) -> str:
-        """What a student is trained to say, and a solved example says."""
+        """The reply that the student is trained on and that a solved example shows."""
         return f"{rationale.strip()}\nAnswer: {answer}" if rationale.strip() else answer
 
     def messages(
         self, example: Example, spec: PromptSpec = PLAIN, shots: Sequence[Example] | None = None
     ) -> list[Message]:
-        """The chat that asks ``example``; ``shots`` are solved examples, the task's own where they are left out.
+        """The prompt for an example; ``shots`` are the solved examples, by default the task's own.
 
-        The system prompt of the example, if it has one, comes first whoever is asked.
+        The system prompt of the example, if it has one, always comes first.
         """
         messages: list[Message] = []
         if example.get("system"):
             messages.append({"role": "system", "content": example["system"]})
         if spec.prompting.is_few_shot:
             for shot in self.shots if shots is None else shots:
-                messages.append({"role": "user", "content": self._text(shot, spec)})
-                messages.append({"role": "assistant", "content": self._said(shot, spec)})
-        return [*messages, {"role": "user", "content": self._text(example, spec)}]
+                messages.append({"role": "user", "content": self._prompt(shot, spec)})
+                messages.append({"role": "assistant", "content": self._solved_reply(shot, spec)})
+        return [*messages, {"role": "user", "content": self._prompt(example, spec)}]
 
     def reply_schema(self, example: Example, spec: PromptSpec) -> dict[str, Any] | None:
-        """JSON Schema of the whole reply; None where text is wanted."""
+        """JSON Schema of the complete reply; None where text is requested."""
         if spec.output != "json" or spec.prompting.prompt == "plain":
             return None
         properties: dict[str, Any] = {"answer": self.answer_schema(example)}
         if spec.prompting.prompt == "cot":
             properties = {"rationale": {"type": "string"}} | properties
-        return json_schema.holding(properties)
+        return json_schema.combine(properties)
 
     @property
     def promptings(self) -> tuple[Prompting, ...]:
-        """Those that the task has texts for."""
-        return tuple(p for p in Prompting if p.prompt in self._texts)
+        """The promptings that the task has templates for."""
+        return tuple(p for p in Prompting if p.prompt in self._templates)
 
     @property
     def shots(self) -> Sequence[Example]:
         """The task's own solved examples."""
-        shots: Sequence[Example] = prompts.read(self._file).get("examples", ())
+        shots: Sequence[Example] = prompts.load(self._prompts_file).get("examples", ())
         return shots
 
-    def _text(self, example: Example, spec: PromptSpec) -> str:
+    def _prompt(self, example: Example, spec: PromptSpec) -> str:
         if spec.prompting.prompt == "plain" and example.get("prompt"):
             return str(example["prompt"])
         reasoned = spec.prompting.prompt == "cot"
-        form = prompts.form(spec.output, reasoned, self.answer_placeholder, spec.max_words)
-        shown = {name: example[name] for name in self.columns} | self.variables(example) | form
+        form = prompts.form_variables(spec.output, reasoned, self.answer_placeholder, spec.max_words)
+        variables = {name: example[name] for name in self.columns} | self.variables(example) | form
         try:
-            return prompts.render(self._texts[spec.prompting.prompt], shown)
-        except Exception as error:  # whatever a user's template does
+            return prompts.render(self._templates[spec.prompting.prompt], variables)
+        except Exception as error:  # a template of the user may raise anything
             raise PotstillError(
                 f"The prompt '{spec.prompting.prompt}' of the task {self.name} cannot be filled in for the example "
-                f"{example.get('id', '')}: {error}. Mend it under task.prompts."
+                f"{example.get('id', '')}: {error}. Fix it under task.prompts."
             ) from error
 
-    def _said(self, shot: Example, spec: PromptSpec) -> str:
-        """What a solved example answers, in the form that ``spec`` asks for."""
+    def _solved_reply(self, shot: Example, spec: PromptSpec) -> str:
+        """The reply of a solved example, in the form that ``spec`` requests."""
         reasoned = spec.prompting.prompt in ("cot", "plain")
         rationale = (shot.get("rationale") or "") if reasoned else ""
         if spec.output == "json" and spec.prompting.prompt != "plain":
-            return prompts.as_json(rationale if reasoned else None, self.answer_json(shot["gold"]))
-        if not reasoned and prompts.FORM in self._texts[spec.prompting.prompt]:
+            return prompts.json_reply(rationale if reasoned else None, self.answer_json(shot["gold"]))
+        if not reasoned and prompts.FORM in self._templates[spec.prompting.prompt]:
             return f"Answer: {shot['gold']}"
         return self.target_text(rationale, shot["gold"])
 
     @property
-    def _texts(self) -> Mapping[str, str]:
-        texts = prompts.read(self._file) | dict(self.prompts)
-        return {"direct": texts["plain"]} | texts if "plain" in texts else texts
+    def _templates(self) -> Mapping[str, str]:
+        templates = prompts.load(self._prompts_file) | dict(self.prompts)
+        return {"direct": templates["plain"]} | templates if "plain" in templates else templates
 
     @property
     def source_files(self) -> tuple[Path, ...]:
-        """The files of its code and prompts, which decide what it makes of an example and of a text."""
-        return Path(inspect.getfile(type(self))), self._file
+        """The files of its code and prompts, which determine its prompts, answers and scores."""
+        return Path(inspect.getfile(type(self))), self._prompts_file
 
     @property
-    def _file(self) -> Path:
+    def _prompts_file(self) -> Path:
         return Path(inspect.getfile(type(self))).with_suffix(".yaml")
 
     def question_key(self, example: Example) -> str:
-        """The question in lower case and with single spaces: two examples that agree in it ask the same."""
+        """The question in lower case with single spaces: examples with the same key ask the same question."""
         parts = (
-            # Options are shuffled by each example's own id.
+            # Options are shuffled by the id of the example.
             sorted(example[name]) if column is Column.OPTIONS else example[name]
             for name, column in self.columns.items()
         )
         return "\n".join(" ".join(str(value).lower().split()) for value in parts)
 
     def main_score(self, answer: str | None, example: Example) -> float | None:
-        """The first score; of a gradable task 1.0 is correct. None where gold is missing and nothing can be said."""
+        """The first score; for a gradable task 1.0 is correct. 0.0 for no answer; None if `scores` is empty."""
         if answer is None:
             return 0.0
         return next(iter(self.scores(answer, example).values()), None)
 
     def all_scores(self, answer: str | None, example: Example) -> dict[str, float]:
-        """Scores of an answer by name; none where there is no answer."""
+        """Scores of an answer by name; empty if there is no answer."""
         return {} if answer is None else self.scores(answer, example)
 
     def code_digest(self) -> str:
-        """SHA-256 of the task's code and prompts, which decide what it makes of an example and of a text."""
+        """SHA-256 (hex) of the task's code and prompts, which determine its prompts, answers and scores."""
         digest = hashlib.sha256()
         here = Path(__file__).parent
         shared = [here / "forms.yaml", *sorted((here.parent / "answers").glob("*.py"))]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from potstill.answers.reading import json_in
+from potstill.answers.extraction import parse_json
 from potstill.errors import PotstillError
 from potstill.models import Request, Sampling
 from potstill.models.complete import complete_within_budget
@@ -103,7 +103,7 @@ def _example(id_: str, method: str, columns: Mapping[str, Any]) -> dict[str, Any
 
 def parse_input(task: Task, text: str) -> dict[str, Any] | None:
     """The columns of a new input in a reply; None where one is missing or unusable."""
-    inside = json_in(text)
+    inside = parse_json(text)
     if not isinstance(inside, dict):
         return None
     try:
@@ -158,7 +158,7 @@ def _schema(task: Task) -> dict[str, Any]:
 
 
 def _prompt(task: Task, method: str, shown: Iterable[Mapping[str, Any]], attributes: Mapping[str, str]) -> str:
-    texts = prompts.read(TEXTS)
+    texts = prompts.load(TEXTS)
     parts = [texts[method]]
     if any(attributes.values()):
         lines = prompts.render(texts["attributes"], attributes)
