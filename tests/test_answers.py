@@ -1,4 +1,4 @@
-"""Extraction and equality of answers, from the outside: `potstill.tasks.equivalent`."""
+"""Extraction and comparison of answers, mostly through `potstill.tasks.equivalent`, and metrics of texts."""
 
 import json
 import os
@@ -10,31 +10,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from potstill.answers import letters, numbers, prose, text
+from potstill.answers import letters, numbers, text_metrics
 from potstill.answers.equivalence import same_number
+from potstill.answers.normalization import normalize
 from potstill.tasks import equivalent
 
 DATA = os.environ.get("POTSTILL_TEST_DATA")
 with_data = pytest.mark.skipif(not DATA, reason="POTSTILL_TEST_DATA names no folder of reference data")
-WANTED = 228
-"""Rows of extraction_cases.jsonl, of 246 that are not of kind `text`, that must agree with their label."""
-AGAINST = {
-    66: "a formula is one also where it goes over several lines",
-    235: "'Answer: c' chooses option C: after 'answer:' the case of a letter means nothing",
+MIN_AGREEING_ROWS = 228
+"""Of the 246 rows of extraction_cases.jsonl whose kind is not `text`, how many must agree with their label."""
+DISPUTED_LABELS = {
+    66: "a formula may span several lines",
+    235: "'Answer: c' chooses option C: after 'answer:' the case of a letter is irrelevant",
 }
-"""Rows where we side against the label, and why."""
+"""Rows whose label we consider wrong, and why."""
 
 
 def location(scorer):
-    if found := re.search(r"location='(\w+)'", scorer):
-        return found[1]
-    if found := re.search(r"answer\('(\w+)'\)", scorer):
-        return found[1]
+    if match := re.search(r"location='(\w+)'", scorer):
+        return match[1]
+    if match := re.search(r"answer\('(\w+)'\)", scorer):
+        return match[1]
     return "end"
 
 
 @with_data
-def test_extraction_cases():
+def test_equivalent_agrees_with_the_labels_of_the_reference_cases():
     rows = [json.loads(line) for line in (Path(DATA) / "extraction_cases.jsonl").open(encoding="utf-8")]
     rows = [row for row in rows if row["kind"] != "text"]
     differing = {
@@ -48,12 +49,12 @@ def test_extraction_cases():
     for row in differing.values():
         print(row["id"], row["kind"], repr(row["gold"])[:80], repr(row["prediction"][-120:]), row["expected"])
     assert len(rows) == 246
-    assert len(rows) - len(differing) >= WANTED
-    assert set(differing) == set(AGAINST)
+    assert len(rows) - len(differing) >= MIN_AGREEING_ROWS
+    assert set(differing) == set(DISPUTED_LABELS)
 
 
 @with_data
-def test_recorded_correctness_of_gsm8k_solutions():
+def test_correctness_agrees_with_the_recorded_correctness_of_gsm8k_solutions():
     from potstill.tasks.math import Math
 
     task = Math()
@@ -62,13 +63,13 @@ def test_recorded_correctness_of_gsm8k_solutions():
     for model in models:
         recorded, differing = 0, []
         for row in rows:
-            said = row[model]["solution"]
+            solution = row[model]["solution"]
             gold = task.parse_gold(row["ground_truth"].rpartition("A:")[2], {})
-            parsed = task.parse(f"Answer:{said.rpartition('A:')[2]}", "stop", {}, strict=False)
-            right = parsed.answer is not None and task.scores(parsed.answer, {"gold": gold})["accuracy"] == 1.0
+            parsed = task.parse(f"Answer:{solution.rpartition('A:')[2]}", "stop", {}, strict=False)
+            correct = parsed.answer is not None and task.scores(parsed.answer, {"gold": gold})["accuracy"] == 1.0
             recorded += row[model]["is_correct"]
-            if right != row[model]["is_correct"]:
-                differing.append((row["question"][:40], said[-60:], gold, row[model]["is_correct"]))
+            if correct != row[model]["is_correct"]:
+                differing.append((row["question"][:40], solution[-60:], gold, row[model]["is_correct"]))
         assert differing == [], model
         assert (
             recorded
@@ -84,13 +85,13 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("kind", ["latex+expr", "multiple-choice", "text"])
-def test_no_hostile_text_raises_or_takes_over_a_second_of_work(kind):
-    equivalent("1", "2", kind=kind)  # the process that compares starts with the first question
-    for said in HOSTILE:
+def test_no_hostile_text_raises_or_takes_long(kind):
+    equivalent("1", "2", kind=kind)  # starts the process that compares
+    for text in HOSTILE:
         began = time.perf_counter()
-        assert equivalent("7", said, kind=kind) is False
-        assert equivalent(said, "7", kind=kind) is False
-        assert time.perf_counter() - began < 10  # on a busy machine; the limit itself is one of processor time
+        assert equivalent("7", text, kind=kind) is False
+        assert equivalent(text, "7", kind=kind) is False
+        assert time.perf_counter() - began < 10  # the limit is CPU time, and the machine may be busy
 
 
 @given(
@@ -99,25 +100,25 @@ def test_no_hostile_text_raises_or_takes_over_a_second_of_work(kind):
     st.sampled_from(["begin", "end", "any", "exact", "letter", "word", "line"]),
 )
 @settings(max_examples=150, deadline=None)
-def test_no_text_raises(gold, said, location):
+def test_no_text_raises(gold, text, location):
     for kind in ("multiple-choice", "text"):
-        assert equivalent(gold, said, kind=kind, location=location) in (True, False)
+        assert equivalent(gold, text, kind=kind, location=location) in (True, False)
     if location != "end":
-        assert equivalent(gold, said, kind="expr", location=location) in (True, False)
+        assert equivalent(gold, text, kind="expr", location=location) in (True, False)
 
 
 @given(st.text(alphabet="0123456789.,/%$-+*^(){}[]\\ xfracsqrtboxed=\n", max_size=60))
 @settings(max_examples=80, deadline=None)
-def test_no_mathematics_raises(said):
-    assert equivalent("1", said) in (True, False)
+def test_no_mathematics_raises(text):
+    assert equivalent("1", text) in (True, False)
 
 
 @given(st.text(max_size=300))
-def test_readers_never_raise_and_never_grow(said):
-    tidy = text.tidy(said)
-    assert len(tidy) <= 4 * len(said) + 100
-    assert letters.read(tidy) is None or len(letters.read(tidy)) == 1
-    assert all(numbers.value(found) is not None or "/" in found for found in numbers.find(tidy))
+def test_normalization_and_extraction_never_raise_and_keep_the_length(text):
+    normalized = normalize(text)
+    assert len(normalized) <= 4 * len(text) + 100
+    assert letters.extract(normalized) is None or len(letters.extract(normalized)) == 1
+    assert all(numbers.parse(number) is not None or "/" in number for number in numbers.extract(normalized))
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**12), max_value=10**12, places=3))
@@ -128,31 +129,31 @@ def test_a_number_equals_itself_however_it_is_written(number):
 
 
 @pytest.mark.parametrize(
-    ("said", "letter"),
+    ("text", "letter"),
     [("Answer: (b)", "B"), ("answer: a bird", None), ("I think A bird is B", "B"), ("**C**", "C"), ("\\boxed{\\text{(D)}}", "D"),
      ("The answer is E because A is wrong.", "E"), ("réponse : B", "B"), ("答案是 C", "C"), ("I am", None), ("", None)],
 )  # fmt: skip
-def test_letters(said, letter):
-    assert letters.read(said) == letter
+def test_the_letter_that_a_text_chooses(text, letter):
+    assert letters.extract(text) == letter
 
 
 @pytest.mark.parametrize(
-    ("gold", "said", "language", "right"),
+    ("gold", "text", "language", "expected"),
     [("1234.5", "La réponse est 1.234,5", "french", True), ("0.3", "donc 0,3", "french", True),
      ("0.25", "Die Antwort ist 1/4", "german", True), ("1234", "the answer is 1,234", "english", True),
      ("$(1,2)$", "$(1,2)$", "french", True), ("1.2", "donc $(1,2)$", "french", False)],
 )  # fmt: skip
-def test_the_language_says_what_a_comma_is(gold, said, language, right):
-    assert equivalent(gold, said, language=language) is right
+def test_the_language_decides_whether_a_comma_is_a_decimal_point(gold, text, language, expected):
+    assert equivalent(gold, text, language=language) is expected
 
 
-def test_rouge_agrees_with_published_implementation():
+def test_rouge_agrees_with_the_published_examples():
     # Lin 2004, section 3: S1 "police killed the gunman", S2 "police kill the gunman", S3 "the gunman kill police".
-    one = "police killed the gunman"
-    assert prose.rouge_l(one, "police kill the gunman") == 0.75
-    assert prose.rouge_l(one, "the gunman kill police") == 0.5
-    assert prose.rouge_n(one, "police kill the gunman", 2) == pytest.approx(1 / 3)
-    assert prose.rouge_l("", "a") == prose.rouge_n("a", "", 1) == 0.0
+    reference = "police killed the gunman"
+    assert text_metrics.rouge_l(reference, "police kill the gunman") == 0.75
+    assert text_metrics.rouge_l(reference, "the gunman kill police") == 0.5
+    assert text_metrics.rouge_n(reference, "police kill the gunman", 2) == pytest.approx(1 / 3)
+    assert text_metrics.rouge_l("", "a") == text_metrics.rouge_n("a", "", 1) == 0.0
 
 
 @with_data
@@ -166,12 +167,17 @@ def test_rouge_on_cases_of_another_implementation():
     assert checked
 
 
-def test_what_stands_in_a_summary():
+def test_entities_of_a_summary():
     source = "Ann Lee met Bob in Oslo on 12 May. They paid $30."
-    assert prose.entities("On Monday, Ann Lee paid $30. The city was Oslo.") == ["Monday", "Ann Lee", "Oslo", "$30"]
-    assert prose.unsupported(source, "Ann Lee and Carl met in Oslo for $40.") == ["Carl", "$40"]
-    assert prose.density("Ann met Bob in Oslo.") > prose.density("They met in a city.")
-    assert prose.repetition("a b c d a b c d") == pytest.approx(2 / 6)
+    assert text_metrics.entities("On Monday, Ann Lee paid $30. The city was Oslo.") == [
+        "Monday",
+        "Ann Lee",
+        "Oslo",
+        "$30",
+    ]
+    assert text_metrics.unsupported_entities(source, "Ann Lee and Carl met in Oslo for $40.") == ["Carl", "$40"]
+    assert text_metrics.entity_density("Ann met Bob in Oslo.") > text_metrics.entity_density("They met in a city.")
+    assert text_metrics.repetition("a b c d a b c d") == pytest.approx(2 / 6)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +191,7 @@ def test_what_stands_in_a_summary():
         ("Yes", r"\boxed{\text{yes}}", "latex"),
     ],
 )  # fmt: skip
-def test_signs_currencies_and_digits_of_any_script(gold, text, kind):
+def test_signs_currencies_and_digits_of_any_script_are_normalized(gold, text, kind):
     assert equivalent(gold, text, kind=kind)
 
 
@@ -196,11 +202,11 @@ def test_signs_currencies_and_digits_of_any_script(gold, text, kind):
         ("3", "3 1/2", "latex+expr"), ("No", r"\boxed{\text{yes}}", "latex"),
     ],
 )  # fmt: skip
-def test_what_only_looks_like_the_answer(gold, text, kind):
+def test_a_text_that_only_resembles_the_answer_is_not_equivalent(gold, text, kind):
     assert not equivalent(gold, text, kind=kind)
 
 
-def test_thousands_with_points_where_the_comma_is_decimal():
+def test_points_separate_thousands_in_languages_with_a_decimal_comma():
     assert equivalent("7425000", "Es sind 7.425.000 Stück", language="german")
     assert not equivalent("7425000", "It is 7.425.000")
 
@@ -214,5 +220,5 @@ def test_thousands_with_points_where_the_comma_is_decimal():
         ("C", "The answer to question A is C"), ("B", "I would pick B over C"),
     ],
 )  # fmt: skip
-def test_letters_that_are_denied_are_not_chosen(letter, text):
+def test_letters_that_are_rejected_are_not_chosen(letter, text):
     assert equivalent(letter, text, kind="multiple-choice")

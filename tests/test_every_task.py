@@ -1,4 +1,4 @@
-"""Each recipe of `recipes/` end to end: real weights, a handful of rows."""
+"""Every recipe in `recipes/` end to end, with real weights and few rows."""
 
 from collections import Counter
 from pathlib import Path
@@ -14,7 +14,7 @@ from potstill.tasks import Status
 RECIPES = Path(__file__).parents[1] / "recipes"
 NAMES = sorted(
     path.stem for path in RECIPES.glob("*.yaml") if path.stem != "math"
-)  # which tests/test_end_to_end.py has
+)  # math is in tests/test_end_to_end.py
 
 
 def small(name, folder):
@@ -25,7 +25,7 @@ def small(name, folder):
     if name in (
         "classification",
         "summarization",
-    ):  # the smallest model reasons too loosely, and writes no chain of density
+    ):  # the smallest model reasons badly and cannot write a chain of density
         values["condition"] = "vanilla"
     values["teacher"]["model"] = values["student"]["model"]
     values["generate"] |= {"max_tokens": 112}
@@ -38,7 +38,7 @@ def small(name, folder):
     return path
 
 
-def test_each_recipe_says_its_command():
+def test_each_recipe_begins_with_its_command():
     for path in [*RECIPES.glob("*.yaml"), *RECIPES.glob("paper/*.yaml")]:
         first = path.read_text(encoding="utf-8").splitlines()[0]
         assert first == f"# potstill run recipes/{path.relative_to(RECIPES)}"
@@ -50,7 +50,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_task_goes_from_teacher_to_verdict(name, folder):
+def test_a_recipe_runs_from_teacher_to_verdict(name, folder):
     from safetensors.torch import load_file
 
     from potstill.models.local.weights import LocalWeights
@@ -68,16 +68,16 @@ def test_a_task_goes_from_teacher_to_verdict(name, folder):
     assert all((row["answer"] is not None) == (row["status"] == "ok") for row in generated)
     assert any(row["status"] == "ok" for row in generated)
     assert all(row["kept"] == (not row["reason"]) for row in curated)
-    told = " ".join(message["content"] for row in curated for message in row["student_messages"])
-    assert "Answer: " not in told
+    student_prompts = " ".join(message["content"] for row in curated for message in row["student_messages"])
+    assert "Answer: " not in student_prompts
     predictions = rows("predictions/student.parquet")
     assert len(predictions) == splits["test"]
     assert {row["outcome"] for row in predictions} <= {outcome.value for outcome in Outcome}
-    counted = run.evaluation["splits"]["test"]["systems"]["student"]
-    assert sum(counted["outcomes"].values()) == counted["n"] == splits["test"]
+    summary = run.evaluation["splits"]["test"]["systems"]["student"]
+    assert sum(summary["outcomes"].values()) == summary["n"] == splits["test"]
     base = load_file(LocalWeights("packaged/smollm2-135m-instruct").download() / "model.safetensors")
     student = load_file(run.path("student") / "model.safetensors")
-    assert any(not base[part].equal(student[part]) for part in base if part in student)
+    assert any(not base[name].equal(student[name]) for name in base if name in student)
     assert run.evaluation["verdict"]
     assert run.recipe.task.gradable or "descriptive only" in run.evaluation["verdict"]
     assert run.report_path.read_text(encoding="utf-8").startswith("<!doctype html>")

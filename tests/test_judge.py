@@ -1,4 +1,4 @@
-"""A task of the user's own whose answers a model judges: a real server, the whole pipeline."""
+"""A custom task whose answers a model judges: a real server and the complete pipeline."""
 
 import json
 import re
@@ -29,19 +29,23 @@ evaluate: {{systems: [student, teacher-cot], judge: {{model: {{url: "{url}", mod
 
 
 class Server(small.Teacher):
-    """A teacher whose answers are wordy, wrong now and then, and a judge that reads words."""
+    """A teacher with verbose and sometimes incorrect answers, and a judge that compares words."""
 
     def answer(self, body):
-        asked = body["messages"][-1]["content"]
+        prompt = body["messages"][-1]["content"]
         if body["model"] == "j":
-            assert "A country in the same continent is not enough." in asked
-            gold, said = (
-                re.search(rf"<{tag}>\n(.*?)\n</{tag}>", asked, re.DOTALL)[1] for tag in ("reference", "given")
+            assert "A country in the same continent is not enough." in prompt
+            gold, given_answer = (
+                re.search(rf"<{tag}>\n(.*?)\n</{tag}>", prompt, re.DOTALL)[1] for tag in ("reference", "given")
             )
-            number = int(re.search(r"town(\d+)", asked)[1])
-            text = f"It says so.\n**Verdict:** {'right' if gold in said else 'wrong'}" if number % 5 else "Who knows?"
+            number = int(re.search(r"town(\d+)", prompt)[1])
+            text = (
+                f"It says so.\n**Verdict:** {'right' if gold in given_answer else 'wrong'}"
+                if number % 5
+                else "Who knows?"
+            )
         else:
-            number = int(re.search(r"town(\d+)", asked)[1])
+            number = int(re.search(r"town(\d+)", prompt)[1])
             text = f"It is far.\nAnswer: {f'surely in land{number}' if number % 3 else 'at sea'}"
         usage = {"prompt_tokens": 40, "completion_tokens": 12}
         return {
@@ -60,12 +64,12 @@ def work(tmp_path, tiny_folder):
 
 
 def expected(row):
-    """What the judge finds of the teacher's answer; None where its judgement cannot be read."""
+    """The judge's verdict on the teacher's answer; None where the judgement is unreadable."""
     number = int(row["place"].removeprefix("town"))
     return None if number % 5 == 0 else number % 3 != 0
 
 
-def test_plan_counts_what_the_judge_will_be_asked(work):
+def test_plan_counts_the_requests_to_the_judge(work):
     folder, server = work
     result = potstill("plan", "r.yaml", "--json", cwd=folder)
     assert result.returncode == 0, result.stderr
@@ -79,7 +83,7 @@ def test_plan_counts_what_the_judge_will_be_asked(work):
     assert not server.seen
 
 
-def test_the_judge_decides_what_is_right_and_is_asked_once(work):
+def test_the_judge_decides_which_answers_are_correct_and_gets_each_request_once(work):
     folder, server = work
     result = potstill("run", "r.yaml", cwd=folder)
     assert result.returncode == 0, result.stderr
@@ -91,34 +95,34 @@ def test_the_judge_decides_what_is_right_and_is_asked_once(work):
     assert all(row["kept"] == row["correct"] for row in curated)
     predicted = pq.read_table(run / "predictions" / "teacher-cot.parquet").to_pylist()
     for row in predicted:
-        found = expected(places[row["id"]])
-        assert row["outcome"] == ("correct" if found else "incorrect")
+        correct = expected(places[row["id"]])
+        assert row["outcome"] == ("correct" if correct else "incorrect")
         assert dict(row["scores"]) == {
-            "judged_right": float(found is True), "judgement_unreadable": float(found is None),
-            "strict": float(found is True), "lenient": float(found is True),
+            "judged_right": float(correct is True), "judgement_unreadable": float(correct is None),
+            "strict": float(correct is True), "lenient": float(correct is True),
         }  # fmt: skip
     unreadable = sum(expected(places[row["id"]]) is None for row in curated)
     assert f"judge of the teacher's answers: {unreadable} of 24 judgements cannot be read" in result.stderr
     assert max(server.seen.values()) == 1
-    asked = server.seen.total()
+    sent_before = server.seen.total()
     (folder / "r.yaml").write_text(
         (folder / "r.yaml").read_text().replace("systems: [student,", "systems: [base, student,")
     )
     assert potstill("run", "r.yaml", cwd=folder).returncode == 0
-    new = [json.loads(body) for body in server.seen][asked:]
-    assert {body["model"] for body in new} <= {"j"}  # of the base's answers, where the student's were not the same
+    new = [json.loads(body) for body in server.seen][sent_before:]
+    assert {body["model"] for body in new} <= {"j"}  # about answers of the base model that differ from the student's
     assert len(new) <= 4
-    # How fast and for how much it is asked changes no result.
+    # Concurrency and budget of the judge change no result.
     text = (folder / "r.yaml").read_text()
     (folder / "r.yaml").write_text(text.replace("model: j}", "model: j, concurrency: 3}, budget: {max_requests: 99}"))
     dry = potstill("run", "r.yaml", "--dry-run", "--json", cwd=folder)
     assert [stage["stage"] for stage in json.loads(dry.stdout) if stage["again"]] == ["report"]
 
 
-def test_a_judge_and_its_scorer_belong_together(work):
+def test_a_judge_and_the_judge_scorer_require_each_other(work):
     folder, server = work
     recipe = (folder / "r.yaml").read_text()
-    for old, new, said in (
+    for old, new, message in (
         (re.search(r", judge: .*", recipe)[0], "}", "needs evaluate.judge"),
         ("scorer: judge\n  rubric: A country in the same continent is not enough.", "scorer: exact", "leave it out"),
         ("scorer: judge", "scorer: exact", "rubric is for the scorer `judge`"),
@@ -127,12 +131,12 @@ def test_a_judge_and_its_scorer_belong_together(work):
         (folder / "r.yaml").write_text(recipe.replace(old, new))
         result = potstill("run", "r.yaml", cwd=folder)
         assert result.returncode == 2, result.stderr
-        assert said in result.stderr
+        assert message in result.stderr
     assert not server.seen
 
 
 @pytest.mark.parametrize(
-    ("said", "found"),
+    ("text", "expected_verdict"),
     [
         ("Verdict: right", True),
         ("Verdict: wrong\nOn second thought:\n**Verdict:** Right.", True),
@@ -142,10 +146,10 @@ def test_a_judge_and_its_scorer_belong_together(work):
         ("", None),
     ],
 )
-def test_a_verdict(said, found):
-    assert verdict(said) is found
+def test_the_verdict_of_a_judgement(text, expected_verdict):
+    assert verdict(text) is expected_verdict
 
 
 @given(st.text())
-def test_no_judgement_raises(said):
-    assert verdict(said) in (True, False, None)
+def test_no_judgement_raises(text):
+    assert verdict(text) in (True, False, None)

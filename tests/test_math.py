@@ -1,3 +1,5 @@
+"""The math task: parsing, gold and scores."""
+
 import pytest
 
 from potstill.tasks import Status
@@ -20,7 +22,7 @@ TASK = Math()
         ("That cannot be determined from 3 facts.", "stop", (Status.ABSTAINED, None), (Status.ABSTAINED, None)),
     ],
 )
-def test_status_and_answer(text, finish, strict, lenient):
+def test_strict_and_lenient_parsing(text, finish, strict, lenient):
     for is_strict, expected in ((True, strict), (False, lenient)):
         parsed = TASK.parse(text, finish, {}, strict=is_strict)
         assert (parsed.status, parsed.answer) == expected

@@ -1,4 +1,4 @@
-"""Solved examples of few-shot prompts, and a scorer of the user's own."""
+"""Solved examples of few-shot prompts, and scorers of custom tasks."""
 
 from importlib.metadata import EntryPoint
 
@@ -33,52 +33,52 @@ def shots(kind, prompting="direct-fewshot", task=LABELS, rows=ROWS):
     return FewShotExamples(recipe_file.parse(RECIPE.format(task=task, shots=kind, prompting=prompting)), lambda: rows)
 
 
-def test_shots_by_seed_are_the_same_for_all_but_never_the_question_itself():
-    chosen = shots("{source: train, n: 2}")
-    seen = [chosen(row, Prompting.DIRECT_FEWSHOT) for row in ROWS]
+def test_examples_by_seed_are_the_same_for_all_questions_but_never_the_question_itself():
+    select = shots("{source: train, n: 2}")
+    seen = [select(row, Prompting.DIRECT_FEWSHOT) for row in ROWS]
     for row, given in zip(ROWS, seen, strict=True):
         assert len(given) == 2
         assert row["id"] not in [shot["id"] for shot in given]
         assert all(shot["gold"] for shot in given)
     assert seen == [shots("{source: train, n: 2}")(row, Prompting.DIRECT_FEWSHOT) for row in ROWS]
-    assert chosen(ROWS[0], Prompting.DIRECT) == ()
+    assert select(ROWS[0], Prompting.DIRECT) == ()
 
 
-@pytest.mark.parametrize("choose", ["seed", "similarity"])
-def test_no_question_that_is_asked_is_shown_with_its_answer(choose):
-    asked = {"id": "test-1", "split": "test", "text": "they lost  MY chair", "gold": "lost", "rationale": None}
+@pytest.mark.parametrize("select", ["seed", "similarity"])
+def test_no_question_of_another_split_is_shown_with_its_answer(select):
+    question = {"id": "test-1", "split": "test", "text": "they lost  MY chair", "gold": "lost", "rationale": None}
     other = {"id": "validation-1", "split": "validation", "text": "My parcel is late again", "gold": "late"}
-    given = shots(f"{{source: train, n: 9, select: {choose}}}", rows=[*ROWS, asked, other])(
-        asked, Prompting.DIRECT_FEWSHOT
+    given = shots(f"{{source: train, n: 9, select: {select}}}", rows=[*ROWS, question, other])(
+        question, Prompting.DIRECT_FEWSHOT
     )
     assert {shot["text"] for shot in given} == {"The parcel was lost at sea", "The letter came late today"}
 
 
-def test_shots_by_similarity_are_the_likest_and_the_likest_stands_last():
+def test_examples_by_similarity_are_the_most_similar_with_the_nearest_last():
     given = shots("{source: train, n: 2, select: similarity}")(
         {"id": "test-1", "text": "Is my chair lost?"}, Prompting.DIRECT_FEWSHOT
     )
     assert given[-1]["text"] == "They lost my chair"
-    asked = parse_task({"name": "classification", "labels": ["late", "lost"]}).messages(
+    messages = parse_task({"name": "classification", "labels": ["late", "lost"]}).messages(
         {"text": "Is my chair lost?"}, PromptSpec(Prompting.DIRECT_FEWSHOT), given
     )
-    assert [message["role"] for message in asked] == ["user", "assistant"] * 2 + ["user"]
-    assert asked[3]["content"] == "Answer: lost"
+    assert [message["role"] for message in messages] == ["user", "assistant"] * 2 + ["user"]
+    assert messages[3]["content"] == "Answer: lost"
 
 
 @pytest.mark.parametrize(
-    ("kind", "prompting", "said"),
+    ("kind", "prompting", "message"),
     [
         ("{source: task}", "direct-fewshot", "no solved examples of its own"),
         ("{source: train}", "cot-fewshot", "too few training examples have a rationale"),
     ],
 )
-def test_examples_that_are_not_there_are_said(kind, prompting, said):
-    with pytest.raises(RecipeError, match=said):
+def test_missing_examples_are_reported(kind, prompting, message):
+    with pytest.raises(RecipeError, match=message):
         shots(kind, prompting)(ROWS[0], Prompting(prompting))
 
 
-def test_a_task_with_examples_of_its_own_uses_them():
+def test_a_task_with_its_own_examples_uses_them():
     given = shots("{}", "cot-fewshot", "nli")({"id": "1"}, Prompting.COT_FEWSHOT)
     assert [shot["gold"] for shot in given] == ["entailment", "neutral", "contradiction"]
 
@@ -104,7 +104,7 @@ def custom(scorer):
     return parse_task({"name": "custom", "prompts": {"plain": "{{ q }}"}, "scorer": scorer})
 
 
-def test_a_scorer_of_another_package(scorers):
+def test_a_scorer_from_another_package(scorers):
     row = {"id": "7", "q": "?", "gold": "yes"}
     assert custom("halves").scores("yes", row) == {"half": 1.0, "length": 3.0}
     with pytest.raises(PotstillError, match="The scorer 'broken' raised ZeroDivisionError: no for the example 7"):
@@ -112,7 +112,7 @@ def test_a_scorer_of_another_package(scorers):
 
 
 @pytest.mark.parametrize(
-    ("scorer", "gold", "answer", "right"),
+    ("scorer", "gold", "answer", "correct"),
     [
         ("exact", "Yes", "yes.", True),
         ("exact", "Yes", "yes indeed", False),
@@ -122,10 +122,10 @@ def test_a_scorer_of_another_package(scorers):
         ("numeric", "1/3", "2/6", True),
     ],
 )
-def test_scorers_that_are_there(scorer, gold, answer, right):
-    assert custom(scorer).scores(answer, {"gold": gold}) == {"accuracy": float(right)}
+def test_builtin_scorers(scorer, gold, answer, correct):
+    assert custom(scorer).scores(answer, {"gold": gold}) == {"accuracy": float(correct)}
 
 
-def test_a_users_pattern_cannot_stop_the_run():
+def test_a_slow_pattern_of_the_user_times_out():
     task = parse_task({"name": "custom", "prompts": {"plain": "{{ q }}"}, "answer_pattern": "(a+)+$"})
     assert task.parse("a" * 5000 + "b", "stop", {}, strict=False).answer is None

@@ -1,4 +1,4 @@
-"""What every task reads, scores and shows."""
+"""All tasks: their prompts, parsing and scores, and the guide to a new task."""
 
 import importlib
 import re
@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from potstill import tasks
-from potstill.answers import prose
+from potstill.answers import text_metrics
 from potstill.recipe.loading import parse
 from potstill.tasks import Prompting, PromptSpec, Status
 from potstill.tasks.registry import names, parse_task
-from potstill.tasks.summarization import rounds
+from potstill.tasks.summarization import extract_rounds
 
 SCHEMA = {
     "type": "object",
@@ -50,64 +50,64 @@ def example(name):
     return empty | {"id": "1"} | EXAMPLES[name]
 
 
-def test_every_task_is_here():
+def test_these_tests_cover_all_tasks():
     assert set(names()) == set(EXAMPLES)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_gold_is_right_by_its_own_scores_and_reads_back_from_what_a_student_says(name):
+def test_gold_scores_as_correct_and_parses_back_from_the_target_text(name):
     one, row = task(name), example(name)
     gold = one.parse_gold(row["gold"], row)
     for rationale in ("", "Because of this.\nAnd that."):
-        said = one.target_text(rationale, gold)
-        parsed = one.parse(said, "stop", row, strict=True)
+        target = one.target_text(rationale, gold)
+        parsed = one.parse(target, "stop", row, strict=True)
         assert (parsed.status, parsed.answer) == (Status.OK, gold)
     scores = one.scores(gold, row | {"gold": gold})
     assert next(iter(scores.values())) == 1.0
-    assert one.same(gold, gold)
+    assert one.equivalent(gold, gold)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_nothing_the_teacher_is_told_reaches_the_student(name):
+def test_the_instructions_to_the_teacher_do_not_reach_the_student(name):
     one, row = task(name), example(name)
     columns = [row[column] for column in one.columns]
     plain = one.messages(row)
     for prompting in one.promptings:
         for output in ("text", "json"):
-            told = one.messages(
+            instructed = one.messages(
                 row,
                 PromptSpec(prompting, output, 80),
                 None if prompting.prompt == "cod" else [row | {"rationale": "The secret rationale."}],
             )
             assert one.messages(row) == plain
             if prompting.prompt not in ("plain", "direct"):
-                assert "80 words" in told[-1]["content"]
-    said = str(plain)
-    assert "80 words" not in said
-    assert "Answer:" not in said
-    assert "secret" not in said
+                assert "80 words" in instructed[-1]["content"]
+    student_prompt = str(plain)
+    assert "80 words" not in student_prompt
+    assert "Answer:" not in student_prompt
+    assert "secret" not in student_prompt
     texts = [part for part in columns if isinstance(part, str)]
     assert all(text in plain[-1]["content"] for text in texts)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_the_users_own_prompt_and_system_prompt_come_through_untouched(name):
+def test_a_prompt_and_a_system_prompt_of_a_row_are_used_verbatim(name):
     one, row = task(name), example(name) | {"system": "Speak {{ plainly }}.", "prompt": "My own: {{ 1 + 1 }} <b>"}
     messages = one.messages(row)
     assert messages[0] == {"role": "system", "content": "Speak {{ plainly }}."}
     if name != "conversation":
         assert messages[1:] == [{"role": "user", "content": "My own: {{ 1 + 1 }} <b>"}]
     for prompting in one.promptings:
-        asked = one.messages(row, PromptSpec(prompting), [])
-        assert asked[0]["role"] == "system"
+        messages = one.messages(row, PromptSpec(prompting), [])
+        assert messages[0]["role"] == "system"
         if prompting.prompt != "plain" and name != "conversation":
-            assert "My own" not in str(asked)
+            assert "My own" not in str(messages)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 @given(text=st.text(max_size=400), strict=st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_no_text_raises_and_only_ok_has_an_answer(name, text, strict):
+def test_no_text_raises_and_only_the_status_ok_has_an_answer(name, text, strict):
     one, row = task(name), example(name)
     parsed = one.parse(text, "stop", row, strict=strict)
     assert (parsed.answer is not None) == (parsed.status is Status.OK)
@@ -124,7 +124,7 @@ def test_no_text_raises_and_only_ok_has_an_answer(name, text, strict):
      "A B C " * 16_000, "entailment " * 9_000],
     ids=range(13),
 )  # fmt: skip
-def test_a_hostile_text_is_read_within_a_second(name, text):
+def test_a_hostile_text_is_parsed_within_a_second(name, text):
     one, row = task(name), example(name)
     began = time.process_time()
     for strict in (True, False):
@@ -132,7 +132,7 @@ def test_a_hostile_text_is_read_within_a_second(name, text):
     assert time.process_time() - began < 2.0
 
 
-READS = [
+EXTRACTIONS = [
     ("nli", "It follows.\nAnswer: Entailment.", "entailment", "answer-line"),
     ("nli", "**Answer:** contradiction (since no door is open)", "contradiction", "answer-line"),
     ("nli", "neutral", "neutral", "bare"),
@@ -157,8 +157,8 @@ READS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "text", "answer", "rule"), READS)
-def test_the_answer_and_the_rule_that_found_it(name, text, answer, rule):
+@pytest.mark.parametrize(("name", "text", "answer", "rule"), EXTRACTIONS)
+def test_the_answer_and_the_rule_that_extracted_it(name, text, answer, rule):
     parsed = task(name).parse(text, "stop", example(name), strict=False)
     assert (parsed.answer, parsed.rule) == (answer, rule)
 
@@ -168,40 +168,40 @@ def test_the_answer_and_the_rule_that_found_it(name, text, answer, rule):
     [("nli", "Answer: perhaps"), ("multiple_choice", "Answer: F"), ("extraction", '{"total": "three"}'), ("custom", "P9"),
      ("classification", "Answer: pricing")],
 )  # fmt: skip
-def test_an_answer_outside_what_is_allowed_is_none(name, text):
+def test_an_invalid_answer_is_unparseable(name, text):
     assert task(name).parse(text, "stop", example(name), strict=True).status is Status.UNPARSEABLE
 
 
 @pytest.mark.parametrize(
-    ("name", "gold", "said"),
+    ("name", "gold", "message"),
     [("nli", "maybe", "none of the labels"), ("multiple_choice", "F", "none of the 3 options"),
      ("classification", "lost", "none of the labels"), ("extraction", "[]", "no JSON object"),
      ("extraction", {"total": "x"}, "does not follow"), ("math", "blue sky", "no number")],
 )  # fmt: skip
-def test_gold_that_cannot_be_is_refused(name, gold, said):
-    with pytest.raises(ValueError, match=said):
+def test_invalid_gold_is_rejected(name, gold, message):
+    with pytest.raises(ValueError, match=message):
         task(name).parse_gold(gold, example(name))
 
 
 @pytest.mark.parametrize(
     ("gold", "expected"), [("B", "B"), ("an apple", "B"), (1, "B"), ("2", "B"), ("(c)", "C"), ("An Apple", "B")]
 )
-def test_gold_of_a_choice_by_mark_text_or_place(gold, expected):
+def test_gold_of_multiple_choice_is_a_mark_a_text_or_a_position(gold, expected):
     assert task("multiple_choice").parse_gold(gold, example("multiple_choice")) == expected
 
 
-def test_options_are_shuffled_by_seed_with_the_mapping_kept():
+def test_options_are_shuffled_by_seed_and_the_order_is_recorded():
     one, row = task("multiple_choice"), example("multiple_choice") | {"options": ["a", "b", "c", "d"], "gold": "B"}
     orders = set()
     for seed in range(20):
-        (shown,) = one.shown(dict(row), seed)
+        (shown,) = one.expand(dict(row), seed)
         orders.add(tuple(shown["order"]))
-        assert [row["options"][place] for place in shown["order"]] == shown["options"]
+        assert [row["options"][index] for index in shown["order"]] == shown["options"]
         assert shown["options"][ord(shown["gold"]) - ord("A")] == "b"
-        assert one.shown(dict(row), seed) == [shown]
+        assert one.expand(dict(row), seed) == [shown]
     assert len(orders) > 5
-    (kept,) = one.shown(row | {"options": ["x", "y", "none of the above"]}, 3)
-    assert kept["order"] == [0, 1, 2]
+    (unshuffled,) = one.expand(row | {"options": ["x", "y", "none of the above"]}, 3)
+    assert unshuffled["order"] == [0, 1, 2]
 
 
 def test_several_labels():
@@ -215,57 +215,57 @@ def test_several_labels():
     assert one.parse_gold([], {}) == "none"
 
 
-def test_extraction_is_scored_by_field_and_record():
+def test_extraction_is_scored_per_field_and_per_record():
     row = {"text": "t", "gold": '{"supplier": "Oak Ltd.", "total": 12.5, "items": ["nails", "glue"]}'}
     scores = task("extraction").scores('{"supplier": "oak ltd", "total": "12.50", "items": ["glue", "tape"]}', row)
     assert scores["exact_record"] == 0.0
     assert scores["precision"] == scores["recall"] == scores["f1"] == 0.75
     assert (scores["f1_supplier"], scores["f1_total"], scores["f1_items"]) == (1.0, 1.0, 0.5)
-    same = task("extraction").scores(
+    exact = task("extraction").scores(
         '{"items": ["glue", "nails"], "total": 12.50, "supplier": "Oak Ltd", "x": null}', row
     )
-    assert same["exact_record"] == 1.0
+    assert exact["exact_record"] == 1.0
 
 
-def test_conversations_give_an_example_for_each_reply():
-    said = [("system", "Be kind."), ("user", "1"), ("assistant", "one"), ("user", "2"), ("assistant", "two")]
-    row = example("conversation") | {"messages": [{"role": role, "content": c} for role, c in said], "gold": None}
-    rows = task("conversation").shown(row, 0)
+def test_a_conversation_becomes_an_example_for_each_reply():
+    turns = [("system", "Be kind."), ("user", "1"), ("assistant", "one"), ("user", "2"), ("assistant", "two")]
+    row = example("conversation") | {"messages": [{"role": role, "content": c} for role, c in turns], "gold": None}
+    rows = task("conversation").expand(row, 0)
     assert [(r["id"], len(r["messages"]), r["gold"]) for r in rows] == [("1/1", 2, "one"), ("1/3", 4, "two")]
-    (last,) = parse_task({"name": "conversation", "turns": "last"}).shown(row, 0)
+    (last,) = parse_task({"name": "conversation", "turns": "last"}).expand(row, 0)
     assert (last["id"], len(last["messages"]), last["gold"]) == ("1", 4, "two")
 
 
 def chain(*summaries):
-    steps = [f'{{"missing_entities": "x", "denser_summary": "{said}"}}' for said in summaries]
+    steps = [f'{{"missing_entities": "x", "denser_summary": "{summary}"}}' for summary in summaries]
     return f"Here it is:\n[{', '.join(steps)}]"
 
 
-def test_the_round_of_a_chain_is_chosen_on_validation_examples():
+def test_calibration_chooses_the_round_of_a_chain():
     row = example("summarization")
     one = task("summarization")
     text = chain("They talk.", "Ann and Bob lunch at 12.", "Ann, Bob, 12, lunch, yes.", "Ann Bob 12 yes")
     assert one.parse(text, "stop", row, strict=True).answer == "Ann Bob 12 yes"
-    settled, why = one.calibrate([(row, text)])
-    assert settled.round == 2
-    assert "overlap" in why
-    assert settled.parse(text, "stop", row, strict=True).answer == "Ann and Bob lunch at 12."
-    by_density, why = one.calibrate([(row | {"gold": None}, text)])
-    assert "entities" in why
+    calibrated, reason = one.calibrate([(row, text)])
+    assert calibrated.round == 2
+    assert "overlap" in reason
+    assert calibrated.parse(text, "stop", row, strict=True).answer == "Ann and Bob lunch at 12."
+    by_density, reason = one.calibrate([(row | {"gold": None}, text)])
+    assert "entities" in reason
     assert by_density.round == 2
     short = chain("a", "b")
     assert one.parse(short, "stop", row, strict=True).status is Status.UNPARSEABLE
     assert one.parse(short, "stop", row, strict=False).answer == "b"
 
 
-def test_a_solved_chain_reads_back_and_keeps_its_length():
+def test_a_solved_chain_parses_back_and_its_summaries_have_similar_length():
     one = task("summarization")
     for output in ("text", "json"):
-        asked = one.messages(example("summarization"), PromptSpec(Prompting.COD_FEWSHOT, output))
-        solved = rounds(asked[1]["content"])
+        messages = one.messages(example("summarization"), PromptSpec(Prompting.COD_FEWSHOT, output))
+        solved = extract_rounds(messages[1]["content"])
         assert len(solved) == 4
-        assert max(len(said.split()) for said in solved) - min(len(said.split()) for said in solved) <= 6
-        densities = [prose.density(said) for said in solved]
+        assert max(len(text.split()) for text in solved) - min(len(text.split()) for text in solved) <= 6
+        densities = [text_metrics.entity_density(text) for text in solved]
         assert densities == sorted(densities)
     direct = one.messages(example("summarization"), PromptSpec(Prompting.DIRECT_FEWSHOT))
     assert direct[1]["content"].startswith("Emil will open")
@@ -274,24 +274,24 @@ def test_a_solved_chain_reads_back_and_keeps_its_length():
     )
 
 
-def test_a_question_is_the_same_in_any_order_of_its_options():
+def test_the_question_key_ignores_the_order_of_options():
     one, row = task("multiple_choice"), example("multiple_choice")
-    (shown,) = one.shown(dict(row), 1)
-    (again,) = one.shown(row | {"id": "2"}, 1)
-    assert one.question_key(shown) == one.question_key(again)
+    (shown,) = one.expand(dict(row), 1)
+    (reshuffled,) = one.expand(row | {"id": "2"}, 1)
+    assert one.question_key(shown) == one.question_key(reshuffled)
 
 
-def test_a_json_reply_is_asked_for_with_a_schema():
+def test_a_json_reply_has_a_schema():
     one, row = task("nli"), example("nli")
     assert one.reply_schema(row, PromptSpec(Prompting.COT)) is None
     schema = one.reply_schema(row, PromptSpec(Prompting.COT, "json"))
     assert list(schema["properties"]) == ["rationale", "answer"]
-    asked = one.messages(row, PromptSpec(Prompting.COT_FEWSHOT, "json"))
-    assert '"rationale"' in asked[-1]["content"]
-    assert one.parse(asked[1]["content"], "stop", row, strict=True).rule == "json"
+    messages = one.messages(row, PromptSpec(Prompting.COT_FEWSHOT, "json"))
+    assert '"rationale"' in messages[-1]["content"]
+    assert one.parse(messages[1]["content"], "stop", row, strict=True).rule == "json"
 
 
-def test_the_guide_to_a_new_task_is_true(tmp_path, monkeypatch):
+def test_the_code_of_the_guide_to_a_new_task_works(tmp_path, monkeypatch):
     guide = (Path(__file__).parents[1] / "docs" / "adding-a-task.md").read_text(encoding="utf-8")
     assert len(guide.splitlines()) < 60
     for kind, name in (("python", "plural.py"), ("yaml", "plural.yaml")):
@@ -304,8 +304,8 @@ def test_the_guide_to_a_new_task_is_true(tmp_path, monkeypatch):
     )
     one, row = recipe.task, {"word": "box", "gold": "boxes"}
     assert [p.value for p in one.promptings] == ["plain", "fewshot", "direct", "direct-fewshot", "cot", "cot-fewshot"]
-    asked = one.messages(row, PromptSpec(Prompting.COT_FEWSHOT))
-    assert "Welsh" in asked[-1]["content"]
-    assert one.parse(asked[1]["content"], "stop", row, strict=True).answer == "foxes"
+    messages = one.messages(row, PromptSpec(Prompting.COT_FEWSHOT))
+    assert "Welsh" in messages[-1]["content"]
+    assert one.parse(messages[1]["content"], "stop", row, strict=True).answer == "foxes"
     assert one.parse("boxes", "stop", row, strict=False).answer == "boxes"
     assert yaml.safe_load((tmp_path / "plural.yaml").read_text())["examples"]

@@ -1,14 +1,14 @@
-"""What is read out of gold and out of a model's text, in cases where a careless reader errs."""
+"""Gold answers and completions that are easy to parse incorrectly."""
 
 import time
 
 import pytest
 
 from potstill import tasks
-from potstill.answers import prose
+from potstill.answers import text_metrics
 from potstill.answers.equivalence import same_number
 from potstill.errors import RecipeError
-from potstill.recipe.loading import parse
+from potstill.recipe import loading
 from potstill.tasks.registry import parse_task
 
 OPTIONS = {"question": "Which?", "options": ["a shed", "a bird", "swimming pool"], "gold": "B"}
@@ -29,7 +29,7 @@ ORDER = {
 }
 
 
-def read(task, text, example=None, *, strict=False):
+def parse_completion(task, text, example=None, *, strict=False):
     task = parse_task(task)
     return task.parse(text, "stop", example or dict.fromkeys([*task.columns, "gold"], ""), strict=strict)
 
@@ -48,18 +48,18 @@ def read(task, text, example=None, *, strict=False):
         ("Answer: a house", None),
     ],
 )
-def test_an_option_is_told_from_an_article(text, answer):
-    assert read("multiple_choice", text, OPTIONS).answer == answer
+def test_an_option_letter_is_not_confused_with_an_article(text, answer):
+    assert parse_completion("multiple_choice", text, OPTIONS).answer == answer
 
 
 @pytest.mark.parametrize(
     ("text", "answer"), [("Answer: 2", "2"), ("Answer: 2) 3", "2"), ("Answer: 10", "3"), ("Answer: 2.5", None)]
 )
-def test_marks_that_are_numbers_go_before_options_that_are(text, answer):
-    assert read({"name": "multiple_choice", "marks": "numbers"}, text, NUMBERS).answer == answer
+def test_number_marks_take_precedence_over_options_that_are_numbers(text, answer):
+    assert parse_completion({"name": "multiple_choice", "marks": "numbers"}, text, NUMBERS).answer == answer
 
 
-def test_options_stay_where_the_row_has_a_prompt_or_rationale_of_its_own():
+def test_options_are_not_shuffled_when_the_row_has_its_own_prompt_or_rationale():
     task = parse_task("multiple_choice")
     plain = {"id": "1", "question": "Which?", "options": [f"option {i}" for i in range(9)], "gold": "C"}
     for own in ({"prompt": "Which? C) option 2"}, {"rationale": "C is right"}):
@@ -81,19 +81,19 @@ def test_options_stay_where_the_row_has_a_prompt_or_rationale_of_its_own():
         (".net", ".NET"),
     ],
 )
-def test_gold_is_a_label_or_its_place(value, gold):
+def test_gold_is_a_label_or_its_index(value, gold):
     task = parse_task({"name": "classification", "labels": [".NET", "billing", "refund"]})
     assert task.parse_gold(value, {}) == gold
 
 
 @pytest.mark.parametrize("value", ["billing; refund", "billing, or so", "3", "", True])
-def test_gold_that_is_no_label_is_refused(value):
+def test_gold_that_is_no_label_is_rejected(value):
     task = parse_task({"name": "classification", "labels": [".NET", "billing", "refund"]})
     with pytest.raises(ValueError, match="none of the labels"):
         task.parse_gold(value, {})
 
 
-def test_labels_that_are_numbers_are_not_places():
+def test_labels_that_are_numbers_are_not_indices():
     task = parse_task({"name": "classification", "labels": ["1", "2", "3"]})
     assert [task.parse_gold(value, {}) for value in (1, "2", 3.0)] == ["1", "2", "3"]
     with pytest.raises(ValueError, match="none of the labels"):
@@ -104,7 +104,7 @@ def test_labels_that_are_numbers_are_not_places():
     ("value", "gold"),
     [("billing; refund", "billing, refund"), ("C|C++", "C++, C"), ([1, "refund"], "billing, refund"), ([], "none")],
 )
-def test_gold_of_several_labels(value, gold):
+def test_gold_with_several_labels(value, gold):
     assert parse_task(MULTI).parse_gold(value, {}) == gold
 
 
@@ -120,7 +120,7 @@ def test_gold_of_several_labels(value, gold):
     ],
 )
 def test_several_labels_in_a_text(text, answer):
-    assert read(MULTI, text).answer == answer
+    assert parse_completion(MULTI, text).answer == answer
 
 
 @pytest.mark.parametrize(
@@ -131,9 +131,9 @@ def test_several_labels_in_a_text(text, answer):
         ("I’m sorry, no label such as neutral fits", "refused", None),
     ],
 )
-def test_a_label_after_doubt_counts_only_where_it_settles_it(text, status, answer):
-    said = read("nli", text)
-    assert (said.status, said.answer) == (status, answer)
+def test_a_label_after_an_abstention_counts_only_as_a_conclusion(text, status, answer):
+    parsed = parse_completion("nli", text)
+    assert (parsed.status, parsed.answer) == (status, answer)
 
 
 @pytest.mark.parametrize("task", ["conversation", "summarization"])
@@ -146,8 +146,8 @@ def test_a_label_after_doubt_counts_only_where_it_settles_it(text, status, answe
         ("I can't wait to see it!", "ok"),
     ],
 )
-def test_where_any_text_is_an_answer_one_that_declines_is_not(task, text, status):
-    assert read(task, text).status == status
+def test_a_refusal_is_no_answer_in_tasks_that_accept_any_text(task, text, status):
+    assert parse_completion(task, text).status == status
 
 
 @pytest.mark.parametrize(
@@ -166,9 +166,9 @@ def test_where_any_text_is_an_answer_one_that_declines_is_not(task, text, status
         ),
     ],
 )
-def test_a_rationale_keeps_nothing_of_what_leads_up_to_the_answer(task, text, rationale):
-    said = read(task, text)
-    assert (said.status, said.rationale) == ("ok", rationale)
+def test_a_rationale_excludes_the_words_that_introduce_the_answer(task, text, rationale):
+    parsed = parse_completion(task, text)
+    assert (parsed.status, parsed.rationale) == ("ok", rationale)
 
 
 @pytest.mark.parametrize(
@@ -185,21 +185,21 @@ def test_a_rationale_keeps_nothing_of_what_leads_up_to_the_answer(task, text, ra
         ("Answer: between $5 and $10 she pays $7", "7"),
     ],
 )
-def test_the_number_that_a_sentence_states(text, answer):
-    assert read("math", text).answer == answer
+def test_the_number_or_formula_that_a_sentence_states(text, answer):
+    assert parse_completion("math", text).answer == answer
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "same"),
+    ("a", "b", "equal"),
     [("50", "50%", True), ("50%", "0.5", True), ("0.5%", "50", False), ("5", "50%", False), ("3.5", "3 1/2", True),
      ("-7/2", "-3 1/2", True), ("31/2", "3 1/2", False)],
 )  # fmt: skip
-def test_percents_and_mixed_numbers(a, b, same):
-    assert same_number(a, b) is same_number(b, a) is same
+def test_percents_and_mixed_numbers(a, b, equal):
+    assert same_number(a, b) is same_number(b, a) is equal
 
 
 @pytest.mark.parametrize(
-    ("gold", "said", "right"),
+    ("gold", "record", "exact"),
     [
         ({"zip": "01234"}, {"zip": "1234"}, 0),
         ({"zip": "AB 1."}, {"zip": "ab  1"}, 1),
@@ -208,30 +208,30 @@ def test_percents_and_mixed_numbers(a, b, same):
         ({"lines": []}, {"zip": ""}, 1),
     ],
 )  # fmt: skip
-def test_a_record_is_exact_when_its_values_belong_together_alike(gold, said, right):
+def test_a_record_is_exact_when_its_values_are_grouped_the_same_way(gold, record, exact):
     task = parse_task(ORDER)
     example = {"text": "", "gold": task.parse_gold(gold, {})}
-    answer = read(ORDER, str(said).replace("'", '"')).answer
-    assert task.scores(answer, example)["exact_record"] == right
+    answer = parse_completion(ORDER, str(record).replace("'", '"')).answer
+    assert task.scores(answer, example)["exact_record"] == exact
 
 
-def test_a_reply_schema_finds_its_definitions():
+def test_references_of_a_reply_schema_resolve():
     import jsonschema
 
     task = parse_task(ORDER)
     schema = task.reply_schema({}, tasks.PromptSpec(tasks.Prompting.COT, "json"))
-    whole = {"rationale": "", "answer": {"lines": [{"name": "tea", "n": 1}]}}
-    check = jsonschema.Draft202012Validator(schema)
-    assert check.is_valid(whole)
-    assert not check.is_valid({"rationale": "", "answer": {"lines": [{"n": "one"}]}})
-    assert task.parse(str(whole).replace("'", '"'), "stop", {"gold": None}, strict=True).status == "ok"
+    reply = {"rationale": "", "answer": {"lines": [{"name": "tea", "n": 1}]}}
+    validator = jsonschema.Draft202012Validator(schema)
+    assert validator.is_valid(reply)
+    assert not validator.is_valid({"rationale": "", "answer": {"lines": [{"n": "one"}]}})
+    assert task.parse(str(reply).replace("'", '"'), "stop", {"gold": None}, strict=True).status == "ok"
 
 
 @pytest.mark.parametrize("reference", ["#/$defs/none", "https://example.com/schema.json"])
-def test_a_reference_that_leads_nowhere_is_refused_with_the_recipe(reference):
+def test_an_unresolvable_reference_is_rejected_with_the_recipe(reference):
     schema = {"type": "object", "properties": {"a": {"$ref": reference}}}
     with pytest.raises(RecipeError, match=r"\$ref"):
-        parse(
+        loading.parse(
             f"name: r\ntask: {{name: extraction, json_schema: {schema}}}\ndata: {{}}\n"
             "teacher: {model: packaged/a}\nstudent: {model: packaged/b}\n"
         )
@@ -245,16 +245,16 @@ def test_json_of_a_custom_task_is_compared_by_its_values():
         '{"rationale": "x", "answer": {"name": "tea", "n": 1}}',
         'Answer: {"n": 1, "name": "tea"}',
     ):
-        said = task.parse(text, "stop", {"gold": gold}, strict=True)
-        assert task.scores(said.answer, {"gold": gold}) == {"accuracy": 1.0}, text
-        assert task.equivalent(said.answer, gold)
+        parsed = task.parse(text, "stop", {"gold": gold}, strict=True)
+        assert task.scores(parsed.answer, {"gold": gold}) == {"accuracy": 1.0}, text
+        assert task.equivalent(parsed.answer, gold)
     assert task.parse('{"n": "one"}', "stop", {"gold": gold}, strict=False).status == "unparseable"
     with pytest.raises(ValueError, match=r"does not follow task\.json_schema"):
         task.parse_gold({"name": "tea"}, {})
 
 
-def test_columns_with_a_meaning_of_their_own_are_no_inputs_of_a_custom_task():
-    with pytest.raises(ValueError, match="'prompt', which has a meaning of its own"):
+def test_reserved_columns_cannot_be_inputs_of_a_custom_task():
+    with pytest.raises(ValueError, match="'prompt', which is a reserved column"):
         parse_task({"name": "custom", "prompts": {"plain": "{{ prompt }}"}})
 
 
@@ -270,24 +270,24 @@ def test_solved_examples_follow_the_options_of_the_task():
 @pytest.mark.parametrize(
     "piece", ["answer:x\n```\n```\n", "Answer: {", '{"answer": [', "\\boxed{", "I cannot ", "not "]
 )
-def test_no_text_takes_long_to_read(name, piece):
+def test_no_text_takes_long_to_parse(name, piece):
     options = {"extraction": ORDER, "classification": MULTI}.get(name, name)
     example = {"gold": None, "document": "x", "options": ["a", "b"]}
     began = time.process_time()
-    read(options, piece * (100_000 // len(piece)), example)
+    parse_completion(options, piece * (100_000 // len(piece)), example)
     assert time.process_time() - began < 10
 
 
-def test_what_a_source_lacks_is_found_in_time_for_texts_of_names():
+def test_unsupported_entities_of_texts_full_of_names_do_not_take_long():
     source = " ".join(f"Name{i} said" for i in range(10_000))
-    said = " ".join(f"Name{2 * i} said" for i in range(10_000))
+    text = " ".join(f"Name{2 * i} said" for i in range(10_000))
     began = time.process_time()
-    assert len(prose.unsupported(source, said)) == 5000
+    assert len(text_metrics.unsupported_entities(source, text)) == 5000
     assert time.process_time() - began < 10
 
 
 @pytest.mark.parametrize("name", ["custom", "summarization"])
-def test_half_a_surrogate_in_json_reaches_no_file(name):
+def test_a_lone_surrogate_in_json_is_replaced(name):
     options = {"name": name, "prompts": {"plain": "{{ q }}"}} if name == "custom" else name
     parsed = parse_task(options).parse(
         r'{"rationale": "a\ud83d", "answer": "b\ud83d"}', "stop", {"id": "1"}, strict=True
