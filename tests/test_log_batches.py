@@ -73,9 +73,7 @@ def test_answers_without_their_input_file_are_refused():
 
 
 def test_a_custom_id_in_two_batches_is_refused():
-    with pytest.raises(
-        RecipeError, match=r"line 2: the custom_id '1' is also in another line \(log.jsonl, line 1\)"
-    ):
+    with pytest.raises(RecipeError, match=r"line 2: the custom_id '1' is also in another line \(log.jsonl, line 1\)"):
         read(asked("1", "a"), asked("1", "b"))
 
 
