@@ -93,7 +93,7 @@ def test_the_settings_are_those_of_the_published_pipeline(name):
     assert options.max_words == (None if "vanilla" in name else 80)
     assert (recipe.train.lora.rank, recipe.train.lora.alpha) == (8, 128)
     assert (recipe.train.learning_rate, recipe.train.epochs, recipe.teacher.min_success) == (3e-4, 1, 0.7)
-    assert recipe.student.model == f"hf/meta-llama/Llama-3.1-{name.rsplit('-', 1)[1].upper()}-Instruct"
+    assert recipe.student.model.location == f"hf/meta-llama/Llama-3.1-{name.rsplit('-', 1)[1].upper()}-Instruct"
     prompts_for = {prompt.who for prompt in preview(recipe, 1)}
     assert prompts_for == {"teacher", "student"}
 

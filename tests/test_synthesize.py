@@ -141,7 +141,7 @@ def test_logged_answers_are_not_requested_again(tmp_path, tiny_folder):
     systems = run.evaluation["splits"]["test"]["systems"]
     assert set(systems) == {"base", "student", "teacher-plain"}
     assert systems["teacher-plain"]["outcomes"] == {"answered": 3}
-    assert "people or a judge" in run.evaluation["verdict"]
+    assert "descriptive only" in run.evaluation["verdict"]
 
 
 def test_turns_of_a_logged_chat_stay_in_one_split_and_ids_are_redacted(tmp_path):
