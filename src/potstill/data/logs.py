@@ -46,7 +46,7 @@ from potstill.data.log_messages import (
 )
 from potstill.errors import RecipeError
 from potstill.models import encodable
-from potstill.models.remote.wire import token_count
+from potstill.models.remote.wire import parse_token_count
 from potstill.progress import echo
 
 
@@ -203,7 +203,7 @@ def _of_bedrock_side(row: Row, name: str) -> tuple[Any, int]:
     side = opened(row.get(name))
     if isinstance(side, Mapping):
         if (body := opened(side.get(f"{name}BodyJson"))) is not None:
-            return body, token_count(side.get(f"{name}TokenCount"))
+            return body, parse_token_count(side.get(f"{name}TokenCount"))
         if path := side.get(f"{name}BodyS3Path"):
             raise ValueError(
                 f"its {name} stands in S3 ({path}) and not in the row. Put that object into the row, as "
@@ -290,8 +290,8 @@ def _logged(exchange: _Exchange, ids: _Ids, number: int) -> Logged:
         encodable(answer.text),
         next((name for name in map(as_name, named) if name), ""),
         answer.finish_reason,
-        exchange.prompt_tokens or answer.prompt_tokens or token_count(row.get("prompt_tokens")),
-        exchange.completion_tokens or answer.completion_tokens or token_count(row.get("completion_tokens")),
+        exchange.prompt_tokens or answer.prompt_tokens or parse_token_count(row.get("prompt_tokens")),
+        exchange.completion_tokens or answer.completion_tokens or parse_token_count(row.get("completion_tokens")),
         encodable(answer.reasoning),
     )
 

@@ -1,7 +1,7 @@
 """What may be spent on a model, across all invocations of a run."""
 
 from potstill.models import Completion, Model, Request
-from potstill.models.remote.wire import tokens_about
+from potstill.models.remote.wire import estimate_prompt_tokens
 from potstill.models.specs import Budget
 from potstill.models.store.store import Store
 
@@ -30,7 +30,7 @@ class Spending:
         """
         if self.budget is None:
             return True
-        read, written = tokens_about(request), request.sampling.max_tokens + self.thinking_tokens
+        read, written = estimate_prompt_tokens(request), request.sampling.max_tokens + self.thinking_tokens
         known = max(self.requests, 1)
         cost = self.cost / known if self.requests else self.price.of(read, written) if self.price else 0.0
         tokens = self.tokens / known if self.requests else read + written
