@@ -21,7 +21,7 @@ from potstill.data import word_problems
 from potstill.models import Request, Sampling, stream
 from potstill.models.local import loading, weights
 from potstill.models.remote.chat import ChatModel
-from potstill.models.served.launch import path_of, running
+from potstill.models.served.launch import run_server
 from potstill.models.local.model import LocalModel, chat_tokens
 from potstill.models.specs import Endpoint, Served
 from potstill.tasks import PromptSpec, Prompting
@@ -89,7 +89,7 @@ def llama(asked, slots, warm_up):
     served = Served(serve="llama.cpp", model=TEACHER, concurrency=slots, context=1024)
 
     async def ask():
-        async with running(served, path_of(served)) as (url, _):
+        async with run_server(served, served.download()) as (url, _):
             chat = ChatModel(Endpoint(url=url, model="m", concurrency=slots, timeout=600))
             await collect(chat, [warm_up])
             began = time.perf_counter()

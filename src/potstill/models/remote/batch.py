@@ -229,9 +229,7 @@ class BatchModel:
         first = reasons[0]
         return self.server.masked(str((isinstance(first, dict) and first.get("message")) or first))
 
-    async def _parse_output(
-        self, api: BatchApi, file: str, batch: _Batch
-    ) -> AsyncIterator[tuple[bytes, Completion]]:
+    async def _parse_output(self, api: BatchApi, file: str, batch: _Batch) -> AsyncIterator[tuple[bytes, Completion]]:
         """Keys and completions of an output file. Lines that cannot be parsed are skipped, so they count as missing."""
         lines = api.download_lines(file)
         while True:
