@@ -20,11 +20,11 @@ import torch
 from potstill.data import word_problems
 from potstill.models import Request, Sampling, stream
 from potstill.models.local import loading, weights
+from potstill.models.local.model import LocalModel, chat_tokens
 from potstill.models.remote.chat import ChatModel
 from potstill.models.served.launch import run_server
-from potstill.models.local.model import LocalModel, chat_tokens
 from potstill.models.specs import Endpoint, Served
-from potstill.tasks import PromptSpec, Prompting
+from potstill.tasks import Prompting, PromptSpec
 from potstill.tasks.math import Math
 
 TEACHER = "packaged/qwen2.5-coder-0.5b-instruct"
