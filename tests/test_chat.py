@@ -259,7 +259,7 @@ def test_costs_are_computed_and_messages_cannot_control_the_terminal(capsys):
 
 
 def completed_texts(tmp_path, server, rows, **options):
-    """The texts that `ask` gives of the rows, None for those without an answer."""
+    """The texts of the completions of ``rows``; None for those without an answer."""
     loop = asyncio.new_event_loop()
     _, url = loop.run_until_complete(server.start())
     threading.Thread(target=loop.run_forever, daemon=True).start()

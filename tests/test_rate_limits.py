@@ -12,21 +12,21 @@ pytestmark = pytest.mark.usefixtures("short_backoff")
 
 def test_concurrency_falls_while_the_server_is_throttling():
     throttled = http(b"", "429 Too Many Requests")
-    now = most = 0
+    in_flight = 0
     concurrency_seen = []
 
     class Busy(Server):
         async def serve(self, reader, writer):
-            nonlocal now, most
+            nonlocal in_flight
             try:
                 while True:
                     head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
                     await reader.readexactly(int(head.split("content-length:")[1].split("\r\n")[0]))
-                    now += 1
-                    concurrency_seen.append(now)
+                    in_flight += 1
+                    concurrency_seen.append(in_flight)
                     await asyncio.sleep(0.005)
-                    writer.write(throttled if now > 6 else FINE)
-                    now -= 1
+                    writer.write(throttled if in_flight > 6 else FINE)
+                    in_flight -= 1
             except (asyncio.IncompleteReadError, ConnectionError):
                 writer.close()
 

@@ -41,7 +41,7 @@ class RateLimiter:
         self._tokens_used, self._successes = 0, 0
 
     async def acquire(self, tokens: int, stopped: Callable[[], bool]) -> bool:
-        """Wait until a request of an estimated number of ``tokens`` may be sent; False if ``stopped`` becomes true first."""
+        """Wait until a request of about ``tokens`` tokens may be sent; False if ``stopped()`` becomes true first."""
         while self.in_flight >= self.limit:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)

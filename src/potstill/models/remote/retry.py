@@ -12,7 +12,7 @@ _SECONDS_PER_UNIT = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001
 
 
 def backoff_seconds(failures: int) -> float:
-    """The wait after so many failed attempts (at least 1): it doubles with each, up to `MAX_BACKOFF_SECONDS`."""
+    """The wait after the n-th failed attempt (n counts from 1): it doubles with each, up to `MAX_BACKOFF_SECONDS`."""
     return min(FIRST_BACKOFF_SECONDS * 2.0 ** max(failures - 1, 0), MAX_BACKOFF_SECONDS)
 
 

@@ -128,7 +128,7 @@ def parse_completion(request: Request, status: int, content: bytes) -> Completio
         refused = isinstance(refusal, str) and refusal != ""
         if choice.get("finish_reason") == "error":
             raise ValueError("it ended with an error")
-        thought, text = _split_reasoning(message, text)
+        thoughts, text = _split_reasoning(message, text)
         usage = _object(response, "usage")
         prompt_tokens = parse_token_count(usage.get("prompt_tokens") or usage.get("input_tokens"))
         prompt_tokens = prompt_tokens or estimate_prompt_tokens(request)
@@ -138,11 +138,11 @@ def parse_completion(request: Request, status: int, content: bytes) -> Completio
             request.id,
             request.sample,
             text=encodable(refusal if refused else text),
-            reasoning=thought,
+            reasoning=thoughts,
             finish_reason="content_filter" if refused else _finish_reason(choice.get("finish_reason")),
             prompt_tokens=prompt_tokens,
             cached_tokens=min(cached, prompt_tokens),
-            completion_tokens=new_tokens or -(-len(thought + text) // CHARACTERS_PER_TOKEN),
+            completion_tokens=new_tokens or -(-len(thoughts + text) // CHARACTERS_PER_TOKEN),
             reasoning_tokens=parse_token_count(_object(usage, "completion_tokens_details").get("reasoning_tokens")),
             logprobs=_parse_logprobs(choice) if request.sampling.top_logprobs else "",
         )
@@ -177,10 +177,10 @@ def _parse_json(content: bytes) -> Any:
 
 def _split_reasoning(message: Mapping[str, Any], text: str) -> tuple[str, str]:
     for field in ("reasoning_content", "reasoning"):
-        if isinstance(thought := message.get(field), str) and thought:
-            return encodable(thought), text
-    thought, text = reasoning.split(text)
-    return encodable(thought), text
+        if isinstance(thoughts := message.get(field), str) and thoughts:
+            return encodable(thoughts), text
+    thoughts, text = reasoning.split(text)
+    return encodable(thoughts), text
 
 
 def estimate_prompt_tokens(request: Request) -> int:
