@@ -108,7 +108,10 @@ def export(path: Path, target: Path) -> tuple[int, int]:
     part = target.with_name(target.name + ".part")
     written = lost = 0
     try:
-        with closing(_connect_read_only(path)) as connection, _open_for_writing(part, gzipped=target.suffix == ".gz") as file:
+        with (
+            closing(_connect_read_only(path)) as connection,
+            _open_for_writing(part, gzipped=target.suffix == ".gz") as file,
+        ):
             # A truncated file: without this SQLite refuses all of it, although the remaining pages can be read.
             connection.execute("PRAGMA writable_schema=1")
             for row in _salvage(connection):
@@ -149,7 +152,7 @@ def import_(store: Store, source: Path) -> tuple[int, int]:
 
 
 def prune(store: Store, model: str | None, before: float | None, *, delete: bool) -> int:
-    """Count the completions of ``model`` (None: any) stored ``before`` a time (seconds since 1970); ``delete`` removes them."""
+    """Count completions of ``model`` stored ``before`` a time (seconds since 1970; None: any); ``delete`` removes them."""
     where = " AND ".join(["1", *["model = ?"] * (model is not None), *["time < ?"] * (before is not None)])
     values = [value for value in (model, before) if value is not None]
     with store.connection() as connection:
