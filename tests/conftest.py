@@ -15,3 +15,9 @@ def tiny_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny")
     small.save_tiny_llama(folder)
     return folder
+
+
+@pytest.fixture
+def short_first_wait(monkeypatch):
+    """A request that failed is repeated at once, nearly."""
+    monkeypatch.setattr("potstill.models.remote.chat.FIRST_WAIT", 0.01)

@@ -14,6 +14,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from potstill.models import Request
+
 TEMPLATE = "{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}{% if add_generation_prompt %}a:{% endif %}"
 
 
@@ -140,6 +142,10 @@ class Teacher:
     def __exit__(self, *args):
         self.server.shutdown()
         self.server.server_close()
+
+
+def questions(n):
+    return [Request(str(i), [{"role": "user", "content": f"q{i}"}]) for i in range(n)]
 
 
 def potstill(*arguments, cwd, before=(), env=()):

@@ -9,11 +9,11 @@ from aiohttp import web
 
 from potstill.errors import PotstillError
 from potstill.models import Request
+from potstill.models.complete import Billing, complete
 from potstill.models.remote import batch
-from potstill.models.complete import complete
 from potstill.models.remote.batch import BatchModel
-from potstill.models.store.store import Store
 from potstill.models.specs import Endpoint
+from potstill.models.store.store import Store
 
 QUESTIONS = [Request(str(i), [{"role": "user", "content": f"q{i}"}]) for i in range(7)]
 
@@ -94,7 +94,7 @@ class Server:
 
     def ask(self, store, questions=QUESTIONS, **options):
         endpoint = Endpoint(url=self.url, model="m", mode="batch", **options)
-        return [c.text for c in complete(BatchModel(endpoint, store), questions, "teacher", store)]
+        return [c.text for c in complete(BatchModel(endpoint, store), questions, "teacher", Billing(store))]
 
 
 TEXTS = [f"to q{i}" for i in range(7)]
@@ -143,7 +143,7 @@ def test_what_never_comes_fails_the_run_and_the_rest_is_kept(store):
 
 def test_a_sitting_that_ends_while_the_batch_runs_is_followed_by_one_that_fetches_it(store, monkeypatch):
     with Server(looks=3) as server:
-        monkeypatch.setattr(batch.interrupt, "asked", lambda: len(server.batches) > 0)
+        monkeypatch.setattr(batch.interrupt, "stop_requested", lambda: len(server.batches) > 0)
         with pytest.raises(PotstillError, match="fetches them"):
             server.ask(store)
         monkeypatch.undo()
@@ -165,7 +165,7 @@ def test_a_crash_between_handing_in_and_hearing_its_name(store, monkeypatch):
 
 def test_answers_that_nobody_asks_for_any_more_are_kept(store, monkeypatch):
     with Server(looks=2) as server:
-        monkeypatch.setattr(batch.interrupt, "asked", lambda: len(server.batches) > 0)
+        monkeypatch.setattr(batch.interrupt, "stop_requested", lambda: len(server.batches) > 0)
         with pytest.raises(PotstillError):
             server.ask(store)
         monkeypatch.undo()

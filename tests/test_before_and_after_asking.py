@@ -69,7 +69,7 @@ def test_plan_says_what_is_left_and_what_it_will_cost(work, teacher):
     generate, _ = json.loads(said("plan", "r.yaml", "--json", cwd=work))
     assert (generate["requests"], generate["stored"], generate["at_most"]) == (30, 24, False)
     assert generate["completion_tokens"] == 6 * 12
-    assert "generate: 6 of 30 requests to make" in said("plan", "r.yaml", cwd=work)
+    assert "generate: 6 of 30 requests to send" in said("plan", "r.yaml", cwd=work)
 
 
 def test_plan_counts_a_prompt_in_several_rows_once(work, teacher):
@@ -120,7 +120,7 @@ def test_the_store_is_counted_taken_along_and_pruned(work, teacher):
         "model": "t", "completions": 24, "prompt_tokens": 24 * 40, "completion_tokens": 24 * 12, "cost": pytest.approx(24 * 0.052),
         "failures": {},
     }  # fmt: skip
-    assert said("store", "verify", cwd=work).endswith(": whole\n")
+    assert said("store", "verify", cwd=work).endswith(": intact\n")
     assert "24 completions" in said("store", "export", "all.jsonl.gz", cwd=work)
     assert potstill("store", "export", "all.jsonl.gz", cwd=work).returncode == 2
     assert len(gzip.decompress((work / "all.jsonl.gz").read_bytes()).splitlines()) == 24
@@ -159,7 +159,7 @@ def test_what_is_whole_of_a_damaged_store_is_saved(work, teacher):
     path.write_bytes(content)
     damaged = potstill("store", "verify", cwd=work)
     assert damaged.returncode == 1
-    assert "export FILE` saves what is whole" in damaged.stderr
+    assert "export FILE` recovers what is intact" in damaged.stderr
     out = said("store", "export", "saved.jsonl", cwd=work)
     saved = [json.loads(line) for line in (work / "saved.jsonl").read_text().splitlines()]
     assert 200 < len(saved) < 400
@@ -190,7 +190,7 @@ def test_text_that_is_no_text_is_damage(work, teacher):
     (work / "runs" / "small" / "generated.parquet").unlink()
     again = potstill("generate", "r.yaml", cwd=work)
     assert again.returncode == 1
-    assert "is damaged" in again.stderr
+    assert "is corrupt" in again.stderr
     assert "store export" in again.stderr
     assert potstill("store", "export", "no/where.jsonl", cwd=work).returncode == 2
     assert "23 completions; up to 1 could not be read" in said("store", "export", "all.jsonl", cwd=work)

@@ -8,20 +8,21 @@ import time
 import pytest
 from aiohttp import web
 
-from potstill.recipe import loading as recipe_file
-from potstill.stages.data.stage import data
 from potstill.errors import PotstillError, RecipeError
-from potstill.stages.evaluate.stage import evaluate
-from potstill.stages.generate import generate
 from potstill.models import ErrorKind, Request, Sampling, stream
+from potstill.models.complete import Billing, complete
+from potstill.models.opening import open_model
 from potstill.models.remote import chat, wire
 from potstill.models.remote import server as server_module
-from potstill.models.complete import complete
-from potstill.models.opening import open_model
+from potstill.models.specs import Budget, Endpoint
 from potstill.models.store.store import Store
 from potstill.progress import echo
-from potstill.recipe.recipe import Evaluate, System
-from potstill.models.specs import Budget, Endpoint
+from potstill.recipe import loading as recipe_file
+from potstill.recipe.recipe import Evaluate
+from potstill.recipe.systems import System
+from potstill.stages.data.stage import make_examples
+from potstill.stages.evaluate.stage import evaluate
+from potstill.stages.generate import generate
 from potstill.workspace.run import Run
 
 KEY = "sk-secret-0123456789"
@@ -227,12 +228,13 @@ def test_a_server_that_is_not_there_fails_the_run_with_one_message(tmp_path):
         "name: x\ntask: math\ndata: {train: 2, validation: 1, test: 1, test_unseen: 1}\nstudent: {model: packaged/s}\n"
         "teacher: {model: {url: 'http://127.0.0.1:9/v1', model: m, max_attempts: 2}}\n"
     )
-    data(recipe, Run(tmp_path, recipe))
-    with pytest.raises(PotstillError, match=r"teacher: connection: .* Check that the server runs"):
-        generate(recipe, Run(tmp_path, recipe))
+    run = Run(tmp_path, recipe, tmp_path / "s.sqlite")
+    make_examples(recipe, run)
+    with pytest.raises(PotstillError, match=r"teacher: connection: .* Check that the server is running"):
+        generate(recipe, run)
     recipe = recipe.model_copy(update={"evaluate": Evaluate(systems=[System.TEACHER_DIRECT])})
-    with pytest.raises(PotstillError, match=r"teacher-direct: connection: .* 0 answers came"):
-        evaluate(recipe, Run(tmp_path, recipe))
+    with pytest.raises(PotstillError, match=r"teacher-direct: connection: .* 0 answers are saved"):
+        evaluate(recipe, run)
 
 
 @pytest.mark.parametrize("url", ["https://me:secret@host/v1", "ftp://host", "https://"])
@@ -257,7 +259,9 @@ def delivered(tmp_path, server, rows, **options):
     budget = options.pop("budget", None)
     model = chat.ChatModel(Endpoint(url=url, model="m", same_as="m", **options))
     try:
-        given = complete(model, rows, "teacher", Store(tmp_path / "s.sqlite"), "run", budget and Budget(**budget))
+        given = complete(
+            model, rows, "teacher", Billing(Store(tmp_path / "s.sqlite"), "run", budget and Budget(**budget))
+        )
         return [None if c.error else c.text for c in given]
     finally:
         loop.call_soon_threadsafe(loop.stop)

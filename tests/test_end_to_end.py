@@ -70,11 +70,12 @@ def test_an_evaluated_answer_has_twice_the_room_of_a_generated_one(run):
 def test_training_changed_the_weights(run):
     from safetensors.torch import load_file
 
-    from potstill.models.local import packaged, weights
+    from potstill.models.local import packaged
+    from potstill.models.local.weights import LocalWeights
 
     folder, _ = run
     student = load_file(folder / "student" / "model.safetensors")
-    base = load_file(weights.folder("packaged/smollm2-135m-instruct") / "model.safetensors")
+    base = load_file(LocalWeights("packaged/smollm2-135m-instruct").download() / "model.safetensors")
     assert packaged.lookup("smollm2-135m-instruct").path.exists()
     assert any(not base[name].equal(student[name]) for name in base if name in student)
 

@@ -5,10 +5,11 @@ import json
 
 import pytest
 
-from potstill.data import first_recipe
-from potstill.recipe import loading as recipe_file
+from potstill.data.draft import recipe_text
 from potstill.data.examples import examples
+from potstill.data.guess import guess
 from potstill.errors import RecipeError
+from potstill.recipe import loading as recipe_file
 from small import potstill
 
 CHOICES = {"label": ["A", "B", "C"], "text": ["red", "green", "blue"]}
@@ -40,9 +41,9 @@ def written(folder, rows):
 @pytest.mark.parametrize("name", FILES)
 def test_the_task_is_guessed_and_the_recipe_reads_the_file(name, tmp_path):
     path = written(tmp_path, FILES[name])
-    found, n = first_recipe.guess(path)
-    assert (found.task["name"], n) == (name, 30)
-    recipe = recipe_file.parse(first_recipe.recipe_text(path, "r", found, n, "packaged/a", "packaged/b"), "r", tmp_path)
+    found = guess(path)
+    assert (found.task["name"], found.rows) == (name, 30)
+    recipe = recipe_file.parse(recipe_text(path, found, "r", "packaged/a", "packaged/b"), "r", tmp_path)
     rows = list(examples(recipe))
     assert len(rows) == 30
     assert {row["split"] for row in rows} == {"train", "validation", "test"}
@@ -52,8 +53,8 @@ def test_the_task_is_guessed_and_the_recipe_reads_the_file(name, tmp_path):
 def guessed(folder, rows):
     """What is guessed of rows, and the examples that the recipe reads out of them."""
     path = written(folder, rows)
-    found, n = first_recipe.guess(path)
-    recipe = recipe_file.parse(first_recipe.recipe_text(path, "r", found, n, "packaged/a", "packaged/b"), "r", folder)
+    found = guess(path)
+    recipe = recipe_file.parse(recipe_text(path, found, "r", "packaged/a", "packaged/b"), "r", folder)
     return found, list(examples(recipe)), recipe
 
 
@@ -67,8 +68,8 @@ def test_any_name_of_a_file_will_do(name, said, tmp_path):
 
 def test_labels_that_cannot_be_told_apart_are_named(tmp_path):
     rows = [{"text": f"Message {i}", "label": ["Yes", "yes", "no"][i % 3]} for i in range(30)]
-    with pytest.raises(RecipeError, match=r"column 'label': .*Mend the column"):
-        first_recipe.guess(written(tmp_path, rows))
+    with pytest.raises(RecipeError, match=r"column 'label': .*Fix the column"):
+        guess(written(tmp_path, rows))
 
 
 def test_questions_with_answers_in_words_are_not_taken_for_gsm8k(tmp_path):
@@ -99,7 +100,7 @@ def test_lists_of_labels_are_several_labels(tmp_path):
 
 def test_rows_that_begin_with_nulls_are_guessed_by_the_others(tmp_path):
     chats = [{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]}] * 20
-    found, _ = first_recipe.guess(written(tmp_path, [{"messages": None}, *chats]))
+    found = guess(written(tmp_path, [{"messages": None}, *chats]))
     assert found.task["name"] == "conversation"
 
 
@@ -200,4 +201,4 @@ def test_the_verb_shows_prompts_and_writes_a_recipe_once(tmp_path):
 def test_a_file_that_is_no_use_is_said(content, said, tmp_path):
     (tmp_path / "f.jsonl").write_text(content)
     with pytest.raises(RecipeError, match=said):
-        first_recipe.guess(tmp_path / "f.jsonl")
+        guess(tmp_path / "f.jsonl")

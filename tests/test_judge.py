@@ -87,12 +87,12 @@ def test_the_judge_decides_what_is_right_and_is_asked_once(work):
     curated = pq.read_table(run / "curated.parquet").to_pylist()
     places = {row["id"]: row for row in pq.read_table(run / "examples.parquet").to_pylist()}
     assert len(curated) == 24
-    assert all(row["right"] == (expected(places[row["id"]]) is True) for row in curated)
-    assert all(row["kept"] == row["right"] for row in curated)
+    assert all(row["correct"] == (expected(places[row["id"]]) is True) for row in curated)
+    assert all(row["kept"] == row["correct"] for row in curated)
     predicted = pq.read_table(run / "predictions" / "teacher-cot.parquet").to_pylist()
     for row in predicted:
         found = expected(places[row["id"]])
-        assert row["outcome"] == ("right" if found else "wrong")
+        assert row["outcome"] == ("correct" if found else "incorrect")
         assert dict(row["scores"]) == {
             "judged_right": float(found is True), "judgement_unreadable": float(found is None),
             "strict": float(found is True), "lenient": float(found is True),

@@ -9,14 +9,14 @@ import time
 import psutil
 import pytest
 
-from potstill.recipe import loading as recipe_file
 from potstill.errors import PotstillError, RecipeError
 from potstill.models import Request, Sampling
-from potstill.models.served import launch
-from potstill.models.complete import complete
+from potstill.models.complete import Billing, complete
 from potstill.models.opening import open_model
-from potstill.models.store.store import Store
+from potstill.models.served import launch
 from potstill.models.specs import Served
+from potstill.models.store.store import Store
+from potstill.recipe import loading as recipe_file
 
 LLAMA = Served(serve="llama.cpp", model="packaged/smollm2-135m-instruct", concurrency=2, context=256)
 QUESTIONS = [Request(str(i), [{"role": "user", "content": f"Count to {i}."}], Sampling(8)) for i in range(6)]
@@ -34,10 +34,10 @@ def gone(processes, seconds=15):
 
 def test_a_llama_cpp_server_is_started_for_the_answers_and_stopped_after_them(tmp_path):
     model = open_model(LLAMA, 1, "auto", None)
-    answers = list(complete(model, QUESTIONS, "llama", Store(tmp_path / "s.sqlite")))
+    answers = list(complete(model, QUESTIONS, "llama", Billing(Store(tmp_path / "s.sqlite"))))
     assert all(a.text and a.completion_tokens <= 8 and a.prompt_tokens > 10 for a in answers)
     assert not servers()
-    again = list(complete(model, QUESTIONS, "llama", Store(tmp_path / "s.sqlite")))
+    again = list(complete(model, QUESTIONS, "llama", Billing(Store(tmp_path / "s.sqlite"))))
     assert [a.text for a in again] == [a.text for a in answers]
 
 
@@ -52,27 +52,27 @@ def test_a_server_that_dies_is_named_and_what_was_answered_kept(tmp_path, monkey
 
     monkeypatch.setattr(store, "put", put_and_kill)
     with pytest.raises(PotstillError, match=r"llama.cpp server ended by itself \(signal 9\)"):
-        ask(open_model(LLAMA, 1, "auto", None), QUESTIONS, "llama", store)
+        complete(open_model(LLAMA, 1, "auto", None), QUESTIONS, "llama", Billing(store))
     monkeypatch.undo()
     kept = store.spent("", open_model(LLAMA, 1, "auto", None).name)[0]
     assert 1 <= kept <= 4
-    assert len(list(ask(open_model(LLAMA, 1, "auto", None), QUESTIONS, "llama", store))) == 6
+    assert len(list(complete(open_model(LLAMA, 1, "auto", None), QUESTIONS, "llama", Billing(store)))) == 6
 
 
 def test_weights_that_are_none_are_reported_in_the_servers_words(tmp_path):
     (tmp_path / "no.gguf").write_bytes(b"GGUF, or not" * 100)
     model = open_model(Served(serve="llama.cpp", model=str(tmp_path / "no.gguf")), 1, "auto", None)
     with pytest.raises(PotstillError, match=r"ended by itself .*\n.*"):
-        complete(model, QUESTIONS, "llama", Store(tmp_path / "s.sqlite"))
+        complete(model, QUESTIONS, "llama", Billing(Store(tmp_path / "s.sqlite")))
     assert not servers()
 
 
 def test_a_killed_potstill_leaves_no_server_behind(tmp_path):
     code = (
-        "import sys; from pathlib import Path; import test_launch as t; from potstill.models.complete import complete; from potstill.models.opening import open_model;"
+        "import sys; from pathlib import Path; import test_launch as t; from potstill.models.complete import Billing, complete; from potstill.models.opening import open_model;"
         "from potstill.models import Request, Sampling; from potstill.models.store.store import Store;"
-        "ask(open_model(t.LLAMA, 1, 'auto', None), [Request('a', [{'role': 'user', 'content': 'Tell a story.'}], Sampling(200))] ,"
-        "'llama', Store(Path(sys.argv[1])))"
+        "complete(open_model(t.LLAMA, 1, 'auto', None), [Request('a', [{'role': 'user', 'content': 'Tell a story.'}], Sampling(200))] ,"
+        "'llama', Billing(Store(Path(sys.argv[1]))))"
     )
     env = os.environ | {"PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")])}
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "s.sqlite")], env=env)
@@ -121,4 +121,4 @@ def test_what_a_recipe_can_get_wrong_about_a_server(teacher, said):
 def test_no_vllm_here(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(RecipeError, match="no vllm on the PATH"):
-        launch.check(Served(serve="vllm", model="hf/a/b"))
+        Served(serve="vllm", model="hf/a/b").check()

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from potstill.errors import RecipeError
 from potstill.models import ErrorKind, Request, Sampling
+from potstill.models.prices import Price
 from potstill.models.remote import wire
 from potstill.models.remote.server import Server
 from potstill.models.remote.stream import Streamed
 from potstill.models.specs import Endpoint
-from potstill.models.prices import Price
 
 ASKED = Request("1", [{"role": "user", "content": "what is 2+2?"}], Sampling(top_logprobs=2))
 USAGE = {"prompt_tokens": 50, "completion_tokens": 7}

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 import small
+from potstill.data import hub
 from potstill.pipeline import forecast, pipeline
 from potstill.recipe import loading as recipe_file
-from potstill.data import hub
 
 PAPER = Path(__file__).parents[1] / "recipes" / "paper"
 RECIPES = sorted(path.stem for path in PAPER.glob("*.yaml"))
@@ -109,7 +109,7 @@ def test_a_recipe_of_the_paper_runs(name, tmp_path, llama):
     if "-cot-" in name:
         assert all(row["completion"].startswith("Because.\nAnswer: ") for row in kept)
     if "-cod-" in name:
-        assert "round" in run.read_json("settled.json")["why"]
+        assert "round" in run.read_json("calibration.json")["why"]
         assert kept[0]["completion"].startswith("Lunch, round")
     assert run.evaluation["verdict"]
     assert run.report_path.exists()

@@ -9,6 +9,7 @@ from potstill.answers import prose
 from potstill.answers.equivalence import same_number
 from potstill.errors import RecipeError
 from potstill.recipe.loading import parse
+from potstill.tasks.registry import parse_task
 
 OPTIONS = {"question": "Which?", "options": ["a shed", "a bird", "swimming pool"], "gold": "B"}
 NUMBERS = {"question": "Which?", "options": ["2", "3", "10"], "gold": "1"}
@@ -29,7 +30,7 @@ ORDER = {
 
 
 def read(task, text, example=None, *, strict=False):
-    task = tasks.read(task)
+    task = parse_task(task)
     return task.parse(text, "stop", example or dict.fromkeys([*task.columns, "gold"], ""), strict=strict)
 
 
@@ -59,7 +60,7 @@ def test_marks_that_are_numbers_go_before_options_that_are(text, answer):
 
 
 def test_options_stay_where_the_row_has_a_prompt_or_rationale_of_its_own():
-    task = tasks.read("multiple_choice")
+    task = parse_task("multiple_choice")
     plain = {"id": "1", "question": "Which?", "options": [f"option {i}" for i in range(9)], "gold": "C"}
     for own in ({"prompt": "Which? C) option 2"}, {"rationale": "C is right"}):
         (shown,) = task.expand(plain | own, 1)
@@ -81,19 +82,19 @@ def test_options_stay_where_the_row_has_a_prompt_or_rationale_of_its_own():
     ],
 )
 def test_gold_is_a_label_or_its_place(value, gold):
-    task = tasks.read({"name": "classification", "labels": [".NET", "billing", "refund"]})
+    task = parse_task({"name": "classification", "labels": [".NET", "billing", "refund"]})
     assert task.parse_gold(value, {}) == gold
 
 
 @pytest.mark.parametrize("value", ["billing; refund", "billing, or so", "3", "", True])
 def test_gold_that_is_no_label_is_refused(value):
-    task = tasks.read({"name": "classification", "labels": [".NET", "billing", "refund"]})
+    task = parse_task({"name": "classification", "labels": [".NET", "billing", "refund"]})
     with pytest.raises(ValueError, match="none of the labels"):
         task.parse_gold(value, {})
 
 
 def test_labels_that_are_numbers_are_not_places():
-    task = tasks.read({"name": "classification", "labels": ["1", "2", "3"]})
+    task = parse_task({"name": "classification", "labels": ["1", "2", "3"]})
     assert [task.parse_gold(value, {}) for value in (1, "2", 3.0)] == ["1", "2", "3"]
     with pytest.raises(ValueError, match="none of the labels"):
         task.parse_gold(0, {})
@@ -104,7 +105,7 @@ def test_labels_that_are_numbers_are_not_places():
     [("billing; refund", "billing, refund"), ("C|C++", "C++, C"), ([1, "refund"], "billing, refund"), ([], "none")],
 )
 def test_gold_of_several_labels(value, gold):
-    assert tasks.read(MULTI).parse_gold(value, {}) == gold
+    assert parse_task(MULTI).parse_gold(value, {}) == gold
 
 
 @pytest.mark.parametrize(
@@ -208,7 +209,7 @@ def test_percents_and_mixed_numbers(a, b, same):
     ],
 )  # fmt: skip
 def test_a_record_is_exact_when_its_values_belong_together_alike(gold, said, right):
-    task = tasks.read(ORDER)
+    task = parse_task(ORDER)
     example = {"text": "", "gold": task.parse_gold(gold, {})}
     answer = read(ORDER, str(said).replace("'", '"')).answer
     assert task.scores(answer, example)["exact_record"] == right
@@ -217,7 +218,7 @@ def test_a_record_is_exact_when_its_values_belong_together_alike(gold, said, rig
 def test_a_reply_schema_finds_its_definitions():
     import jsonschema
 
-    task = tasks.read(ORDER)
+    task = parse_task(ORDER)
     schema = task.reply_schema({}, tasks.PromptSpec(tasks.Prompting.COT, "json"))
     whole = {"rationale": "", "answer": {"lines": [{"name": "tea", "n": 1}]}}
     check = jsonschema.Draft202012Validator(schema)
@@ -237,7 +238,7 @@ def test_a_reference_that_leads_nowhere_is_refused_with_the_recipe(reference):
 
 
 def test_json_of_a_custom_task_is_compared_by_its_values():
-    task = tasks.read({"name": "custom", "prompts": {"plain": "{{ q }}"}, "json_schema": LINE | {"required": ["n"]}})
+    task = parse_task({"name": "custom", "prompts": {"plain": "{{ q }}"}, "json_schema": LINE | {"required": ["n"]}})
     gold = task.parse_gold('{"name": "Tea", "n": 1.0}', {})
     for text in (
         '{"n": 1, "name": "tea"}',
@@ -254,15 +255,15 @@ def test_json_of_a_custom_task_is_compared_by_its_values():
 
 def test_columns_with_a_meaning_of_their_own_are_no_inputs_of_a_custom_task():
     with pytest.raises(ValueError, match="'prompt', which has a meaning of its own"):
-        tasks.read({"name": "custom", "prompts": {"plain": "{{ prompt }}"}})
+        parse_task({"name": "custom", "prompts": {"plain": "{{ prompt }}"}})
 
 
 def test_solved_examples_follow_the_options_of_the_task():
-    numbered = tasks.read({"name": "multiple_choice", "marks": "numbers"})
+    numbered = parse_task({"name": "multiple_choice", "marks": "numbers"})
     assert {shot["gold"] for shot in numbered.shots} <= {"1", "2", "3", "4", "5"}
-    upper = tasks.read({"name": "nli", "labels": ["Entailment", "Neutral", "Contradiction"]})
+    upper = parse_task({"name": "nli", "labels": ["Entailment", "Neutral", "Contradiction"]})
     assert {shot["gold"] for shot in upper.shots} == set(upper.labels)
-    assert not tasks.read({"name": "nli", "labels": ["entailment", "not_entailment"]}).shots
+    assert not parse_task({"name": "nli", "labels": ["entailment", "not_entailment"]}).shots
 
 
 @pytest.mark.parametrize("name", ["extraction", "math", "nli", "multiple_choice", "classification", "summarization"])
@@ -288,7 +289,7 @@ def test_what_a_source_lacks_is_found_in_time_for_texts_of_names():
 @pytest.mark.parametrize("name", ["custom", "summarization"])
 def test_half_a_surrogate_in_json_reaches_no_file(name):
     options = {"name": name, "prompts": {"plain": "{{ q }}"}} if name == "custom" else name
-    parsed = tasks.read(options).parse(
+    parsed = parse_task(options).parse(
         r'{"rationale": "a\ud83d", "answer": "b\ud83d"}', "stop", {"id": "1"}, strict=True
     )
     assert (parsed.answer, parsed.rationale) == ("b?", "a?")

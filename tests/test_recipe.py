@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from potstill.recipe import loading as recipe_file
 from potstill.errors import RecipeError
-from potstill.models.specs import Endpoint
 from potstill.models.prices import Price
+from potstill.models.specs import Endpoint
+from potstill.recipe import loading as recipe_file
 
 GOOD = """\
 name: x

@@ -7,11 +7,14 @@ from html import unescape
 import pytest
 
 from potstill.recipe import loading as recipe_file
+from potstill.recipe.systems import System
 from potstill.stages.evaluate.summary import summary
 from potstill.stages.evaluate.verdict import verdict
 from potstill.stages.report.stage import report
-from potstill.workspace.run import Run
 from potstill.tasks.math import Math
+from potstill.workspace import artifacts
+from potstill.workspace.artifacts import CURATED, GENERATED, TEST_SPLITS
+from potstill.workspace.run import Run
 
 HOSTILE = (
     '<script>document.title="owned"</script><img src=x onerror="document.title=\'owned\'">\u202e\x07 </td></table>'
@@ -26,45 +29,54 @@ evaluate: {systems: [base, student]}
 """
 
 
+def example(id_, split):
+    columns = dict.fromkeys(("system", "prompt", "rationale", "logged", "origin"))
+    return columns | {"id": id_, "split": split, "group": id_, "question": HOSTILE + "x" * 300, "gold": "7"}
+
+
+def generated(**values):
+    """A row of generated.parquet."""
+    empty = dict.fromkeys(GENERATED.schema.names)
+    return empty | {"id": "train-0", "prompt_tokens": 1200, "completion_tokens": 34, "cached_tokens": 0} | values
+
+
 @pytest.fixture
 def run(tmp_path):
-    """A run whose files say hostile things wherever a model or a user can."""
-    made = Run(tmp_path, recipe_file.parse(RECIPE))
-    made.path("recipe.yaml").write_text(RECIPE + f"# {HOSTILE!r}\n")
-    examples = [
-        {"id": f"{split}-{i}", "split": split, "question": HOSTILE + "x" * 300, "gold": "7"}
-        for split in ("test_unseen", "test")
-        for i in range(2)
-    ]
-    made.write("examples.parquet", examples)
+    """A run whose files hold hostile text wherever a model or a user can put it."""
+    run = Run(tmp_path, recipe_file.parse(RECIPE), tmp_path / "store.sqlite")
+    run.path("recipe.yaml").write_text(RECIPE + f"# {HOSTILE!r}\n")
+    examples = [example(f"{split}-{i}", split) for split in TEST_SPLITS for i in range(2)]
+    run.write(artifacts.examples(run.recipe.task), examples)
     predictions = {}
-    for system in ("base", "student"):
+    for system in (System.BASE, System.STUDENT):
         predictions[system] = [
             {
-                "id": row["id"], "outcome": "right" if system == "student" else "truncated", "text": HOSTILE * 10_000,
-                "scores": {"strict": 1.0, "lenient": 1.0}, "completion_tokens": 3, "seconds": 0.5, "gold": "7",
+                "id": row["id"], "group": row["id"], "sample": 0, "messages": [], "text": HOSTILE * 10_000, "rationale": "",
+                "answer": "7", "gold": "7", "status": "ok", "rule": "", "prompt_tokens": 9, "completion_tokens": 3,
+                "outcome": "correct" if system is System.STUDENT else "truncated", "seconds": 0.5, "error": None,
+                "scores": {"accuracy": 1.0, "strict": 1.0, "lenient": 1.0},
             }
             for row in examples
         ]  # fmt: skip
-        made.write(f"predictions/{system}.parquet", predictions[system])
-    splits = {
-        split: summary({s: [r for r in rows if r["id"].startswith(f"{split}-")] for s, rows in predictions.items()}, Math(), 0.95, 0.05)
-        for split in ("test_unseen", "test")
-    }  # fmt: skip
+        run.write(artifacts.predictions(system.value), predictions[system])
     seal = {"sha256": "a" * 64, "first_used": "2026-01-01", "evaluations": 2, "students": 1, "test_sets": 1}
-    splits = {split: values | {"sealed": seal} for split, values in splits.items()}
-    made.write_json("evaluation.json", {"splits": splits, "verdict": verdict(splits)})
-    made.write("generated.parquet", [{"prompt_tokens": 1200, "completion_tokens": 34, "cached_tokens": 0}])
-    made.write("curated.parquet", [{"reason": ""}, {"reason": "right"}])
+    splits = {}
+    for split in TEST_SPLITS:
+        of_split = {s: [row for row in rows if row["id"].startswith(f"{split}-")] for s, rows in predictions.items()}
+        splits[split] = summary(of_split, Math(), run.recipe.evaluate) | {"sealed": seal}
+    run.write_json("evaluation.json", {"splits": splits, "verdict": verdict(splits)})
+    run.write(GENERATED, [generated()])
+    curated = generated() | {name: None for name in CURATED.schema.names if name not in GENERATED.schema.names}
+    run.write(CURATED, [curated | {"reason": reason} for reason in ("", "correct")])
     loss = [{"epoch": 0.5, "loss": 2.0}, {"epoch": 3.0, "loss": 0.5}]
-    made.write_json(
+    run.write_json(
         "training.json",
         {"rows": 1, "dtype": "float32", "loss": loss, "validation": [{"epoch": 3, "score": 0.5}], "chosen": 3},
     )
-    made.write_json("manifest.json", {"stages": {"generate": {"seconds": 3.0}}, "versions": {"potstill": "0"},
-                                      "hardware": {"python": "3", "machine": HOSTILE}})  # fmt: skip
-    report(made.recipe, made)
-    return made
+    run.write_json("manifest.json", {"stages": {"generate": {"seconds": 3.0}}, "versions": {"potstill": "0"},
+                                     "hardware": {"python": "3", "machine": HOSTILE}})  # fmt: skip
+    report(run.recipe, run)
+    return run
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="needs Debian's chromium")
@@ -82,12 +94,12 @@ def test_hostile_text_stays_text_at_every_width(run, width):
         assert page.locator("script, img").count() == 0
         assert page.locator("figure.split").count() == 2
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert "only student" in page.inner_text("body")
+        assert "only student correct" in page.inner_text("body")
         browser.close()
     assert asked == [run.report_path.as_uri()]
 
 
-def test_long_answers_are_cut_and_the_verdict_stands_first(run):
+def test_long_answers_are_clipped_and_the_verdict_comes_first(run):
     html = run.report_path.read_text()
     assert len(html) < 200_000
     assert "<script" not in html
@@ -95,14 +107,17 @@ def test_long_answers_are_cut_and_the_verdict_stands_first(run):
     assert verdict.split(",")[0] in html
     text = unescape(html)
     assert (
-        text.index("How good") < text.index("How sure") < text.index("What it cost") < text.index(verdict.split(",")[0])
+        text.index("How good")
+        < text.index("How certain")
+        < text.index("What it cost")
+        < text.index(verdict.split(",")[0])
     )
     assert "the teacher read 1,200 tokens and wrote 34, $1.27 at its server's prices" in text
     assert verdict.index("test_unseen") < verdict.index("(test,")
 
 
-def test_cut_answers_make_a_finding_uncertain(run):
-    """All of the base's answers were cut: had they been right, there would be no difference."""
+def test_truncated_answers_make_a_finding_uncertain(run):
+    """All answers of the base are truncated: if they were correct, there would be no difference."""
     comparison = run.evaluation["splits"]["test"]["comparisons"][0]
     assert comparison["finding"] == "not distinguishable"
-    assert comparison["truncated_right"]["difference"] == 0
+    assert comparison["truncated_as_correct"]["difference"] == 0

@@ -49,7 +49,7 @@ def rows(run):
 
 def redone(folder, *arguments):
     return {stage["stage"] for stage in json.loads(potstill("run", "r.yaml", "--dry-run", "--json", cwd=folder).stdout)
-            if stage["again"]}  # fmt: skip
+            if stage["stale"]}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_an_unchanged_recipe_asks_and_trains_nothing(undisturbed, teacher):
     asked = teacher.seen.total()
     again = potstill("run", "r.yaml", cwd=undisturbed)
     assert again.returncode == 0
-    assert [f"{stage}: stands" in again.stderr for stage in STAGES] == [True] * 6
+    assert [f"{stage}: up to date" in again.stderr for stage in STAGES] == [True] * 6
     assert "Report: runs/small/report.html" in again.stdout
     assert teacher.seen.total() == asked
     assert rows(undisturbed / "runs" / "small") == before
@@ -107,7 +107,7 @@ def test_a_dry_run_says_which_stages_a_changed_field_concerns(undisturbed, recip
     try:
         assert redone(undisturbed) == again
         said = potstill("run", "r.yaml", "--dry-run", cwd=undisturbed).stdout
-        assert sum(": again: " in line for line in said.splitlines()) == len(again)
+        assert sum(": will run: " in line for line in said.splitlines()) == len(again)
     finally:
         (undisturbed / "r.yaml").write_text(recipe)
     assert teacher.seen.total() == asked
@@ -115,7 +115,7 @@ def test_a_dry_run_says_which_stages_a_changed_field_concerns(undisturbed, recip
 
 def test_a_dry_run_writes_nothing(tmp_path, recipe):
     (tmp_path / "r.yaml").write_text(recipe)
-    assert potstill("run", "r.yaml", "--dry-run", cwd=tmp_path).stdout.count("again: not done yet") == 6
+    assert potstill("run", "r.yaml", "--dry-run", cwd=tmp_path).stdout.count("will run: not done yet") == 6
     assert [path.name for path in tmp_path.iterdir()] == ["r.yaml"]
 
 
@@ -129,7 +129,7 @@ def test_a_changed_field_redoes_what_depends_on_it_and_no_more(tmp_path, recipe,
         "data.test was 8, is 9" in potstill("run", "r.yaml", "--dry-run", cwd=tmp_path).stdout or "data: done" in said
     )
     # The kept rows came out the same, so the student stands; one new question of the teacher's, and no other.
-    assert [stage for stage in STAGES if f"{stage}: stands" in said] == ["generate", "train"]
+    assert [stage for stage in STAGES if f"{stage}: up to date" in said] == ["generate", "train"]
     assert teacher.seen.total() == asked + 1
 
     (tmp_path / "r.yaml").write_text(recipe.replace("test: 8", "test: 9").replace("1.0e-3", "2.0e-3"))
@@ -138,7 +138,7 @@ def test_a_changed_field_redoes_what_depends_on_it_and_no_more(tmp_path, recipe,
     assert potstill("train", "r.yaml", cwd=tmp_path).returncode == 0
     refused = potstill("report", "small", cwd=tmp_path)
     assert refused.returncode == 1
-    assert "evaluate, which is to be done first" in refused.stderr
+    assert "evaluate, which is out of date" in refused.stderr
 
 
 def test_what_was_damaged_or_removed_is_made_again(undisturbed, teacher):
@@ -147,8 +147,8 @@ def test_what_was_damaged_or_removed_is_made_again(undisturbed, teacher):
     (run / "generated.parquet").write_bytes((run / "generated.parquet").read_bytes()[:100])
     (run / "report.html").unlink()
     said = potstill("run", "r.yaml", "--dry-run", cwd=undisturbed).stdout
-    assert "generated.parquet is not as it was written" in said
-    assert "report: again" in said
+    assert "generated.parquet was modified" in said
+    assert "report: will run" in said
     assert potstill("run", "r.yaml", cwd=undisturbed).returncode == 0
     assert rows(run) == before
     assert teacher.seen.total() == asked
@@ -165,7 +165,7 @@ def test_killed_in_a_stage_it_ends_as_if_undisturbed(undisturbed, tmp_path, reci
     process.communicate()
     again = potstill("run", "r.yaml", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
-    assert f"{stage}: goes on" in again.stderr
+    assert f"{stage}: resuming" in again.stderr
     assert rows(tmp_path / "runs" / "small") == rows(undisturbed / "runs" / "small")
     assert teacher.seen.total() - len(teacher.seen) <= 4  # the recipe's concurrency
 
@@ -181,10 +181,10 @@ def test_ctrl_c_keeps_what_is_in_hand_and_says_how_to_go_on(undisturbed, tmp_pat
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert "Stopping" in said
-    assert "the same command again" in said
+    assert "rerun the same command" in said
     assert "Traceback" not in said
     if stage == "train":
-        assert list((tmp_path / "runs" / "small" / "student-checkpoints").glob("checkpoint-*/whole"))
+        assert list((tmp_path / "runs" / "small" / "student-checkpoints").glob("checkpoint-*/complete"))
         return
     again = potstill("run", "r.yaml", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
@@ -202,7 +202,7 @@ def test_ctrl_c_does_not_wait_for_a_busy_server(tmp_path, recipe):
         began = time.monotonic()
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
-    assert "stopped with 3 of 24 answers" in said
+    assert "interrupted with 3 of 24 answers" in said
     assert time.monotonic() - began < 10
 
 
@@ -214,7 +214,7 @@ def test_weights_that_changed_under_their_name_are_noticed(tmp_path, recipe, tin
     weights = tmp_path / "student" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     said = potstill("run", "r.yaml", "--dry-run", cwd=tmp_path).stdout
-    assert re.search(r"^train: again: weights of .*student changed", said, re.MULTILINE)
+    assert re.search(r"^train: will run: weights of .*student changed", said, re.MULTILINE)
 
 
 def test_a_second_process_is_told_who_is_at_work(undisturbed, tmp_path, recipe):

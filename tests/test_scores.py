@@ -2,10 +2,10 @@
 
 import pytest
 
-from potstill import tasks
 from potstill.stages.evaluate.summary import summary
+from potstill.tasks.registry import parse_task
 
-SUMMARIZATION = tasks.read("summarization")
+SUMMARIZATION = parse_task("summarization")
 
 
 def row(id_, words, overlap, *, gold="a summary"):

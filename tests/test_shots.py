@@ -4,12 +4,12 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from potstill.recipe import loading as recipe_file
-from potstill import tasks
 from potstill.errors import PotstillError, RecipeError
-from potstill.stages.few_shot import Shots
-from potstill.tasks import PromptSpec, Prompting
+from potstill.recipe import loading as recipe_file
+from potstill.stages.few_shot import FewShotExamples
+from potstill.tasks import Prompting, PromptSpec
 from potstill.tasks import custom as custom_task
+from potstill.tasks.registry import parse_task
 
 RECIPE = """\
 name: r
@@ -30,7 +30,7 @@ ROWS = [
 
 
 def shots(kind, prompting="direct-fewshot", task=LABELS, rows=ROWS):
-    return Shots(recipe_file.parse(RECIPE.format(task=task, shots=kind, prompting=prompting)), lambda: rows)
+    return FewShotExamples(recipe_file.parse(RECIPE.format(task=task, shots=kind, prompting=prompting)), lambda: rows)
 
 
 def test_shots_by_seed_are_the_same_for_all_but_never_the_question_itself():
@@ -48,18 +48,18 @@ def test_shots_by_seed_are_the_same_for_all_but_never_the_question_itself():
 def test_no_question_that_is_asked_is_shown_with_its_answer(choose):
     asked = {"id": "test-1", "split": "test", "text": "they lost  MY chair", "gold": "lost", "rationale": None}
     other = {"id": "validation-1", "split": "validation", "text": "My parcel is late again", "gold": "late"}
-    given = shots(f"{{source: train, n: 9, choose: {choose}}}", rows=[*ROWS, asked, other])(
+    given = shots(f"{{source: train, n: 9, select: {choose}}}", rows=[*ROWS, asked, other])(
         asked, Prompting.DIRECT_FEWSHOT
     )
     assert {shot["text"] for shot in given} == {"The parcel was lost at sea", "The letter came late today"}
 
 
 def test_shots_by_similarity_are_the_likest_and_the_likest_stands_last():
-    given = shots("{source: train, n: 2, choose: similarity}")(
+    given = shots("{source: train, n: 2, select: similarity}")(
         {"id": "test-1", "text": "Is my chair lost?"}, Prompting.DIRECT_FEWSHOT
     )
     assert given[-1]["text"] == "They lost my chair"
-    asked = tasks.read({"name": "classification", "labels": ["late", "lost"]}).messages(
+    asked = parse_task({"name": "classification", "labels": ["late", "lost"]}).messages(
         {"text": "Is my chair lost?"}, PromptSpec(Prompting.DIRECT_FEWSHOT), given
     )
     assert [message["role"] for message in asked] == ["user", "assistant"] * 2 + ["user"]
@@ -101,7 +101,7 @@ def scorers(monkeypatch):
 
 
 def custom(scorer):
-    return tasks.read({"name": "custom", "prompts": {"plain": "{{ q }}"}, "scorer": scorer})
+    return parse_task({"name": "custom", "prompts": {"plain": "{{ q }}"}, "scorer": scorer})
 
 
 def test_a_scorer_of_another_package(scorers):
@@ -127,5 +127,5 @@ def test_scorers_that_are_there(scorer, gold, answer, right):
 
 
 def test_a_users_pattern_cannot_stop_the_run():
-    task = tasks.read({"name": "custom", "prompts": {"plain": "{{ q }}"}, "answer_pattern": "(a+)+$"})
+    task = parse_task({"name": "custom", "prompts": {"plain": "{{ q }}"}, "answer_pattern": "(a+)+$"})
     assert task.parse("a" * 5000 + "b", "stop", {}, strict=False).answer is None

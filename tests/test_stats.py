@@ -2,7 +2,8 @@
 
 import pytest
 
-from potstill.stats.stats import mcnemar_exact, newcombe_paired, wilson
+from potstill.stats.paired import mcnemar_exact, newcombe_paired
+from potstill.stats.proportions import wilson
 
 
 def test_wilson():

@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 
 from potstill.errors import PotstillError
 from potstill.models import Completion, ErrorKind, Request, Sampling, tally
+from potstill.models.complete import Billing, complete
 from potstill.models.store import admin as upkeep
-from potstill.models import complete as asking
-from potstill.models.store.store import Store, keys
+from potstill.models.store.store import Store, key_function
 
 REQUEST = Request("a", [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}], Sampling(10, 0.7))
 
 
 def key_of(request, identity=None):
-    return keys(identity or {"weights": "w"})(request)
+    return key_function(identity or {"weights": "w"})(request)
 
 
 class Counting:
@@ -41,14 +41,14 @@ class Counting:
             ]
 
 
-def complete(model, store, *requests):
-    return list(asking.ask(model, requests, "model", store))
+def completed(model, store, *requests):
+    return list(complete(model, requests, "model", Billing(store)))
 
 
 def test_a_stored_answer_is_served_and_never_asked_again(tmp_path):
     model = Counting()
-    first = complete(model, Store(tmp_path / "s.sqlite"), REQUEST)
-    again = complete(model, Store(tmp_path / "s.sqlite"), replace(REQUEST, id="other row"))
+    first = completed(model, Store(tmp_path / "s.sqlite"), REQUEST)
+    again = completed(model, Store(tmp_path / "s.sqlite"), replace(REQUEST, id="other row"))
     assert again[0].text == first[0].text == "to q"
     assert again[0].id == "other row"
     assert model.asked == ["a"]
@@ -57,9 +57,9 @@ def test_a_stored_answer_is_served_and_never_asked_again(tmp_path):
 def test_failures_are_recorded_and_never_served_as_answers(tmp_path):
     store = Store(tmp_path / "s.sqlite")
     with pytest.raises(PotstillError, match="timeout"):
-        ask(Counting(ErrorKind.TIMEOUT), store, REQUEST)
+        completed(Counting(ErrorKind.TIMEOUT), store, REQUEST)
     assert store.get([key_of(REQUEST)])[key_of(REQUEST)].error is ErrorKind.TIMEOUT
-    assert ask(Counting(), store, REQUEST)[0].text == "to q"
+    assert completed(Counting(), store, REQUEST)[0].text == "to q"
 
 
 def test_key_changes_with_what_was_asked_and_not_with_the_row():
@@ -95,15 +95,15 @@ def test_what_is_put_comes_back_as_it_was(texts, data):
         asked = data.draw(st.lists(st.sampled_from([*texts, b"none"])))
         found = store.get(asked)
         assert {key: completion.text for key, completion in found.items()} == {k: texts[k] for k in asked if k in texts}
-        assert store.known(asked) == {key for key in asked if key in texts}
+        assert store.existing(asked) == {key for key in asked if key in texts}
 
 
 def test_many_requests_half_of_them_stored_are_answered_whole_in_order_and_once(tmp_path):
     store = Store(tmp_path / "s.sqlite")
     requests = [Request(str(i), [{"role": "user", "content": str(i // 2)}]) for i in range(2406)]
-    ask(Counting(), store, *requests[::4])
+    completed(Counting(), store, *requests[::4])
     model = Counting()
-    got = complete(model, store, *requests)
+    got = completed(model, store, *requests)
     assert [c.id for c in got] == [r.id for r in requests]
     assert all(c.text == f"to {int(c.id) // 2}" for c in got)
     # A prompt that stands in two rows is asked once.
@@ -113,12 +113,12 @@ def test_many_requests_half_of_them_stored_are_answered_whole_in_order_and_once(
 def test_nothing_more_is_asked_when_the_first_all_came_to_nothing(tmp_path):
     model = Counting(ErrorKind.INVALID_REQUEST)
     with pytest.raises(PotstillError, match="invalid-request"):
-        ask(
+        completed(
             model,
             Store(tmp_path / "s.sqlite"),
             *(Request(str(i), [{"role": "user", "content": str(i)}]) for i in range(900)),
         )
-    assert len(model.asked) == tally.FIRST_LOOK
+    assert len(model.asked) == tally.ABORT_AFTER
 
 
 def test_two_processes_write_at_once(tmp_path):
@@ -135,7 +135,7 @@ def test_two_processes_write_at_once(tmp_path):
 def test_a_link_to_a_store_is_the_store(tmp_path):
     (tmp_path / "there").mkdir()
     (tmp_path / "s.sqlite").symlink_to(tmp_path / "there" / "s.sqlite")
-    assert ask(Counting(), Store(tmp_path / "s.sqlite"), REQUEST)[0].text == "to q"
+    assert completed(Counting(), Store(tmp_path / "s.sqlite"), REQUEST)[0].text == "to q"
 
 
 def test_a_hurried_put_leaves_the_others_their_patience(tmp_path):
@@ -146,7 +146,7 @@ def test_a_hurried_put_leaves_the_others_their_patience(tmp_path):
 
 
 def test_nothing_to_ask_is_no_failure(tmp_path):
-    assert ask(Counting(), Store(tmp_path / "s.sqlite")) == []
+    assert completed(Counting(), Store(tmp_path / "s.sqlite")) == []
 
 
 def filled(path, n=400):
@@ -195,11 +195,11 @@ def test_what_is_whole_of_a_damaged_store_is_saved_and_nothing_else(data):
 
 def test_an_answer_that_is_not_as_it_was_written_is_not_served(tmp_path):
     store = Store(tmp_path / "s.sqlite")
-    assert ask(Counting(), store, REQUEST)[0].text == "to q"
+    assert completed(Counting(), store, REQUEST)[0].text == "to q"
     with store.connection() as connection:
         connection.execute("UPDATE completions SET text = 'tu q'")
     with pytest.raises(PotstillError, match="damaged"):
-        ask(Counting(), store, REQUEST)
+        completed(Counting(), store, REQUEST)
     assert upkeep.verify(store.path) == ["1 completions cannot be read"]
 
 
@@ -227,11 +227,11 @@ def test_verify_leaves_the_log_alone_and_sees_its_damage(tmp_path):
 
 def test_a_copy_that_sqlite_made_is_a_store(tmp_path):
     store = Store(tmp_path / "s.sqlite")
-    ask(Counting(), store, REQUEST)
+    completed(Counting(), store, REQUEST)
     with store.connection() as connection:
         connection.execute(f"VACUUM INTO '{tmp_path / 'copy.sqlite'}'")
     model = Counting()
-    complete(model, Store(tmp_path / "copy.sqlite"), REQUEST, Request("b", [{"role": "user", "content": "new"}]))
+    completed(model, Store(tmp_path / "copy.sqlite"), REQUEST, Request("b", [{"role": "user", "content": "new"}]))
     assert model.asked == ["b"]
 
 

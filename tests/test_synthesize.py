@@ -9,11 +9,11 @@ import pytest
 
 import small
 from potstill.data import examples as data
+from potstill.errors import PotstillError
 from potstill.pipeline import forecast, pipeline
 from potstill.recipe import loading as recipe_file
-from potstill import tasks
-from potstill.stages.data.synthesize import _Near, diversity, read
-from potstill.errors import PotstillError
+from potstill.stages.data.synthesize import _NearDuplicates, diversity, parse_input
+from potstill.tasks.registry import parse_task
 
 RECIPE = """\
 name: made
@@ -65,11 +65,11 @@ def test_new_inputs_are_trained_on_and_never_tested_on(rows, tiny_folder):
     with Teacher() as teacher:
         (rows / "r.yaml").write_text(RECIPE.format(url=teacher.url, student=tiny_folder))
         run = pipeline.start(str(rows / "r.yaml"), rows / "runs")
-        before = {part.what: part for part in forecast.estimate(run, made=False)}
+        before = {part.what: part for part in forecast.estimate(run)}
         assert before["generate"].requests == 6 + 12
         pipeline.carry_out(run)
-        after = {part.what: part for part in forecast.estimate(run, made=True)}
-        assert after["generate"].requests == after["generate"].stored == run.count("examples.parquet", "train")
+        after = {part.what: part for part in forecast.estimate(run)}
+        assert after["generate"].requests == after["generate"].stored == run.count_examples("train")
         assert after["new inputs"].stored == 12
         asked = teacher.seen.total()
         pipeline.carry_out(pipeline.start(str(rows / "r.yaml"), rows / "runs"))
@@ -80,8 +80,8 @@ def test_new_inputs_are_trained_on_and_never_tested_on(rows, tiny_folder):
     assert {row["origin"] for row in made} <= {"new", "harder"}
     assert all(row["gold"] is None and "boat" in row["question"] for row in made)
     said = run.read_json("synthesis.json")
-    assert said["made"] == len(made) > 2
-    assert said["asked"] == 12 == len(made) + sum(said["dropped"].values())
+    assert said["created"] == len(made) > 2
+    assert said["requested"] == 12 == len(made) + sum(said["dropped"].values())
     assert set(said["dropped"]) == {"unreadable", "near-duplicate"}
     assert 0 < said["new"]["distinct"] <= 1
     generated = {row["id"] for row in pq.read_table(run.path("generated.parquet")).to_pylist()}
@@ -89,21 +89,21 @@ def test_new_inputs_are_trained_on_and_never_tested_on(rows, tiny_folder):
 
 
 def test_near_duplicates_and_diversity():
-    near = _Near(0.6)
+    near = _NearDuplicates(0.6)
     near.add("Ann has three red pens and buys four blue pens")
-    assert near.near("ann has three red pens, and buys four blue pens!")
-    assert not near.near("A boat carries crates over the lake every day")
-    assert not near.near("")
+    assert near.has_near("ann has three red pens, and buys four blue pens!")
+    assert not near.has_near("A boat carries crates over the lake every day")
+    assert not near.has_near("")
     assert diversity(["a b c d", "a b c d"])["distinct"] == 0.5
     assert diversity([])["distinct"] == 0.0
 
 
 def test_a_new_input_of_every_task_is_read():
-    choice, chat = tasks.read("multiple_choice"), tasks.read("conversation")
-    assert read(choice, '{"question": "q?", "options": ["a", "b"]}') == {"question": "q?", "options": ["a", "b"]}
-    assert read(choice, '{"question": "q?", "options": ["a"]}') is None
-    assert read(chat, '{"messages": "Hi"}') == {"messages": [{"role": "user", "content": "Hi"}]}
-    assert read(chat, "[]") is None
+    choice, chat = parse_task("multiple_choice"), parse_task("conversation")
+    assert parse_input(choice, '{"question": "q?", "options": ["a", "b"]}') == {"question": "q?", "options": ["a", "b"]}
+    assert parse_input(choice, '{"question": "q?", "options": ["a"]}') is None
+    assert parse_input(chat, '{"messages": "Hi"}') == {"messages": [{"role": "user", "content": "Hi"}]}
+    assert parse_input(chat, "[]") is None
 
 
 LOG = """\
@@ -180,7 +180,7 @@ def test_a_log_of_one_question_each_serves_other_tasks(tmp_path, tiny_folder):
     pipeline.carry_out(run)
     curated = pq.read_table(run.path("curated.parquet")).to_pylist()
     assert all(row["completion"] in ("late", "lost") for row in curated)
-    assert all(row["right"] is None for row in curated)
+    assert all(row["correct"] is None for row in curated)
     assert curated[0]["student_messages"][0]["content"].startswith("Is mail ")
     values = run.evaluation["splits"]["test"]
     assert "agreement" in values["comparisons"][0]

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from potstill import tasks
 from potstill.answers import prose
 from potstill.recipe.loading import parse
-from potstill.tasks import PromptSpec, Prompting, Status
+from potstill.tasks import Prompting, PromptSpec, Status
+from potstill.tasks.registry import names, parse_task
 from potstill.tasks.summarization import rounds
 
 SCHEMA = {
@@ -41,7 +42,7 @@ EXAMPLES = {
 
 
 def task(name):
-    return tasks.read({"name": name, **OPTIONS.get(name, {})})
+    return parse_task({"name": name, **OPTIONS.get(name, {})})
 
 
 def example(name):
@@ -50,7 +51,7 @@ def example(name):
 
 
 def test_every_task_is_here():
-    assert set(tasks.names()) == set(EXAMPLES)
+    assert set(names()) == set(EXAMPLES)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -204,7 +205,7 @@ def test_options_are_shuffled_by_seed_with_the_mapping_kept():
 
 
 def test_several_labels():
-    one = tasks.read({"name": "classification", "labels": ["a", "b", "c"], "multi": True})
+    one = parse_task({"name": "classification", "labels": ["a", "b", "c"], "multi": True})
     row = {"text": "t", "gold": one.parse_gold(["c", "a"], {})}
     assert row["gold"] == "a, c"
     assert one.parse("Answer: c, a", "stop", row, strict=True).answer == "a, c"
@@ -231,7 +232,7 @@ def test_conversations_give_an_example_for_each_reply():
     row = example("conversation") | {"messages": [{"role": role, "content": c} for role, c in said], "gold": None}
     rows = task("conversation").shown(row, 0)
     assert [(r["id"], len(r["messages"]), r["gold"]) for r in rows] == [("1/1", 2, "one"), ("1/3", 4, "two")]
-    (last,) = tasks.read({"name": "conversation", "turns": "last"}).shown(row, 0)
+    (last,) = parse_task({"name": "conversation", "turns": "last"}).shown(row, 0)
     assert (last["id"], len(last["messages"]), last["gold"]) == ("1", 4, "two")
 
 
@@ -245,11 +246,11 @@ def test_the_round_of_a_chain_is_chosen_on_validation_examples():
     one = task("summarization")
     text = chain("They talk.", "Ann and Bob lunch at 12.", "Ann, Bob, 12, lunch, yes.", "Ann Bob 12 yes")
     assert one.parse(text, "stop", row, strict=True).answer == "Ann Bob 12 yes"
-    settled, why = one.settled([(row, text)])
+    settled, why = one.calibrate([(row, text)])
     assert settled.round == 2
     assert "overlap" in why
     assert settled.parse(text, "stop", row, strict=True).answer == "Ann and Bob lunch at 12."
-    by_density, why = one.settled([(row | {"gold": None}, text)])
+    by_density, why = one.calibrate([(row | {"gold": None}, text)])
     assert "entities" in why
     assert by_density.round == 2
     short = chain("a", "b")
@@ -268,7 +269,9 @@ def test_a_solved_chain_reads_back_and_keeps_its_length():
         assert densities == sorted(densities)
     direct = one.messages(example("summarization"), PromptSpec(Prompting.DIRECT_FEWSHOT))
     assert direct[1]["content"].startswith("Emil will open")
-    assert task("nli").messages(example("nli"), PromptSpec(Prompting.DIRECT_FEWSHOT))[1]["content"] == "Answer: entailment"
+    assert (
+        task("nli").messages(example("nli"), PromptSpec(Prompting.DIRECT_FEWSHOT))[1]["content"] == "Answer: entailment"
+    )
 
 
 def test_a_question_is_the_same_in_any_order_of_its_options():

@@ -14,11 +14,9 @@ from trl.trainer.sft_trainer import SFTTrainer
 import small
 from potstill import interrupt
 from potstill.recipe import loading as recipe_file
-from potstill.stages.train import stage as train
-from potstill.models.local import loading
 from potstill.stages.train import checkpoints
-from potstill.stages.train.stage import tokenized
-from potstill.stages.train.trainer import CompletionTrainer
+from potstill.stages.train import stage as train
+from potstill.stages.train.trainer import CompletionTrainer, tokenized
 
 ROWS = [
     {"student_messages": [{"role": "user", "content": "q" * (1 + 3 * i)}], "completion": f"answer {'x' * (i % 5)} {i}"}
@@ -61,18 +59,17 @@ def test_the_cheaper_loss_is_that_of_sft_trainer(tiny, tmp_path):
 @pytest.mark.parametrize("stopped_at", [1, 3, 4, 7])
 def test_training_that_goes_on_ends_with_equal_weights(tiny_folder, tmp_path, monkeypatch, stopped_at):
     recipe = recipe_file.parse(small.RECIPE.format(url="http://127.0.0.1:9", student=tiny_folder))
-    tokenizer = loading.load_tokenizer(tiny_folder)
-    fit = partial(train._fit, recipe, tiny_folder, tokenizer, ROWS)  # 3 steps an epoch, 2 epochs, dropout
+    fit = partial(train._fit, recipe, tiny_folder, ROWS)  # 3 steps an epoch, 2 epochs, dropout
     whole, losses = fit(tmp_path / "whole")
 
     steps = count(1)
-    monkeypatch.setattr(interrupt, "asked", lambda: next(steps) >= stopped_at)
+    monkeypatch.setattr(interrupt, "stop_requested", lambda: next(steps) >= stopped_at)
     if stopped_at < 6:
-        with pytest.raises(interrupt.Interrupted, match=f"stopped after {stopped_at} of 6 steps"):
+        with pytest.raises(interrupt.Interrupted, match=f"interrupted after {stopped_at} of 6 steps"):
             fit(tmp_path / "stopped")
         # A checkpoint that was being written when the process died is none.
         (tmp_path / "stopped" / "checkpoint-5").mkdir()
-    monkeypatch.setattr(interrupt, "asked", lambda: False)
+    monkeypatch.setattr(interrupt, "stop_requested", lambda: False)
     went_on, losses_again = fit(tmp_path / "stopped")
     assert losses_again == losses
     for one, other in zip(whole, went_on, strict=True):
@@ -86,7 +83,7 @@ def test_only_checkpoints_with_all_epochs_before_them_are_gone_on_with(tmp_path)
         for step in steps:
             (tmp_path / f"checkpoint-{step}").mkdir(parents=True)
             (tmp_path / f"checkpoint-{step}" / "optimizer.pt").touch()
-            checkpoints.written(tmp_path, step, steps_an_epoch=3)
+            checkpoints.mark_complete(tmp_path, step, steps_per_epoch=3)
 
     made(2, 3, 5)
     assert checkpoints.newest(tmp_path, 3).name == "checkpoint-5"

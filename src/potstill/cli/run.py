@@ -89,8 +89,8 @@ def _up_to(recipe: str, runs: Path, last: str) -> None:
 
 def _plan_line(plan: Any) -> str:
     if plan.may_be_stale:
-        return f"{plan.stage}: may run, {plan.reason}"
-    return f"{plan.stage}: would run: {plan.reason}" if plan.stale else f"{plan.stage}: up to date"
+        return f"{plan.stage}: may run {plan.reason}"
+    return f"{plan.stage}: will run: {plan.reason}" if plan.stale else f"{plan.stage}: up to date"
 
 
 def _table(evaluation: dict[str, Any]) -> str:

@@ -1,0 +1,86 @@
+"""The input and output files of a batch, whose lines belong together by their ids."""
+
+import json
+import weakref
+
+import pytest
+
+from log_rows import USER, answered, asked, expired, read
+from potstill.data import files, logs
+from potstill.data.logs import Logged
+from potstill.errors import RecipeError
+
+
+def test_batch_lines_in_any_order_and_over_two_files(tmp_path):
+    lines = {
+        "a.jsonl": [asked("1", "a"), answered("3", "C"), asked("2", "b"), answered("2", "B")],
+        "b.jsonl": [asked("3", "c"), answered("1", "A")],
+    }
+    for name, rows in lines.items():
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    read = [(place, one.id, one.messages[0]["content"], one.text) for place, one in logs.read(files.rows(tmp_path))]
+    assert read == [
+        (f"{tmp_path}/a.jsonl, line 4", "2", "b", "B"),
+        (f"{tmp_path}/a.jsonl, line 2", "3", "c", "C"),
+        (f"{tmp_path}/b.jsonl, line 2", "1", "a", "A"),
+    ]
+
+
+def test_batch_line_in_full():
+    [(_, logged)] = read(answered("1"), asked("1"))
+    assert logged == Logged("1", USER, "4", "gpt-4o-2024-08-06", "stop", 24, 15)
+
+
+class Body(dict):
+    """A request's body that can be watched."""
+
+
+def test_batch_lines_are_let_go_when_their_other_half_comes():
+    watched = []
+
+    def rows():
+        for n in range(300):
+            line = asked(str(n))
+            line["body"] = Body(line["body"])
+            watched.append(weakref.ref(line["body"]))
+            yield f"line {2 * n}", line
+            del line
+            yield f"line {2 * n + 1}", answered(str(n))
+
+    lazily = logs.read(rows())
+    assert next(lazily)[0] == "line 1"
+    assert len(watched) == 1
+    for _ in lazily:
+        assert sum(body() is not None for body in watched) <= 2
+
+
+def test_batch_lines_that_failed_and_requests_left_over(capfd):
+    rows = [asked("1"), expired("1"), asked("2"), answered("2", status=500), asked("3"), asked("4"), answered("4")]
+    assert [logged.id for _, logged in read(*rows)] == ["4"]
+    assert capfd.readouterr().err == "  logs: 3 rows left out: 2 failed requests, 1 requests without an answer\n"
+
+
+def test_a_failed_line_is_answered_by_a_later_batch(capfd):
+    assert [logged.text for _, logged in read(asked("1"), asked("1"), expired("1"), answered("1"))] == ["4"]
+    assert capfd.readouterr().err == "  logs: 1 rows left out: 1 failed requests\n"
+
+
+def test_answers_without_their_input_file():
+    with pytest.raises(
+        RecipeError, match=r"line 1: .* custom_id '7' \(2 such answers\).* input file must lie in the same"
+    ):
+        read(answered("7"), answered("8"))
+
+
+def test_one_custom_id_in_two_batches():
+    with pytest.raises(
+        RecipeError, match=r"line 2: the custom_id '1' stands in another line too \(log.jsonl, line 1\)"
+    ):
+        read(asked("1", "a"), asked("1", "b"))
+
+
+def test_a_bad_request_of_a_batch_is_named():
+    with pytest.raises(
+        RecipeError, match=r"line 2 and its request \(log.jsonl, line 1\): .*neither 'messages' nor 'prompt'"
+    ):
+        read(asked("1") | {"body": {"question": "a"}}, answered("1"))
