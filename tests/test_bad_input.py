@@ -269,5 +269,5 @@ def test_runs_and_doctor(work):
     (folder / "manifest.json").write_text(manifest)
     said = potstill("doctor", cwd=work, env={"HF_ENDPOINT": "http://127.0.0.1:9"}).stdout
     assert "torch: " in said
-    assert "http://127.0.0.1:9 is out of reach" in said
+    assert "http://127.0.0.1:9 is unreachable" in said
     assert Path(work / "runs" / "small" / "log.jsonl").read_text().count('"done"') == 3

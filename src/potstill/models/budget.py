@@ -34,7 +34,7 @@ class Spending:
         if self.requests:
             cost, tokens = self.cost / self.requests, self.tokens / self.requests
         else:
-            cost = self.price.of(prompt_tokens, max_tokens) if self.price else 0.0
+            cost = self.price.cost(prompt_tokens, max_tokens) if self.price else 0.0
             tokens = prompt_tokens + max_tokens
         for name, limit, spent, per_request in (
             ("max_cost", self.budget.max_cost, self.cost, cost),

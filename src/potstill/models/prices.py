@@ -22,23 +22,23 @@ class Price(Section):
     cached_input: float | None = Field(default=None, ge=0)
     """US dollars per million prompt tokens that the server had cached. Default: as `input`."""
 
-    def times(self, factor: float) -> "Price":
+    def scaled(self, factor: float) -> "Price":
         """All prices multiplied by ``factor``."""
         cached = None if self.cached_input is None else factor * self.cached_input
         return Price(input=factor * self.input, output=factor * self.output, cached_input=cached)
 
-    def of(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
+    def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
         """Cost in US dollars; ``cached_tokens`` are among ``prompt_tokens``."""
         cached_input = self.input if self.cached_input is None else self.cached_input
         prompt = self.input * (prompt_tokens - cached_tokens) + cached_input * cached_tokens
         return (prompt + self.output * completion_tokens) / 1e6
 
 
-BATCH_PRICE = 0.5
+BATCH_PRICE_FACTOR = 0.5
 """Fraction of the price that OpenAI and Azure charge for requests in batches (as of 2026)."""
 
 
-def listed(url: str, model: str) -> tuple[float, float, float] | None:
+def lookup(url: str, model: str) -> tuple[float, float, float] | None:
     """US dollars per million tokens of input, cached input and output; None for a model that is not in the table.
 
     Dated versions of a model (``gpt-4o-2024-08-06``) have the price of the model.

@@ -47,7 +47,7 @@ class Server:
         """Put in what a completion cost, and leave out what nobody should read in its error."""
         completion.detail = self.masked(completion.detail)
         if self.price and not completion.error:
-            completion.cost = self.price.of(
+            completion.cost = self.price.cost(
                 completion.prompt_tokens, completion.completion_tokens, completion.cached_tokens
             )
 

@@ -14,7 +14,15 @@ from urllib.parse import quote
 
 from potstill.errors import PotstillError, RecipeError
 from potstill.models import encodable
-from potstill.models.store.store import COLUMNS, Store, checksum, is_corruption, transaction, translate_errors
+from potstill.models.store.store import (
+    COLUMNS,
+    KEY_BYTES,
+    Store,
+    checksum,
+    is_corruption,
+    transaction,
+    translate_errors,
+)
 from potstill.models.store.wal import wal_is_intact
 
 EXPORTED_COLUMNS = (*COLUMNS, "model", "run", "time")
@@ -224,7 +232,7 @@ def _highest_id(connection: sqlite3.Connection) -> int:
 
 def _invalid_column(row: Mapping[str, Any]) -> str:
     """The name of the first column whose value has a wrong type or is out of range; empty if all are valid."""
-    if not isinstance(row["key"], bytes) or len(row["key"]) != 32:
+    if not isinstance(row["key"], bytes) or len(row["key"]) != KEY_BYTES:
         return "key"
     for name, kind in _COLUMN_TYPES.items():
         value = row[name]

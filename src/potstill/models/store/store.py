@@ -22,6 +22,7 @@ from potstill.models import Completion, ErrorKind, Request, Sampling
 T = TypeVar("T")
 FILE_NAME = "completions.sqlite"
 KEY_VERSION = 2
+KEY_BYTES = 32
 SCHEMA_VERSION = 3
 """Version of the tables, stored as SQLite's ``user_version``."""
 LOCK_TIMEOUT_SECONDS = 60.0
@@ -161,30 +162,33 @@ class Store:
             finally:
                 connection.execute(f"PRAGMA busy_timeout={LOCK_TIMEOUT_SECONDS * 1000:.0f}")
 
-    def begin_batch(self, mark: str, server: str, keys: Sequence[bytes]) -> None:
+    def begin_batch(self, label: str, server: str, keys: Sequence[bytes]) -> None:
         """Record a batch before it is submitted; ``keys`` are the store keys of its requests.
 
-        ``mark`` is a unique tag that the batch carries, so that it can be identified on the server.
+        ``label`` is unique, and part of the batch itself: it identifies the batch on the server while its id is unknown.
         """
         with self.connection() as connection:
-            row = (mark, server, b"".join(keys), time.time())
+            row = (label, server, b"".join(keys), time.time())
             connection.execute("INSERT INTO batches (mark, server, keys, time) VALUES (?, ?, ?, ?)", row)
 
-    def set_batch_id(self, mark: str, id_: str) -> None:
+    def name_batch(self, label: str, id_: str) -> None:
         """Record the id that the server gave the batch."""
         with self.connection() as connection:
-            connection.execute("UPDATE batches SET id = ? WHERE mark = ?", [id_, mark])
+            connection.execute("UPDATE batches SET id = ? WHERE mark = ?", [id_, label])
 
-    def end_batch(self, mark: str) -> None:
+    def end_batch(self, label: str) -> None:
         """Forget a batch: its answers are stored, or it was never created."""
         with self.connection() as connection:
-            connection.execute("DELETE FROM batches WHERE mark = ?", [mark])
+            connection.execute("DELETE FROM batches WHERE mark = ?", [label])
 
     def open_batches(self, server: str) -> list[tuple[str, str | None, set[bytes]]]:
-        """Mark, id (None while unknown) and keys of the batches that were submitted to ``server`` and not ended."""
+        """Label, id (None while unknown) and keys of the batches that were submitted to ``server`` and not ended."""
         with self.connection() as connection:
             rows = connection.execute("SELECT mark, id, keys FROM batches WHERE server = ? ORDER BY time", [server])
-            return [(mark, id_, {keys[i : i + 32] for i in range(0, len(keys), 32)}) for mark, id_, keys in rows]
+            return [
+                (label, id_, {keys[i : i + KEY_BYTES] for i in range(0, len(keys), KEY_BYTES)})
+                for label, id_, keys in rows
+            ]
 
     def sync(self) -> None:
         """Return when everything that was put is on the disk."""
