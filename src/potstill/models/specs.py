@@ -16,7 +16,7 @@ from potstill.errors import RecipeError
 from potstill.models import prices
 from potstill.models.local import packaged
 from potstill.models.local.weights import LocalWeights
-from potstill.models.prices import BATCH_PRICE, Price
+from potstill.models.prices import BATCH_PRICE_FACTOR, Price
 from potstill.models.remote import address
 
 
@@ -147,9 +147,9 @@ class Endpoint(Section):
     def charged(self) -> Price | None:
         """The price in the recipe or else in the packaged table, reduced in batch mode; None if neither has one."""
         price = self.price
-        if price is None and (listed := prices.listed(self.url, self.model)):
+        if price is None and (listed := prices.lookup(self.url, self.model)):
             price = Price(input=listed[0], cached_input=listed[1], output=listed[2])
-        return price.times(BATCH_PRICE) if price and self.mode == "batch" else price
+        return price.scaled(BATCH_PRICE_FACTOR) if price and self.mode == "batch" else price
 
     @property
     def price_note(self) -> str:

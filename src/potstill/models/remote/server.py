@@ -47,7 +47,7 @@ class Server:
         """Set the cost of a completion, and mask secrets in its error message."""
         completion.detail = self.masked(completion.detail)
         if self.price and not completion.error:
-            completion.cost = self.price.of(
+            completion.cost = self.price.cost(
                 completion.prompt_tokens, completion.completion_tokens, completion.cached_tokens
             )
 
