@@ -18,6 +18,6 @@ def tiny_folder(tmp_path_factory):
 
 
 @pytest.fixture
-def short_first_wait(monkeypatch):
-    """A request that failed is repeated at once, nearly."""
-    monkeypatch.setattr("potstill.models.remote.chat.FIRST_WAIT", 0.01)
+def short_backoff(monkeypatch):
+    """A failed request is retried almost immediately."""
+    monkeypatch.setattr("potstill.models.remote.retry.FIRST_BACKOFF_SECONDS", 0.01)

@@ -271,5 +271,5 @@ def test_runs_and_doctor(work):
     (folder / "manifest.json").write_text(manifest)
     findings = potstill("doctor", cwd=work, env={"HF_ENDPOINT": "http://127.0.0.1:9"}).stdout
     assert "torch: " in findings
-    assert "http://127.0.0.1:9 is out of reach" in findings
+    assert "http://127.0.0.1:9 is unreachable" in findings
     assert Path(work / "runs" / "small" / "log.jsonl").read_text().count('"done"') == 3

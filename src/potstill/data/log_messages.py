@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from potstill.models import encodable, reasoning
-from potstill.models.remote.wire import token_count
+from potstill.models.remote.wire import parse_token_count
 from potstill.tasks.columns import ROLES
 
 Row = Mapping[str, Any]
@@ -197,7 +197,7 @@ def _answer_from_message(message: Row, stop_reason: Any, body: Row) -> Answer:
     usage = body.get("usage")
     usage = usage if isinstance(usage, Mapping) else {}
     prompt_tokens, completion_tokens = (
-        next((n for n in map(token_count, map(usage.get, names)) if n), 0)
+        next((n for n in map(parse_token_count, map(usage.get, names)) if n), 0)
         for names in (
             ("prompt_tokens", "input_tokens", "inputTokens"),
             ("completion_tokens", "output_tokens", "outputTokens"),

@@ -46,7 +46,7 @@ from potstill.data.log_messages import (
 )
 from potstill.errors import RecipeError
 from potstill.models import encodable
-from potstill.models.remote.wire import token_count
+from potstill.models.remote.wire import parse_token_count
 from potstill.progress import echo
 
 
@@ -209,7 +209,7 @@ def _bedrock_body(row: Row, name: str) -> tuple[Any, int]:
     side = decode_json(row.get(name))
     if isinstance(side, Mapping):
         if (body := decode_json(side.get(f"{name}BodyJson"))) is not None:
-            return body, token_count(side.get(f"{name}TokenCount"))
+            return body, parse_token_count(side.get(f"{name}TokenCount"))
         if path := side.get(f"{name}BodyS3Path"):
             raise ValueError(
                 f"its {name} is in S3 ({path}) and not in the row. Put that object into the row, as "
@@ -298,10 +298,10 @@ def _logged(exchange: _Exchange, ids: _Ids, number: int) -> LoggedAnswer:
         text=encodable(answer.text),
         model=next((name for name in map(name_or_empty, model_names) if name), ""),
         finish_reason=answer.finish_reason,
-        prompt_tokens=exchange.prompt_tokens or answer.prompt_tokens or token_count(row.get("prompt_tokens")),
+        prompt_tokens=exchange.prompt_tokens or answer.prompt_tokens or parse_token_count(row.get("prompt_tokens")),
         completion_tokens=exchange.completion_tokens
         or answer.completion_tokens
-        or token_count(row.get("completion_tokens")),
+        or parse_token_count(row.get("completion_tokens")),
         reasoning=encodable(answer.reasoning),
     )
 
