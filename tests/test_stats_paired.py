@@ -15,7 +15,7 @@ Z = {0.8: 1.2815515655, 0.9: 1.6448536270, 0.95: 1.9599639845, 0.99: 2.575829303
 """Two-sided quantiles of the normal distribution."""
 TABLES = [
     (36, 12, 2, 0), (10, 7, 3, 20), (40, 4, 5, 1), (3, 1, 1, 3), (1, 9, 2, 8), (0, 5, 5, 0), (20, 20, 1, 20), (700, 40, 10, 250),
-    (2, 1, 1, 2), (50, 1, 0, 49), (0, 3, 1, 6), (6, 3, 1, 0),
+    (2, 1, 1, 2), (50, 1, 0, 49), (0, 3, 1, 6), (6, 3, 1, 0), (48, 0, 2, 0), (48, 2, 0, 0),
 ]  # fmt: skip
 """Pairs of answers: both correct, only a, only b, neither. Both signs of the correlation, zero cells, corrections above and
 below their limit."""
@@ -74,15 +74,15 @@ def test_p_value_by_counting_all_signs(only_a, only_b):
 
 
 def score_interval(successes, n, z):
-    """Wilson's interval by root finding."""
-    observed = successes / n
+    """Wilson's interval by root finding; with 0 of n the equation is n p = z^2 (1 - p)."""
+    observed, bound = successes / n, z * z / (n + z * z)
+    if successes in (0, n):
+        return (1 - bound, 1.0) if successes else (0.0, bound)
 
     def distance(p):
         return (observed - p) ** 2 - z * z * p * (1 - p) / n
 
-    low = brentq(distance, 0, observed, xtol=1e-15) if successes else 0.0
-    high = brentq(distance, observed, 1, xtol=1e-15) if successes < n else 1.0
-    return low, high
+    return brentq(distance, 0, observed, xtol=1e-15), brentq(distance, observed, 1, xtol=1e-15)
 
 
 def newcombe_10(e, f, g, h, z):
