@@ -10,8 +10,8 @@ Sources of the expected numbers, none of which comes from potstill:
 """
 
 import pytest
-from golden import assert_equal, metric, pair, prediction, rows
 
+from golden import assert_equal, metric, pair, prediction, rows
 from potstill.models import Completion, ErrorKind
 from potstill.recipe.recipe import Evaluate
 from potstill.recipe.systems import System
@@ -65,7 +65,7 @@ def system(k, n, role, outcomes=None):
 
 
 def difference(*table):
-    both, only_a, only_b, neither = table
+    _, only_a, only_b, _ = table
     low, high = NEWCOMBE[table]
     return {
         "only_a": only_a, "only_b": only_b, "difference": (only_a - only_b) / sum(table), "low": low, "high": high,

@@ -8,8 +8,8 @@ from itertools import product
 from math import sqrt
 
 import pytest
-from golden import assert_equal, metric, pair, prediction, rows
 
+from golden import assert_equal, metric, pair, prediction, rows
 from potstill.models.prices import Price
 from potstill.recipe.recipe import Evaluate
 from potstill.recipe.systems import System
