@@ -1,4 +1,4 @@
-"""What a user can get wrong: one clear message with place and cure, the right exit code, before any costly step."""
+"""Errors of a user: one clear message with location and remedy, the correct exit code, before any costly step."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ def teacher():
 
 @pytest.fixture
 def work(tmp_path, teacher, tiny_folder):
-    """A folder with a recipe that would run, and the requests that the teacher has seen so far."""
+    """A folder with a valid recipe, and no requests seen by the teacher yet."""
     recipe = small.RECIPE.format(url=teacher.url, student=tiny_folder)
     (tmp_path / "r.yaml").write_text(recipe)
     (tmp_path / "q.csv").write_text(QUESTIONS)
@@ -45,16 +45,16 @@ def with_files(work, data=FILES):
     edit(work, line, f"data: {data}")
 
 
-def refused(result, code, *said):
+def refused(result, code, *texts):
     assert result.returncode == code, result.stderr
-    for words in said:
-        assert words in result.stderr
+    for text in texts:
+        assert text in result.stderr
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "texts"),
     [
         (None, ["q.csv", "no such file", "relative to"]),
         ("", ["q.csv", "no rows"]),
@@ -68,17 +68,17 @@ def refused(result, code, *said):
         ("question,answer\nWhat is 1 plus 3?,4\n", ["1 rows in 1 groups are too few", "data.test"]),
     ],
 )
-def test_a_file_of_questions(work, teacher, content, said):
+def test_a_file_of_questions(work, teacher, content, texts):
     with_files(work)
     (work / "q.csv").unlink()
     if content is not None:
         (work / "q.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
-    refused(potstill("run", "r.yaml", cwd=work), 2, *said)
+    refused(potstill("run", "r.yaml", cwd=work), 2, *texts)
     assert not teacher.seen
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "texts"),
     [
         ("q.jsonl", '{"question": "a", "answer": 1}\n{"question": ', ["line 2", "not JSON"]),
         ("q.jsonl", "[1]\n", ["element 1", "JSON object"]),
@@ -88,13 +88,13 @@ def test_a_file_of_questions(work, teacher, content, said):
         ("q.txt", "a", ["q.txt", ".jsonl", ".csv"]),
     ],
 )
-def test_other_kinds_of_files(work, name, content, said):
+def test_other_kinds_of_files(work, name, content, texts):
     with_files(work, FILES.replace("q.csv", name))
     (work / name).write_text(content)
-    refused(potstill("run", "r.yaml", "--dry-run", cwd=work), 2, *said)
+    refused(potstill("run", "r.yaml", "--dry-run", cwd=work), 2, *texts)
 
 
-def test_an_id_or_group_of_nought_is_one(work):
+def test_an_id_or_group_may_be_zero(work):
     with_files(work, FILES.replace("columns: {", "columns: {group: kind, "))
     rows = [{"id": i, "kind": i % 4, "question": f"What is {i} plus one?", "answer": i + 1} for i in range(40)]
     (work / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -118,20 +118,20 @@ def test_a_recipe(work):
     assert not (work / "runs").exists()
 
 
-def test_test_questions_that_stand_in_training_are_left_out_and_said(work):
+def test_training_rows_that_are_test_questions_are_dropped_and_counted(work):
     with_files(work, FILES.replace("test: 8", "test: t.csv"))
     (work / "t.csv").write_text("".join(QUESTIONS.splitlines(keepends=True)[:6]).replace("What", "WHAT "))
     result = potstill("curate", "r.yaml", cwd=work)
     assert result.returncode == 0, result.stderr
     # Validation took three of the forty questions out of training.
-    said = int(result.stderr.split(" training questions also stand in a test split")[0].split()[-1])
-    assert 2 <= said <= 5
-    assert f"{said} in-test-set" in result.stderr
+    shared = int(result.stderr.split(" training questions are also in a test split")[0].split()[-1])
+    assert 2 <= shared <= 5
+    assert f"{shared} in-test-set" in result.stderr
 
 
-def test_training_rows_that_are_all_test_questions_are_refused_before_any_is_asked(work):
+def test_training_rows_that_are_all_test_questions_are_refused_before_any_request(work):
     with_files(work, FILES.replace("test: 8", "test: q.csv"))
-    refused(potstill("generate", "r.yaml", cwd=work), 2, "training questions also stands in a test split", "test: 100")
+    refused(potstill("generate", "r.yaml", cwd=work), 2, "training questions is also in a test split", "test: 100")
 
 
 def test_a_test_file_that_changes_after_its_first_use(work):
@@ -150,15 +150,15 @@ def test_a_test_file_that_changes_after_its_first_use(work):
 
 
 def test_every_row_rejected(work):
-    edit(work, "[parsed,", "[right, parsed,")
+    edit(work, "[parsed,", "[correct, parsed,")
     edit(work, "train: 24", "train: 2")
     refused(potstill("run", "r.yaml", cwd=work), 1, "No row is left to train on", "curate.filters")
 
 
-def test_an_endpoint_that_is_not_there(work, teacher):
+def test_an_endpoint_that_is_unreachable(work, teacher):
     edit(work, teacher.url, "http://127.0.0.1:9/v1")
     began = time.monotonic()
-    refused(potstill("run", "r.yaml", cwd=work), 1, "teacher: connection", "Check that the server runs")
+    refused(potstill("run", "r.yaml", cwd=work), 1, "teacher: connection", "Check that the server is running")
     assert time.monotonic() - began < 30
 
 
@@ -180,18 +180,18 @@ def test_an_endpoint_that_dies_in_the_middle_and_comes_back(work):
         again = potstill("run", "r.yaml", cwd=work)
         assert again.returncode == 0, again.stderr
         assert asked > 8
-        kept = [body for body, n in server.seen.items() if n == 1]
-        assert len(kept) >= 8 - 2
+        once = [body for body, n in server.seen.items() if n == 1]
+        assert len(once) >= 8 - 2
 
 
-@pytest.mark.parametrize("damage", ["cut", "missing", "garbage"])
-def test_weights_that_are_damaged(work, tiny_folder, teacher, damage):
+@pytest.mark.parametrize("damage", ["truncated", "missing", "garbage"])
+def test_corrupt_weights(work, tiny_folder, teacher, damage):
     shutil.copytree(tiny_folder, work / "student")
     weights = work / "student" / "model.safetensors"
     if damage == "missing":
         weights.unlink()
     else:
-        weights.write_bytes(weights.read_bytes()[:5000] if damage == "cut" else b"x" * 5000)
+        weights.write_bytes(weights.read_bytes()[:5000] if damage == "truncated" else b"x" * 5000)
     edit(work, str(tiny_folder), "student")
     refused(potstill("run", "r.yaml", cwd=work), 1, "student: its weights", "Copy them again")
     assert not teacher.seen
@@ -219,7 +219,7 @@ needs_unshare = pytest.mark.skipif(
 
 
 @needs_unshare
-def test_no_room_on_the_disk(work, teacher):
+def test_too_little_disk_space(work, teacher):
     (work / "runs").mkdir()
     before = small_disk(work / "runs", "size=20m")
     refused(potstill("run", "r.yaml", cwd=work, before=before), 1, "21 MB are free", "Make room", "--runs")
@@ -234,18 +234,20 @@ def test_a_disk_that_fills_up(work):
     before = [*small_disk(work / "runs", "size=60m"), "sh", "fill.sh"]
     env = {"PYTHONPATH": str(work)}
     (work / "sitecustomize.py").write_text(
-        "import potstill.pipeline.preflight\npotstill.checks._room = lambda *_: None\n"  # the room was there when it was checked
+        "from potstill.pipeline import preflight\npreflight._check_disk_space = lambda *_: None\n"  # there was space when it was checked
     )
-    refused(potstill("run", "r.yaml", cwd=work, before=before, env=env), 1, "The disk is full", "same command again")
+    refused(
+        potstill("run", "r.yaml", cwd=work, before=before, env=env), 1, "The disk is full", "rerun the same command"
+    )
 
 
 @needs_unshare
 def test_a_folder_that_cannot_be_written(work, teacher):
     (work / "runs").mkdir()
     before = small_disk(work / "runs", "ro")
-    refused(potstill("run", "r.yaml", cwd=work, before=before), 1, "cannot be made", "read-only", "--runs")
+    refused(potstill("run", "r.yaml", cwd=work, before=before), 1, "cannot be created", "read-only", "--runs")
     (work / "file").touch()
-    refused(potstill("run", "r.yaml", "--runs", "file", cwd=work), 1, "cannot be made", "it is a file", "--runs")
+    refused(potstill("run", "r.yaml", "--runs", "file", cwd=work), 1, "cannot be created", "it is a file", "--runs")
     assert not teacher.seen
 
 
@@ -258,16 +260,16 @@ def test_runs_and_doctor(work):
     curated = (folder / "curated.parquet").read_bytes()
     (folder / "curated.parquet").write_bytes(curated[:1000])
     dry = potstill("run", "r.yaml", "--dry-run", cwd=work)
-    assert "curate: again: curated.parquet is not as it was written" in dry.stdout, dry.stderr
+    assert "curate: will run: curated.parquet was modified" in dry.stdout, dry.stderr
     (folder / "curated.parquet").write_bytes(curated)
     manifest = (folder / "manifest.json").read_text()
     (folder / "manifest.json").write_text(manifest[:50])
-    assert potstill("runs", cwd=work).stdout == "small: its manifest.json is damaged\n"
+    assert potstill("runs", cwd=work).stdout == "small: its manifest.json is corrupt\n"
     refused = potstill("run", "r.yaml", cwd=work)
     assert refused.returncode == 1
-    assert "manifest.json is damaged" in refused.stderr
+    assert "manifest.json is corrupt" in refused.stderr
     (folder / "manifest.json").write_text(manifest)
-    said = potstill("doctor", cwd=work, env={"HF_ENDPOINT": "http://127.0.0.1:9"}).stdout
-    assert "torch: " in said
-    assert "http://127.0.0.1:9 is out of reach" in said
+    findings = potstill("doctor", cwd=work, env={"HF_ENDPOINT": "http://127.0.0.1:9"}).stdout
+    assert "torch: " in findings
+    assert "http://127.0.0.1:9 is out of reach" in findings
     assert Path(work / "runs" / "small" / "log.jsonl").read_text().count('"done"') == 3

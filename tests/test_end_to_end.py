@@ -71,6 +71,7 @@ def test_training_changed_the_weights(run):
     from safetensors.torch import load_file
 
     from potstill.models.local import packaged
+    from potstill.models.local.weights import LocalWeights
 
     folder, _ = run
     student = load_file(folder / "student" / "model.safetensors")

@@ -71,7 +71,7 @@ def part(name):
 
 def test_the_graph_sees_imports():
     assert "potstill.workspace.run" in GRAPH["potstill.stages.generate"]
-    assert "potstill.models.local.model.loading" in GRAPH["potstill.models.opening"], "imports within functions count"
+    assert "potstill.models.local.loading" in GRAPH["potstill.models.opening"], "imports within functions count"
 
 
 def test_every_part_has_a_layer():

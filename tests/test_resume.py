@@ -1,4 +1,4 @@
-"""The same command again: what stands is left alone, what was stopped goes on, nothing is asked twice."""
+"""The same command again: what is up to date is left alone, what was interrupted resumes, nothing is requested twice."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def rows(run):
     return tables, {name: weights[name].tolist() for name in weights}, json.loads((run / "training.json").read_text())
 
 
-def redone(folder, *arguments):
+def stale(folder, *arguments):
     return {stage["stage"] for stage in json.loads(potstill("run", "r.yaml", "--dry-run", "--json", cwd=folder).stdout)
             if stage["stale"]}  # fmt: skip
 
@@ -72,7 +72,7 @@ def undisturbed(tmp_path_factory, recipe):
     return folder
 
 
-def test_an_unchanged_recipe_asks_and_trains_nothing(undisturbed, teacher):
+def test_an_unchanged_recipe_requests_and_trains_nothing(undisturbed, teacher):
     before = rows(undisturbed / "runs" / "small")
     asked = teacher.seen.total()
     again = potstill("run", "r.yaml", cwd=undisturbed)
@@ -81,7 +81,7 @@ def test_an_unchanged_recipe_asks_and_trains_nothing(undisturbed, teacher):
     assert "Report: runs/small/report.html" in again.stdout
     assert teacher.seen.total() == asked
     assert rows(undisturbed / "runs" / "small") == before
-    assert redone(undisturbed) == set()
+    assert stale(undisturbed) == set()
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_dry_run_says_which_stages_a_changed_field_concerns(undisturbed, recip
     asked = teacher.seen.total()
     (undisturbed / "r.yaml").write_text(recipe.replace(old, new))
     try:
-        assert redone(undisturbed) == again
+        assert stale(undisturbed) == again
         said = potstill("run", "r.yaml", "--dry-run", cwd=undisturbed).stdout
         assert sum(": will run: " in line for line in said.splitlines()) == len(again)
     finally:
@@ -119,17 +119,17 @@ def test_a_dry_run_writes_nothing(tmp_path, recipe):
     assert [path.name for path in tmp_path.iterdir()] == ["r.yaml"]
 
 
-def test_a_changed_field_redoes_what_depends_on_it_and_no_more(tmp_path, recipe, teacher):
+def test_a_changed_field_reruns_what_depends_on_it_and_no_more(tmp_path, recipe, teacher):
     (tmp_path / "r.yaml").write_text(recipe)
     assert potstill("run", "r.yaml", cwd=tmp_path).returncode == 0
     asked = teacher.seen.total()
     (tmp_path / "r.yaml").write_text(recipe.replace("test: 8", "test: 9"))
-    said = potstill("run", "r.yaml", cwd=tmp_path).stderr
-    assert (
-        "data.test was 8, is 9" in potstill("run", "r.yaml", "--dry-run", cwd=tmp_path).stdout or "data: done" in said
-    )
-    # The kept rows came out the same, so the student stands; one new question of the teacher's, and no other.
-    assert [stage for stage in STAGES if f"{stage}: up to date" in said] == ["generate", "train"]
+    plan = potstill("run", "r.yaml", "--dry-run", cwd=tmp_path).stdout
+    assert "data: will run: data.test was 8, is 9" in plan
+    log = potstill("run", "r.yaml", cwd=tmp_path).stderr
+    assert "data: done" in log
+    # The kept rows are the same, so the student is up to date; the teacher gets one new question and no other.
+    assert [stage for stage in STAGES if f"{stage}: up to date" in log] == ["generate", "train"]
     assert teacher.seen.total() == asked + 1
 
     (tmp_path / "r.yaml").write_text(recipe.replace("test: 8", "test: 9").replace("1.0e-3", "2.0e-3"))
@@ -141,7 +141,7 @@ def test_a_changed_field_redoes_what_depends_on_it_and_no_more(tmp_path, recipe,
     assert "evaluate, which is out of date" in refused.stderr
 
 
-def test_what_was_damaged_or_removed_is_made_again(undisturbed, teacher):
+def test_what_is_corrupt_or_missing_is_written_again(undisturbed, teacher):
     run = undisturbed / "runs" / "small"
     before, asked = rows(run), teacher.seen.total()
     (run / "generated.parquet").write_bytes((run / "generated.parquet").read_bytes()[:100])
@@ -155,7 +155,7 @@ def test_what_was_damaged_or_removed_is_made_again(undisturbed, teacher):
 
 
 @pytest.mark.parametrize("stage", ["generate", "train", "evaluate"])
-def test_killed_in_a_stage_it_ends_as_if_undisturbed(undisturbed, tmp_path, recipe, teacher, stage):
+def test_a_run_killed_in_a_stage_resumes_to_the_same_result(undisturbed, tmp_path, recipe, teacher, stage):
     (tmp_path / "r.yaml").write_text(recipe)
     teacher.seen.clear()
     process = begin("run", "r.yaml", cwd=tmp_path)
@@ -171,7 +171,7 @@ def test_killed_in_a_stage_it_ends_as_if_undisturbed(undisturbed, tmp_path, reci
 
 
 @pytest.mark.parametrize("stage", ["generate", "train"])
-def test_ctrl_c_keeps_what_is_in_hand_and_says_how_to_go_on(undisturbed, tmp_path, recipe, teacher, stage):
+def test_ctrl_c_saves_what_is_in_flight_and_says_how_to_resume(undisturbed, tmp_path, recipe, teacher, stage):
     (tmp_path / "r.yaml").write_text(recipe.replace("epochs: 2", "epochs: 60") if stage == "train" else recipe)
     teacher.seen.clear()
     process = begin("run", "r.yaml", cwd=tmp_path)
@@ -206,18 +206,18 @@ def test_ctrl_c_does_not_wait_for_a_busy_server(tmp_path, recipe):
     assert time.monotonic() - began < 10
 
 
-def test_weights_that_changed_under_their_name_are_noticed(tmp_path, recipe, tiny_folder):
+def test_changed_weights_of_the_same_name_are_noticed(tmp_path, recipe, tiny_folder):
     shutil.copytree(tiny_folder, tmp_path / "student")
     (tmp_path / "r.yaml").write_text(recipe.replace(str(tiny_folder), "student"))
     assert potstill("train", "r.yaml", cwd=tmp_path).returncode == 0
-    assert "train" not in redone(tmp_path)
+    assert "train" not in stale(tmp_path)
     weights = tmp_path / "student" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     said = potstill("run", "r.yaml", "--dry-run", cwd=tmp_path).stdout
     assert re.search(r"^train: will run: weights of .*student changed", said, re.MULTILINE)
 
 
-def test_a_second_process_is_told_who_is_at_work(undisturbed, tmp_path, recipe):
+def test_a_second_process_learns_who_holds_the_run(undisturbed, tmp_path, recipe):
     (tmp_path / "r.yaml").write_text(recipe)
     process = begin("run", "r.yaml", cwd=tmp_path)
     wait_for(process, "generate: started")
@@ -229,7 +229,7 @@ def test_a_second_process_is_told_who_is_at_work(undisturbed, tmp_path, recipe):
     assert potstill("generate", "r.yaml", cwd=tmp_path).returncode == 0  # the dead owner's lock is free
 
 
-def test_another_recipe_of_the_same_name_is_kept_out(undisturbed, recipe):
+def test_another_recipe_of_the_same_name_is_refused(undisturbed, recipe):
     (undisturbed / "other.yaml").write_text(recipe)
     result = potstill("run", "other.yaml", cwd=undisturbed)
     assert result.returncode == 2

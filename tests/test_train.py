@@ -24,7 +24,7 @@ ROWS = [
 ]
 
 
-def test_loss_is_taken_over_the_completion_and_its_end_token(tiny):
+def test_the_loss_covers_the_completion_and_its_end_token(tiny):
     _, tokenizer = tiny
     row = tokenized(tokenizer, ROWS[3])
     trained = [token for token, label in zip(row["input_ids"], row["labels"], strict=True) if label != -100]
@@ -32,7 +32,7 @@ def test_loss_is_taken_over_the_completion_and_its_end_token(tiny):
     assert tokenizer.decode(row["input_ids"]).startswith("user:qqqqqqqqqq;a:")
 
 
-def test_the_cheaper_loss_is_that_of_sft_trainer(tiny, tmp_path):
+def test_the_cheaper_loss_equals_that_of_sft_trainer(tiny, tmp_path):
     class InTheSameOrder(SFTTrainer):
         _get_train_sampler = CompletionTrainer._get_train_sampler
 
@@ -56,36 +56,36 @@ def test_the_cheaper_loss_is_that_of_sft_trainer(tiny, tmp_path):
     assert losses[0][-1] < losses[0][0]
 
 
-@pytest.mark.parametrize("stopped_at", [1, 3, 4, 7])
-def test_training_that_goes_on_ends_with_equal_weights(tiny_folder, tmp_path, monkeypatch, stopped_at):
+@pytest.mark.parametrize("interrupted_at", [1, 3, 4, 7])
+def test_resumed_training_ends_with_equal_weights(tiny_folder, tmp_path, monkeypatch, interrupted_at):
     recipe = recipe_file.parse(small.RECIPE.format(url="http://127.0.0.1:9", student=tiny_folder))
-    fit = partial(train._fit, recipe, tiny_folder, ROWS)  # 3 steps an epoch, 2 epochs, dropout
-    whole, losses = fit(tmp_path / "whole")
+    fit = partial(train._fit, recipe, tiny_folder, ROWS)  # 3 steps per epoch, 2 epochs, dropout
+    uninterrupted, losses = fit(tmp_path / "uninterrupted")
 
     steps = count(1)
-    monkeypatch.setattr(interrupt, "stop_requested", lambda: next(steps) >= stopped_at)
-    if stopped_at < 6:
-        with pytest.raises(interrupt.Interrupted, match=f"interrupted after {stopped_at} of 6 steps"):
-            fit(tmp_path / "stopped")
-        # A checkpoint that was being written when the process died is none.
-        (tmp_path / "stopped" / "checkpoint-5").mkdir()
+    monkeypatch.setattr(interrupt, "stop_requested", lambda: next(steps) >= interrupted_at)
+    if interrupted_at < 6:
+        with pytest.raises(interrupt.Interrupted, match=f"interrupted after {interrupted_at} of 6 steps"):
+            fit(tmp_path / "interrupted")
+        # A checkpoint that was being written when the process died does not count.
+        (tmp_path / "interrupted" / "checkpoint-5").mkdir()
     monkeypatch.setattr(interrupt, "stop_requested", lambda: False)
-    went_on, losses_again = fit(tmp_path / "stopped")
+    resumed, losses_again = fit(tmp_path / "interrupted")
     assert losses_again == losses
-    for one, other in zip(whole, went_on, strict=True):
+    for one, other in zip(uninterrupted, resumed, strict=True):
         assert_equal(load_file(one / "adapter_model.safetensors"), load_file(other / "adapter_model.safetensors"))
-    assert not list((tmp_path / "stopped").glob("checkpoint-[1245]"))
-    assert not (went_on[0] / "optimizer.pt").exists()
+    assert not list((tmp_path / "interrupted").glob("checkpoint-[1245]"))
+    assert not (resumed[0] / "optimizer.pt").exists()
 
 
-def test_only_checkpoints_with_all_epochs_before_them_are_gone_on_with(tmp_path):
-    def made(*steps):
+def test_only_a_checkpoint_with_those_of_all_earlier_epochs_can_be_resumed(tmp_path):
+    def save(*steps):
         for step in steps:
             (tmp_path / f"checkpoint-{step}").mkdir(parents=True)
             (tmp_path / f"checkpoint-{step}" / "optimizer.pt").touch()
             checkpoints.mark_complete(tmp_path, step, steps_per_epoch=3)
 
-    made(2, 3, 5)
+    save(2, 3, 5)
     assert checkpoints.newest(tmp_path, 3).name == "checkpoint-5"
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-3", "checkpoint-5"}
     shutil.rmtree(tmp_path / "checkpoint-3")

@@ -1,0 +1,93 @@
+"""A workspace owns runs and the store; a run keeps its id; tables of many runs can be concatenated."""
+
+import json
+import re
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import small
+from potstill.recipe import loading
+from potstill.workspace import artifacts
+from potstill.workspace.artifacts import CURATED, GENERATED
+from potstill.workspace.run import Run
+from potstill.workspace.workspace import Workspace
+from small import potstill
+
+
+@pytest.fixture
+def teacher():
+    with small.Teacher() as server:
+        yield server
+
+
+@pytest.fixture
+def work(tmp_path, teacher, tiny_folder):
+    (tmp_path / "r.yaml").write_text(small.RECIPE.format(url=teacher.url, student=tiny_folder))
+    return tmp_path
+
+
+def run_id(folder):
+    return json.loads((folder / "manifest.json").read_text())["id"]
+
+
+def test_a_run_in_a_study_shares_the_store_of_the_workspace(work, teacher):
+    assert potstill("generate", "r.yaml", cwd=work).returncode == 0
+    requested = teacher.seen.total()
+    assert potstill("generate", "r.yaml", "--runs", "runs/study", cwd=work).returncode == 0
+    assert teacher.seen.total() == requested == 24
+    assert not (work / "runs" / "study" / "completions.sqlite").exists()
+    assert potstill("generate", "r.yaml", "--runs", "elsewhere", cwd=work).returncode == 0
+    assert teacher.seen.total() == 2 * requested, "another workspace has a store of its own"
+    runs = json.loads(potstill("runs", "--json", cwd=work).stdout)
+    assert {one["name"]: one["state"] for one in runs} == {
+        "small": "done up to generate",
+        "study/small": "done up to generate",
+    }
+    nested = Workspace(work / "runs").open("study/small")
+    assert nested.store_path == work / "runs" / "completions.sqlite"
+    assert run_id(work / "runs" / "small") != run_id(work / "runs" / "study" / "small")
+
+
+def test_a_budget_survives_moving_the_workspace(work, teacher):
+    text = (work / "r.yaml").read_text()
+    (work / "r.yaml").write_text(
+        re.sub(r"(teacher: .*)\}$", r"\1, budget: {max_requests: 24}}", text, flags=re.MULTILINE)
+    )
+    assert potstill("generate", "r.yaml", cwd=work).returncode == 0
+    before = run_id(work / "runs" / "small")
+    (work / "runs").rename(work / "moved")
+    stopped = potstill("run", "r.yaml", "--runs", "moved", cwd=work)
+    assert stopped.returncode == 1
+    assert "its budget is spent: max_requests is 24" in stopped.stderr
+    assert run_id(work / "moved" / "small") == before
+    assert teacher.seen.total() == 24
+
+
+def test_tables_of_runs_without_gold_and_with_gold_have_the_same_schema(tmp_path):
+    run = Run(
+        tmp_path, loading.parse(small.RECIPE.format(url="http://127.0.0.1:9", student="packaged/b")), tmp_path / "s"
+    )
+    tables = []
+    for name, known in (("gold", True), ("none", None)):
+        row = dict.fromkeys(CURATED.schema.names) | {"id": name, "correct": known, "agreement": None, "kept": True}
+        run.write(CURATED, [row])
+        assert run.read(CURATED)[0]["correct"] is known
+        tables.append(pq.read_table(run.path(CURATED.file)))
+    assert pa.concat_tables(tables).column("correct").to_pylist() == [True, None]
+
+
+def test_scores_come_back_as_a_mapping(tmp_path):
+    run = Run(
+        tmp_path, loading.parse(small.RECIPE.format(url="http://127.0.0.1:9", student="packaged/b")), tmp_path / "s"
+    )
+    table = artifacts.predictions("student")
+    row = dict.fromkeys(table.schema.names) | {"id": "a", "group": "g", "scores": {"accuracy": 1.0, "strict": None}}
+    run.write(table, [row])
+    assert run.read(table) == [row]
+
+
+def test_curated_rows_have_the_columns_of_generated_rows():
+    assert set(GENERATED.schema.names) < set(CURATED.schema.names)
+    assert GENERATED.schema.names == CURATED.schema.names[: len(GENERATED.schema.names)]
