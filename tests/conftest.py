@@ -1,6 +1,10 @@
 import pytest
+from hypothesis import settings
 
 import small
+
+settings.register_profile("potstill", deadline=None)  # the first call of a test may import scipy
+settings.load_profile("potstill")
 
 
 @pytest.fixture(scope="module")
