@@ -25,3 +25,17 @@ def tiny_folder(tmp_path_factory):
 def short_backoff(monkeypatch):
     """A failed request is retried almost immediately."""
     monkeypatch.setattr("potstill.models.remote.retry.FIRST_BACKOFF_SECONDS", 0.01)
+
+
+@pytest.fixture
+def teacher():
+    """A chat-completions server."""
+    with small.Teacher() as server:
+        yield server
+
+
+@pytest.fixture
+def work(tmp_path, teacher, tiny_folder):
+    """A folder with a valid recipe, r.yaml, whose teacher is the server."""
+    (tmp_path / "r.yaml").write_text(small.RECIPE.format(url=teacher.url, student=tiny_folder))
+    return tmp_path

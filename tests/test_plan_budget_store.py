@@ -9,7 +9,6 @@ import sys
 
 import pytest
 
-import small
 from small import potstill
 
 
@@ -20,17 +19,11 @@ def output_of(*arguments, cwd):
 
 
 @pytest.fixture
-def teacher():
-    with small.Teacher() as server:
-        yield server
-
-
-@pytest.fixture
-def work(tmp_path, teacher, tiny_folder):
-    recipe = small.RECIPE.format(url=teacher.url, student=tiny_folder)
-    recipe = recipe.replace("concurrency: 4", "concurrency: 4, price: {input: 1000, output: 1000}")
-    (tmp_path / "r.yaml").write_text(recipe)
-    return tmp_path
+def work(work):
+    """The recipe with a price for the teacher."""
+    text = (work / "r.yaml").read_text()
+    (work / "r.yaml").write_text(text.replace("concurrency: 4", "concurrency: 4, price: {input: 1000, output: 1000}"))
+    return work
 
 
 def budget(work, limit):
