@@ -1,10 +1,10 @@
-"""python benchmarks/generation.py [--quick]: asking at scale, beside a bare loop and the tools people use.
+"""python benchmarks/generation.py [--quick]: throughput of generation against a server, compared with other clients.
 
-A mock server (50 ms, about 60 tokens an answer; benchmarks/mock_server.py) in a process of its own, 5,000 distinct
-prompts, 256 in flight. Each client (benchmarks/peers/) does the same work in a process of its own and times itself from
-its first prompt to its last row, imports left out; clients take turns, and the median of the turns counts. ``bare`` is
-aiohttp on asyncio's own loop, counting answers and keeping none; ours has every answer in the store and read back in
-order. ``--quick`` asks 500 prompts once, and its figures count for nothing.
+A mock server (50 ms per answer of about 60 tokens; benchmarks/mock_server.py) runs in its own process and gets 5,000
+distinct prompts, 256 of them in flight. Each client (benchmarks/peers/) does the same work in its own process and measures
+the time from its first prompt to its last row, without imports. Clients alternate, and the median of the rounds counts.
+``bare`` is aiohttp on asyncio's own event loop; it counts answers and stores none. ``ours`` stores every answer and reads
+all of them back in order. ``--quick`` sends 500 prompts in one round, and its figures do not count.
 """
 
 import argparse
@@ -15,19 +15,23 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 HERE = Path(__file__).parent
 ENVIRONMENTS = HERE / ".envs"
-PEERS = {
+REQUIREMENTS = {
     "bare": None,
     "ours": None,
     "openai_client": "openai>=1.50",
     "curator_client": "bespokelabs-curator==0.1.31",
     "distilabel_client": "distilabel[openai]==1.5.3 requests",  # which it imports and does not declare
 }
+"""The packages of each client; None for a client that runs in this environment."""
+REPEATED = ("bare", "ours", "openai_client")
+"""Clients that run in every round. The others are slow and run once: their figures are far from their goals either way."""
 GOALS = {
     "vs_bare": ">= 0.9", "vs_openai": ">= 8", "vs_curator": ">= 10", "vs_distilabel": ">= 15", "mib": "< 120",
     "errors_vs_openai": ">= 4", "errors_vs_curator": ">= 8", "errors_vs_distilabel": ">= 12", "rows_lost": "== 0",
@@ -37,23 +41,22 @@ IN_FLIGHT = 256
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--quick", action="store_true")
-    arguments.add_argument("--only", help="only these clients, with commas between")
-    asked = arguments.parse_args()
-    n, turns, million = (500, 1, 20_000) if asked.quick else (5000, 3, 1_000_000)
-    names = asked.only.split(",") if asked.only else list(PEERS)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", help="run only these clients, separated by commas")
+    options = parser.parse_args()
+    n, rounds, million = (500, 1, 20_000) if options.quick else (5000, 3, 1_000_000)
+    names = options.only.split(",") if options.only else list(REQUIREMENTS)
     python = {name: environment(name) for name in names}
     figures: dict[str, float] = {}
     rows_lost = 0
     with mock_server() as url:
         for path, prefix in (("/v1", "vs_"), ("/faulty/v1", "errors_vs_")):
             runs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
-            for _ in range(turns):
+            for _ in range(rounds):
                 for name in names:
-                    # The slow ones take their turn once: their figure is far from its goal either way.
-                    if not runs[name] or name in ("bare", "ours", "openai_client"):
-                        runs[name].append(client(python[name], name, url + path, n))
+                    if not runs[name] or name in REPEATED:
+                        runs[name].append(run_client(python[name], name, url + path, n))
                         print(f"{prefix}{name}: {runs[name][-1]}", flush=True)
             seconds = {name: statistics.median(run["seconds"] for run in of) for name, of in runs.items()}
             for name in set(names) - {"ours"}:
@@ -61,35 +64,36 @@ def main() -> None:
             rows_lost += sum(n - int(run["rows"]) for run in runs["ours"])
             figures["mib"] = round(max(figures.get("mib", 0), *(run["mib"] for run in runs["ours"])), 1)
         figures.pop("errors_vs_bare", None)
-        beyond, lost = killed(python["ours"], url, n)
+        beyond, lost = kill_and_resume(python["ours"], url, n)
         figures["rows_lost"] = rows_lost + lost
         figures["repeats_beyond_in_flight"] = beyond
-    figures |= resumed(million)
-    met = not asked.quick and all(name in figures and reached(figures[name], goal) for name, goal in GOALS.items())
+    figures |= resume_finished(million)
+    met = not options.quick and all(name in figures and is_met(figures[name], goal) for name, goal in GOALS.items())
     print(json.dumps({"benchmark": "generation", "figures": figures, "goals": GOALS, "met": met}))
 
 
-def reached(figure: float, goal: str) -> bool:
-    """Whether a figure is as its goal says, as in ``>= 0.9``."""
+def is_met(figure: float, goal: str) -> bool:
+    """Whether a figure meets a goal such as ``>= 0.9``."""
     sign, limit = goal.split()
     return {">=": operator.ge, "<=": operator.le, "<": operator.lt, "==": operator.eq}[sign](figure, float(limit))
 
 
 def environment(name: str) -> str:
-    """The Python in which a client runs; a peer's own is made once."""
-    if (requirement := PEERS[name]) is None:
+    """The Python interpreter of a client; the environment of another project's client is created once."""
+    if (requirements := REQUIREMENTS[name]) is None:
         return sys.executable
     folder = ENVIRONMENTS / name
     python = folder / "bin" / "python"
     if not (folder / "made").exists():
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", *requirement.split()], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", *requirements.split()], check=True)
         (folder / "made").touch()
     return str(python)
 
 
 @contextmanager
-def mock_server():
+def mock_server() -> Iterator[str]:
+    """The address of a mock server, which stops at the end."""
     command = [sys.executable, str(HERE / "mock_server.py")]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
@@ -100,13 +104,14 @@ def mock_server():
 
 
 def get(url: str) -> dict[str, int]:
-    with urllib.request.urlopen(url) as answer:
-        return json.load(answer)
+    with urllib.request.urlopen(url) as response:
+        return json.load(response)
 
 
-def client(python: str, name: str, url: str, n: int, *arguments: str) -> dict[str, float]:
+def run_client(python: str, name: str, url: str, n: int) -> dict[str, float]:
+    """What a client reports about ``n`` prompts: ``seconds``, ``rows`` and ``mib`` of memory."""
     get(url.removesuffix("/v1").removesuffix("/faulty") + "/reset")
-    command = [python, str(HERE / "peers" / f"{name}.py"), url, str(n), *arguments]
+    command = [python, str(HERE / "peers" / f"{name}.py"), url, str(n)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         return json.loads(result.stdout.strip().splitlines()[-1])
@@ -114,11 +119,13 @@ def client(python: str, name: str, url: str, n: int, *arguments: str) -> dict[st
         raise SystemExit(f"{name} failed:\n{result.stderr[-3000:]}") from None
 
 
-def killed(python: str, url: str, n: int) -> tuple[int, int]:
-    """Requests beyond ``n`` and those in flight at a kill -9 at half, and rows that the second run lacks.
+def kill_and_resume(python: str, url: str, n: int) -> tuple[int, int]:
+    """Kill our client with SIGKILL after half of ``n`` requests, and run it again.
 
-    In flight is what was sent and whose answer had not been taken: 256 whenever the client is busy. The server's own
-    count is printed beside it; it is lower by the answers that were sent and not yet read.
+    Returns the repeated requests beyond those in flight at the kill, and the rows that the second run lacks. A request is
+    in flight from the time it is sent until the client has stored its answer: there are 256 whenever the client is busy.
+    The number in flight at the server is printed as well; it is lower, because it does not include answers that were sent
+    and not yet read.
     """
     get(f"{url}/reset")
     with TemporaryDirectory() as folder:
@@ -130,23 +137,22 @@ def killed(python: str, url: str, n: int) -> tuple[int, int]:
         process.wait()
         at_server = get(f"{url}/stats")["in_flight"]
         time.sleep(0.5)
-        again = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+        second = subprocess.run(command, capture_output=True, text=True, check=True)
+        rows = int(json.loads(second.stdout.splitlines()[-1])["rows"])
         repeats = get(f"{url}/stats")["requests"] - n
-    print(
-        f"kill at half: {repeats} requests repeated, {at_server} at the server then, {again['rows']} rows", flush=True
-    )
-    return max(repeats - IN_FLIGHT, 0), n - int(again["rows"])
+    print(f"killed halfway: {repeats} requests repeated, {at_server} in flight at the server, {rows} rows", flush=True)
+    return max(repeats - IN_FLIGHT, 0), n - rows
 
 
-def resumed(n: int) -> dict[str, float]:
-    """Seconds and memory to find out that nothing is left of ``n`` stored completions."""
+def resume_finished(n: int) -> dict[str, float]:
+    """Seconds and memory that it takes to find that all of ``n`` completions are stored."""
     with TemporaryDirectory() as folder:
-        for what in ("fill", "resume"):
-            command = [sys.executable, str(HERE / "peers" / "million.py"), folder, str(n), what]
+        for step in ("fill", "resume"):
+            command = [sys.executable, str(HERE / "peers" / "million.py"), folder, str(n), step]
             result = subprocess.run(command, capture_output=True, text=True, check=True)
-            print(f"{what} {n}: {result.stdout.strip()}", flush=True)
-    told = json.loads(result.stdout)
-    return {"resume_million_s": round(told["seconds"], 1), "resume_million_mib": round(told["mib"], 1)}
+            print(f"{step} {n}: {result.stdout.strip()}", flush=True)
+    measured = json.loads(result.stdout)
+    return {"resume_million_s": round(measured["seconds"], 1), "resume_million_mib": round(measured["mib"], 1)}
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""A chat-completions server that costs little: an answer of about 60 tokens after a delay, errors where they are wanted.
+"""python benchmarks/mock_server.py: a fast chat-completions server that answers about 60 tokens after a fixed delay.
 
-python benchmarks/mock_server.py prints its port. Paths: /v1 answers everything, /faulty/v1 gives every twentieth request
-an error (half 429 with Retry-After: 1, half 500, by a seeded stream). GET /stats tells requests and those in flight,
-GET /reset sets them to nought. An answer depends on the request alone.
+It prints its port and runs until its standard input is closed. /v1 answers every request. /faulty/v1 answers about 5 % of
+the requests with an error, drawn by seed: half of them 429 with Retry-After: 1, half 500. GET /stats returns the number of
+requests received, of those in flight, and of distinct prompts; GET /reset restarts these counts (except those in flight)
+and the errors. An answer depends on the request alone.
 """
 
+import argparse
 import asyncio
 import hashlib
 import json
@@ -16,7 +18,7 @@ from typing import ClassVar
 import orjson
 import uvloop
 
-DELAY = 0.05
+DELAY_SECONDS = 0.05
 WORDS = """the of and to in is that for it as was with be by on not he his but at are this have from or had an
 they which""".split()  # noqa: SIM905
 
@@ -40,12 +42,12 @@ class Server(asyncio.Protocol):
             if len(rest) < length:
                 return
             body, self.buffer = rest[:length], rest[length:]
-            self.answer(head.split(b" ", 2)[1], body)
+            self.handle(head.split(b" ", 2)[1], body)
 
-    def answer(self, path, body):
+    def handle(self, path, body):
         if path == b"/stats":
-            seen = {"requests": Server.requests, "in_flight": Server.in_flight, "distinct": len(Server.seen)}
-            self.send(b"200 OK", json.dumps(seen).encode())
+            counts = {"requests": Server.requests, "in_flight": Server.in_flight, "distinct": len(Server.seen)}
+            self.send(b"200 OK", json.dumps(counts).encode())
         elif path == b"/reset":
             Server.requests = 0
             Server.seen.clear()
@@ -54,12 +56,12 @@ class Server(asyncio.Protocol):
         else:
             Server.requests += 1
             Server.in_flight += 1
-            messages = orjson.loads(body)["messages"] or [{"content": ""}]  # curator begins with an empty one
+            messages = orjson.loads(body)["messages"] or [{"content": ""}]  # curator's first request has none
             question = messages[-1]["content"]
             Server.seen[hashlib.sha256(str(question).encode()).digest()] += 1
-            asyncio.get_running_loop().call_later(DELAY, self.say, path, str(question))
+            asyncio.get_running_loop().call_later(DELAY_SECONDS, self.reply, path, str(question))
 
-    def say(self, path, question):
+    def reply(self, path, question):
         Server.in_flight -= 1
         if path.startswith(b"/faulty") and Server.errors.random() < 0.05:
             if Server.errors.random() < 0.5:
@@ -71,7 +73,7 @@ class Server(asyncio.Protocol):
         text = " ".join(WORDS[byte % len(WORDS)] for byte in digest + digest[:28])
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
         usage = {"prompt_tokens": 20, "completion_tokens": 60, "total_tokens": 80}
-        answer = {
+        completion = {
             "id": "c",
             "object": "chat.completion",
             "created": 1,
@@ -79,7 +81,7 @@ class Server(asyncio.Protocol):
             "choices": [choice],
             "usage": usage,
         }
-        self.send(b"200 OK", orjson.dumps(answer))
+        self.send(b"200 OK", orjson.dumps(completion))
 
     def send(self, status, body, headers=b""):
         if not self.transport.is_closing():
@@ -93,7 +95,9 @@ async def main():
     loop = asyncio.get_running_loop()
     server = await loop.create_server(Server, "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)  # until whoever started it is gone
+    await loop.run_in_executor(None, sys.stdin.read)  # until the process that started it has ended
 
 
-uvloop.run(main())
+if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    uvloop.run(main())

@@ -1,10 +1,11 @@
-"""python benchmarks/resume.py [--quick]: a run killed at 50 random moments, and an unchanged one carried out again.
+"""python benchmarks/resume.py [--quick]: a run that is killed at 50 random moments, and a finished run that is run again.
 
-The teacher is a server on this machine whose answers depend on the request alone, the student a tiny random Llama. Each
-of the 50 runs is killed with SIGKILL at a moment drawn from the time that an undisturbed run takes, then the same command
-is given again. It survived if it then ends with the same rows (times apart) and the same weights as the undisturbed run.
-``requests_repeated`` are those that the server saw again beyond those in flight at the kills. ``rerun_s`` is the slowest
-of three further runs of a finished recipe. ``--quick`` kills 5 times, and its figures count for nothing.
+The teacher is a server on this machine whose answers depend on the request alone; the student is a tiny random Llama. Each
+of the 50 runs is killed with SIGKILL at a random moment within the duration of an undisturbed run, and then the same
+command is run again. A run survives if it ends with the same rows (except for times) and the same weights as the
+undisturbed run. ``requests_repeated`` is the number of requests that the server received again, beyond those in flight at
+the kills. ``rerun_s`` is the slowest of three further runs of a finished recipe. ``--quick`` kills 5 times, and its figures
+do not count.
 """
 
 import argparse
@@ -27,42 +28,43 @@ import small
 GOALS = {"rerun_s": "< 5", "requests_repeated": "0", "kills_survived": "50 of 50"}
 COMMAND = [sys.executable, "-m", "potstill", "run", "r.yaml"]
 CONCURRENCY = 4
+TEACHER_DELAY_SECONDS = 0.05
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--quick", action="store_true")
-    quick = arguments.parse_args().quick
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    quick = parser.parse_args().quick
     kills = 5 if quick else 50
     rng = random.Random(0)
     repeated = survived = 0
-    with tempfile.TemporaryDirectory() as place, small.Teacher(delay=0.05) as teacher:
-        small.save_tiny_llama(Path(place) / "student")
-        recipe = small.RECIPE.format(url=teacher.url, student=Path(place) / "student")
+    with tempfile.TemporaryDirectory() as temporary, small.Teacher(delay=TEACHER_DELAY_SECONDS) as teacher:
+        root = Path(temporary)
+        small.save_tiny_llama(root / "student")
+        recipe = small.RECIPE.format(url=teacher.url, student=root / "student")
         recipe = recipe.replace("train: 24", "train: 100").replace("test: 8", "test: 40")
         began = time.monotonic()
-        expected = result(carry_out(Path(place) / "undisturbed", recipe))
-        whole = time.monotonic() - began
-        print(f"undisturbed: {whole:.1f} s, {teacher.seen.total()} requests", flush=True)
+        expected = results(carry_out(root / "undisturbed", recipe))
+        duration = time.monotonic() - began
+        print(f"undisturbed: {duration:.1f} s, {teacher.seen.total()} requests", flush=True)
         reruns = []
         for _ in range(3):
             began = time.monotonic()
-            carry_out(Path(place) / "undisturbed", recipe)
+            carry_out(root / "undisturbed", recipe)
             reruns.append(time.monotonic() - began)
-        print("again, unchanged: " + ", ".join(f"{seconds:.1f} s" for seconds in reruns), flush=True)
+        print("reruns, unchanged: " + ", ".join(f"{seconds:.1f} s" for seconds in reruns), flush=True)
         for kill in range(1, kills + 1):
             teacher.seen.clear()
-            folder = Path(place) / f"killed-{kill}"
-            after = rng.uniform(0, whole)
-            state, in_flight = killed(folder, recipe, after, teacher)
-            same = result(carry_out(folder, recipe)) == expected
-            again = teacher.seen.total() - len(teacher.seen)
-            beyond = max(again - in_flight, 0)
-            repeated += beyond
+            folder = root / f"killed-{kill}"
+            after = rng.uniform(0, duration)
+            state, in_flight = run_and_kill(folder, recipe, after, teacher)
+            same = results(carry_out(folder, recipe)) == expected
+            received_again = teacher.seen.total() - len(teacher.seen)
+            repeated += max(received_again - in_flight, 0)
             survived += same
             print(
-                f"{kill}: killed after {after:.1f} s in {state}; {'the same rows' if same else 'OTHER ROWS'}, "
-                f"{again} requests again, {in_flight} were in flight",
+                f"{kill}: killed after {after:.1f} s in {state}; {'same rows' if same else 'DIFFERENT ROWS'}, "
+                f"{received_again} requests received again, {in_flight} were in flight",
                 flush=True,
             )
     figures = {"rerun_s": round(max(reruns), 2), "requests_repeated": repeated, "kills_survived": survived}
@@ -71,6 +73,7 @@ def main() -> None:
 
 
 def carry_out(folder: Path, recipe: str) -> Path:
+    """Carry out the recipe; returns the folder of the run. Raises `SystemExit` when it fails."""
     folder.mkdir(exist_ok=True)
     (folder / "r.yaml").write_text(recipe)
     done = subprocess.run(COMMAND, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
@@ -79,8 +82,11 @@ def carry_out(folder: Path, recipe: str) -> Path:
     return folder / "runs" / "small"
 
 
-def killed(folder: Path, recipe: str, after: float, teacher: small.Teacher) -> tuple[str, int]:
-    """The stage in which the run was killed, and the requests whose answers it cannot have had."""
+def run_and_kill(folder: Path, recipe: str, after: float, teacher: small.Teacher) -> tuple[str, int]:
+    """Kill a run after ``after`` seconds; the stage that it was in, and the number of requests in flight.
+
+    A request counts as in flight if the server received it and its answer is not stored.
+    """
     folder.mkdir()
     (folder / "r.yaml").write_text(recipe)
     process = subprocess.Popen(
@@ -88,20 +94,20 @@ def killed(folder: Path, recipe: str, after: float, teacher: small.Teacher) -> t
     )
     try:
         process.wait(after)
-        state = "nothing: it had ended"
+        state = "no stage: it had ended"
     except subprocess.TimeoutExpired:
         process.kill()
         manifest = folder / "runs" / "small" / "manifest.json"
         stages = json.loads(manifest.read_text()).get("stages", {}) if manifest.exists() else {}
         state = next((name for name, entry in stages.items() if entry["state"] == "started"), "no stage")
     process.communicate()
-    time.sleep(2 * teacher.delay)  # what was in flight is counted as seen
-    kept = stored(folder / "runs" / "completions.sqlite")
-    return state, min(teacher.seen.total() - kept, CONCURRENCY)
+    time.sleep(2 * teacher.delay)  # until the server has counted all requests that it received
+    stored = count_stored(folder / "runs" / "completions.sqlite")
+    return state, min(teacher.seen.total() - stored, CONCURRENCY)
 
 
-def stored(path: Path) -> int:
-    """Answers of the teacher's that were committed; its are the only ones with so many prompt tokens."""
+def count_stored(path: Path) -> int:
+    """The number of the teacher's completions in the store, recognized by their numbers of tokens."""
     if not path.exists():
         return 0
     with sqlite3.connect(path) as connection:
@@ -110,8 +116,8 @@ def stored(path: Path) -> int:
         return int(connection.execute(counted).fetchone()[0]) if tables else 0
 
 
-def result(run: Path) -> tuple[Any, ...]:
-    """All tables without times, the student's weights and its training."""
+def results(run: Path) -> tuple[Any, ...]:
+    """All tables without times, the student's weights, and `training.json`."""
     tables = {}
     for file in sorted(run.rglob("*.parquet")):
         rows = pq.read_table(file).to_pylist()

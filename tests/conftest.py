@@ -1,6 +1,10 @@
 import pytest
+from hypothesis import settings
 
 import small
+
+settings.register_profile("potstill", deadline=None)  # the first call of a test may import scipy
+settings.load_profile("potstill")
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +22,20 @@ def tiny_folder(tmp_path_factory):
 
 
 @pytest.fixture
-def short_first_wait(monkeypatch):
-    """A request that failed is repeated at once, nearly."""
-    monkeypatch.setattr("potstill.models.remote.chat.FIRST_WAIT", 0.01)
+def short_backoff(monkeypatch):
+    """A failed request is retried almost immediately."""
+    monkeypatch.setattr("potstill.models.remote.retry.FIRST_BACKOFF_SECONDS", 0.01)
+
+
+@pytest.fixture
+def teacher():
+    """A chat-completions server."""
+    with small.Teacher() as server:
+        yield server
+
+
+@pytest.fixture
+def work(tmp_path, teacher, tiny_folder):
+    """A folder with a valid recipe, r.yaml, whose teacher is the server."""
+    (tmp_path / "r.yaml").write_text(small.RECIPE.format(url=teacher.url, student=tiny_folder))
+    return tmp_path

@@ -1,4 +1,4 @@
-"""Recipes around data of a test's own, and the rows that come of them."""
+"""Recipes for the data of a test, and their examples."""
 
 import json
 

@@ -1,7 +1,7 @@
-"""Rows of logs in the forms that `potstill.data.logs` cites, and how they are read."""
+"""Rows of logs in the formats that `potstill.data.logs` cites, and helpers to parse them."""
 
 from potstill.data import logs
-from potstill.data.logs import Logged
+from potstill.data.logs import LoggedAnswer
 
 ASK = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is 2+2?"}]
 USER = [{"role": "user", "content": "What is 2+2?"}]
@@ -9,7 +9,7 @@ CALL = {"id": "call_1", "type": "function", "function": {"name": "add", "argumen
 
 
 def chat(text="4", finish_reason="stop", id="chatcmpl-1", **message):
-    """A chat completion as OpenAI's API gives it."""
+    """A chat completion of OpenAI's API."""
     return {
         "id": id, "object": "chat.completion", "created": 1711475054, "model": "gpt-4o-2024-08-06",
         "choices": [{
@@ -22,11 +22,11 @@ def chat(text="4", finish_reason="stop", id="chatcmpl-1", **message):
 
 def responded(*items, **more):
     """A response of OpenAI's Responses API."""
-    said = {"id": "msg_1", "type": "message", "status": "completed", "role": "assistant"}
-    said |= {"content": [{"type": "output_text", "text": "4", "annotations": []}]}
+    message = {"id": "msg_1", "type": "message", "status": "completed", "role": "assistant"}
+    message |= {"content": [{"type": "output_text", "text": "4", "annotations": []}]}
     return {
         "id": "resp_1", "object": "response", "created_at": 1741476777, "status": "completed", "error": None,
-        "incomplete_details": None, "instructions": "Be brief.", "model": "gpt-4.1-2025-04-14", "output": [*(items or [said])],
+        "incomplete_details": None, "instructions": "Be brief.", "model": "gpt-4.1-2025-04-14", "output": [*(items or [message])],
         "usage": {"input_tokens": 36, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 8, "total_tokens": 44},
     } | more  # fmt: skip
 
@@ -40,18 +40,18 @@ def written(part):
 
 
 REQUEST = {"model": "gpt-4o", "messages": ASK, "temperature": 0}
-RESPONDED = Logged("resp_1", ASK, "4", "gpt-4.1-2025-04-14", "stop", 36, 8)
-ANSWERED = Logged("chatcmpl-1", ASK, "4", "gpt-4o-2024-08-06", "stop", 24, 15)
+RESPONDED = LoggedAnswer("resp_1", ASK, "4", "gpt-4.1-2025-04-14", "stop", 36, 8)
+ANSWERED = LoggedAnswer("chatcmpl-1", ASK, "4", "gpt-4o-2024-08-06", "stop", 24, 15)
 
 
 def asked(id, question="What is 2+2?"):
-    """A line of a batch's input file."""
+    """A line of a batch input file."""
     body = {"model": "gpt-4o", "messages": [{"role": "user", "content": question}], "max_tokens": 1000}
     return {"custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": body}
 
 
 def answered(id, text="4", status=200):
-    """A line of its output file."""
+    """A line of a batch output file."""
     response = {"status_code": status, "request_id": f"req_{id}", "body": chat(text)}
     return {"id": f"batch_req_{id}", "custom_id": id, "response": response, "error": None}
 
@@ -65,13 +65,13 @@ def expired(id):
     }
 
 
-def bedrock(sent, came, operation="InvokeModel", model="meta.llama3-1-70b-instruct-v1:0", **more):
+def bedrock(request, response, operation="InvokeModel", model="meta.llama3-1-70b-instruct-v1:0", **more):
     return {
         "schemaType": "ModelInvocationLog", "schemaVersion": "1.0", "timestamp": "2025-03-11T00:38:02Z",
         "accountId": "123456789012", "identity": {"arn": "arn:aws:iam::123456789012:user/ann"}, "region": "us-east-1",
         "requestId": "ff4b6c63", "operation": operation, "modelId": model,
-        "input": {"inputContentType": "application/json", "inputBodyJson": sent, "inputTokenCount": 15},
-        "output": {"outputContentType": "application/json", "outputBodyJson": came, "outputTokenCount": 12},
+        "input": {"inputContentType": "application/json", "inputBodyJson": request, "inputTokenCount": 15},
+        "output": {"outputContentType": "application/json", "outputBodyJson": response, "outputTokenCount": 12},
     } | more  # fmt: skip
 
 
@@ -129,10 +129,10 @@ META = "meta.llama3-1-70b-instruct-v1:0"
 
 
 def read(*rows):
-    return list(logs.read((f"log.jsonl, line {n}", row) for n, row in enumerate(rows, 1)))
+    return list(logs.parse((f"log.jsonl, line {n}", row) for n, row in enumerate(rows, 1)))
 
 
 def one(row):
-    [(place, logged)] = read(row)
-    assert place == "log.jsonl, line 1"
+    [(location, logged)] = read(row)
+    assert location == "log.jsonl, line 1"
     return logged

@@ -1,13 +1,13 @@
-"""A row of each published data set in the forms it comes in, and what potstill makes of it; the rows are our own."""
+"""Rows in each format of the published data sets, and their conversion; the contents are our own."""
 
 
-def asked(question, *options, **more):
+def choice_question(question, *options, **more):
     return {"question": question, "options": list(options), **more}
 
 
-def said(*turns):
+def turns(*contents):
     roles = ("user", "assistant")
-    return [{"role": roles[place % 2], "content": turn} for place, turn in enumerate(turns)]
+    return [{"role": roles[i % 2], "content": content} for i, content in enumerate(contents)]
 
 
 WET = {"premise": "A man walks through the rain.", "hypothesis": "The man is wet."}
@@ -76,7 +76,7 @@ ROWS = [
             "id": "c0", "question": "Where is bread baked?", "question_concept": "bread", "answerKey": "C",
             "choices": {"label": ["A", "B", "C", "D", "E"], "text": ["bed", "river", "oven", "shoe", "sky"]},
         },
-        asked("Where is bread baked?", "bed", "river", "oven", "shoe", "sky", id="c0", gold="C"),
+        choice_question("Where is bread baked?", "bed", "river", "oven", "shoe", "sky", id="c0", gold="C"),
     ),
     (
         "commonsense_qa",
@@ -84,7 +84,7 @@ ROWS = [
             "id": "c1", "question": "Where do fish live?", "question_concept": "fish", "answerKey": "",
             "choices": {"label": ["A", "B"], "text": ["river", "oven"]},
         },
-        asked("Where do fish live?", "river", "oven", id="c1", gold=None),
+        choice_question("Where do fish live?", "river", "oven", id="c1", gold=None),
     ),
     (
         "commonsense_qa",
@@ -95,7 +95,7 @@ ROWS = [
                 "choices": [{"label": "A", "text": "oven"}, {"label": "B", "text": "river"}],
             },
         },
-        asked("Where do fish live?", "oven", "river", id="c2", gold="B"),
+        choice_question("Where do fish live?", "oven", "river", id="c2", gold="B"),
     ),
     (
         "arc",
@@ -103,7 +103,7 @@ ROWS = [
             "id": "Own_1", "question": "What do plants take in?", "answerKey": "B",
             "choices": {"text": ["sand", "light", "noise", "glass"], "label": ["A", "B", "C", "D"]},
         },
-        asked("What do plants take in?", "sand", "light", "noise", "glass", id="Own_1", gold="B"),
+        choice_question("What do plants take in?", "sand", "light", "noise", "glass", id="Own_1", gold="B"),
     ),
     (
         "arc",
@@ -111,16 +111,16 @@ ROWS = [
             "id": "Own_2", "question": "Which is the third planet?", "answerKey": "3",
             "choices": {"text": ["Mars", "Venus", "Earth", "Saturn"], "label": ["1", "2", "3", "4"]},
         },
-        asked("Which is the third planet?", "Mars", "Venus", "Earth", "Saturn", id="Own_2", gold="C"),
+        choice_question("Which is the third planet?", "Mars", "Venus", "Earth", "Saturn", id="Own_2", gold="C"),
     ),
-    # A label that is the text of another option, and options that look like marks.
+    # A label that is the text of another option, and options that look like labels.
     (
         "arc",
         {
             "id": "Own_3", "question": "How many legs has a tripod?", "answerKey": "4",
             "choices": {"text": ["4", "2", "1", "3"], "label": ["1", "2", "3", "4"]},
         },
-        asked("How many legs has a tripod?", "4", "2", "1", "3", id="Own_3", gold="D"),
+        choice_question("How many legs has a tripod?", "4", "2", "1", "3", id="Own_3", gold="D"),
     ),
     (
         "arc",
@@ -128,7 +128,7 @@ ROWS = [
             "id": "Own_4", "question": PLANK, "answerKey": "A",
             "choices": {"text": ["1.5 m", "2.5 m", "3.5 m", "4.5 m"], "label": ["A", "B", "C", "D"]},
         },
-        asked(PLANK, "1.5 m", "2.5 m", "3.5 m", "4.5 m", id="Own_4", gold="A"),
+        choice_question(PLANK, "1.5 m", "2.5 m", "3.5 m", "4.5 m", id="Own_4", gold="A"),
     ),
     (
         "arc",
@@ -136,7 +136,7 @@ ROWS = [
             "id": "Own_5", "question": "Which letter comes first?", "answerKey": "A",
             "choices": {"text": ["A", "D", "C", "B"], "label": ["A", "B", "C", "D"]},
         },
-        asked("Which letter comes first?", "A", "D", "C", "B", id="Own_5", gold="A"),
+        choice_question("Which letter comes first?", "A", "D", "C", "B", id="Own_5", gold="A"),
     ),
     (
         "arc",
@@ -144,7 +144,7 @@ ROWS = [
             "id": "Own_6", "question": "Which letter comes last?", "answerKey": "B",
             "choices": {"text": ["B", "D", "C", "A"], "label": ["A", "B", "C", "D"]},
         },
-        asked("Which letter comes last?", "B", "D", "C", "A", id="Own_6", gold="B"),
+        choice_question("Which letter comes last?", "B", "D", "C", "A", id="Own_6", gold="B"),
     ),
     (
         "aqua_rat",
@@ -152,18 +152,18 @@ ROWS = [
             "question": "What is 3 times 7?", "options": ["A)20", "B)21", "C)24", "D)27", "E)None of these"],
             "rationale": "7 + 7 + 7 = 21\nAnswer is B.", "correct": "B",
         },
-        asked(
+        choice_question(
             "What is 3 times 7?", "20", "21", "24", "27", "None of these", gold="B",
             rationale="7 + 7 + 7 = 21",
         ),
     ),
-    # An option that stands there twice is put once: a wrong one, and the right one.
+    # A duplicate option appears once: an incorrect one, and the correct one.
     (
         "aqua_rat",
         {
             "question": "Half of 18?", "options": ["A)8", "B)7", "C)8", "D)9", "E)10"], "rationale": "", "correct": "D",
         },
-        asked("Half of 18?", "8", "7", "9", "10", gold="C"),
+        choice_question("Half of 18?", "8", "7", "9", "10", gold="C"),
     ),
     (
         "aqua_rat",
@@ -171,7 +171,7 @@ ROWS = [
             "question": "Half of 18?", "options": ["A)8", "B)9", "C)7", "D)9 ", "E)10"],
             "rationale": "", "correct": "D",
         },
-        asked("Half of 18?", "8", "9", "7", "10", gold="B"),
+        choice_question("Half of 18?", "8", "9", "7", "10", gold="B"),
     ),
     ("samsum", {"id": "77", "dialogue": LAMP, "summary": MIA}, {
         "id": "77", "document": LAMP, "group": LAMP, "gold": MIA,
@@ -209,28 +209,28 @@ ROWS = [
             "input": "The conversation between human and AI assistant.\n[|Human|] Hello!\n[|AI|] Hi!\nWhat is it?\n"
             "[|Human|] Why is tea hot?\n[|AI|] It is brewed hot.\n[|Human|] ",
         },
-        {"messages": said("Hello!", "Hi!\nWhat is it?", "Why is tea hot?"), "gold": "It is brewed hot."},
+        {"messages": turns("Hello!", "Hi!\nWhat is it?", "Why is tea hot?"), "gold": "It is brewed hot."},
     ),
     (
         "baize_quora",
         {"chat_sample": "A talk.\n[|Human|] Hello!\n[|AI|] Hi!\n[|Human|] ", "dataset_origin": "quora"},
-        {"messages": said("Hello!"), "gold": "Hi!"},
+        {"messages": turns("Hello!"), "gold": "Hi!"},
     ),
     (
         "baize_quora",
         {"topic": "Tea", "input": "A talk.\n[|Human|] Hello!\n[|AI|] Hi!\n[|Human|] Tea?\n[|AI|] \n[|Human|] "},
-        {"messages": said("Hello!"), "gold": "Hi!"},
+        {"messages": turns("Hello!"), "gold": "Hi!"},
     ),
     ("mt_bench", {"question_id": 7, "category": "writing", "turns": ["Write a rhyme.", "Now without an e."]}, {
-        "id": 7, "messages": said("Write a rhyme."), "gold": None,
+        "id": 7, "messages": turns("Write a rhyme."), "gold": None,
     }),
     (
         "mt_bench",
         {"question_id": 8, "category": "math", "turns": ["What is 2 + 2?", "And times 3?"], "reference": ["4", "12"]},
-        {"id": 8, "messages": said("What is 2 + 2?"), "gold": None},
+        {"id": 8, "messages": turns("What is 2 + 2?"), "gold": None},
     ),
-    ("openai_chat", {"messages": [SYSTEM, *said("What is a comma?", "A short pause.")]}, {
-        "messages": [SYSTEM, *said("What is a comma?")], "gold": "A short pause.",
+    ("openai_chat", {"messages": [SYSTEM, *turns("What is a comma?", "A short pause.")]}, {
+        "messages": [SYSTEM, *turns("What is a comma?")], "gold": "A short pause.",
     }),
     (
         "openai_chat",
@@ -243,20 +243,20 @@ ROWS = [
                 {"role": "assistant", "content": "No: an end.", "weight": 1},
             ]
         },
-        {"messages": [SYSTEM, *said("And a dot?", "A dash.", "Sure?")], "gold": "No: an end."},
+        {"messages": [SYSTEM, *turns("And a dot?", "A dash.", "Sure?")], "gold": "No: an end."},
     ),
     ("alpaca", {"instruction": "Name a tea.", "input": "", "output": "Assam.", "text": "..."}, {
-        "messages": said("Name a tea."), "gold": "Assam.",
+        "messages": turns("Name a tea."), "gold": "Assam.",
     }),
     ("alpaca", {"instruction": "Shorten.", "input": "Tea is a hot drink.", "output": "Tea is hot."}, {
-        "messages": said("Shorten.\n\nTea is a hot drink."), "gold": "Tea is hot.",
+        "messages": turns("Shorten.\n\nTea is a hot drink."), "gold": "Tea is hot.",
     }),
-    ("alpaca", {"instruction": "Name a tea.", "output": "Assam."}, {"messages": said("Name a tea."), "gold": "Assam."}),
+    ("alpaca", {"instruction": "Name a tea.", "output": "Assam."}, {"messages": turns("Name a tea."), "gold": "Assam."}),
     ("dolly", {"instruction": "Shorten.", "context": "Tea is hot.", "response": "Hot.", "category": "summarization"}, {
-        "messages": said("Shorten.\n\nTea is hot."), "gold": "Hot.",
+        "messages": turns("Shorten.\n\nTea is hot."), "gold": "Hot.",
     }),
     ("prompt_completion", {"prompt": "Name a tea.", "completion": "Assam."}, {
-        "messages": said("Name a tea."), "gold": "Assam.",
+        "messages": turns("Name a tea."), "gold": "Assam.",
     }),
-    ("openai_chat", {"messages": said("Unanswered?")}, {"messages": said("Unanswered?"), "gold": None}),
+    ("openai_chat", {"messages": turns("Unanswered?")}, {"messages": turns("Unanswered?"), "gold": None}),
 ]  # fmt: skip

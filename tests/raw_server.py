@@ -1,4 +1,4 @@
-"""A chat endpoint that speaks raw bytes, so that it can break off, dawdle and lie wherever it likes."""
+"""A chat endpoint that sends raw bytes, so that it can disconnect, stall and send invalid data at any point."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from potstill.models.remote.chat import ChatModel
 from potstill.models.specs import Endpoint
 
 
-def whole(content="fine", finish_reason="stop", **more):
+def completion_json(content="fine", finish_reason="stop", **more):
     choice = {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": finish_reason}
     return json.dumps({"choices": [choice], "usage": {"prompt_tokens": 5, "completion_tokens": 2}} | more).encode()
 
@@ -27,17 +27,17 @@ def http(body=b"", status="200 OK", *headers, length=None):
     return "\r\n".join([*lines, *headers, "", ""]).encode() + body
 
 
-FINE = http(whole())
+FINE = http(completion_json())
 
 
 class Server:
-    """Gives the n-th request the n-th of ``answers``, the last one from then on.
+    """Responds to the n-th request with the n-th of ``responses``, and to later ones with the last.
 
-    An answer is bytes, sent at once; a list of bytes and pauses in seconds; or None, which breaks the connection.
+    A response is bytes, sent immediately; a list of bytes and pauses in seconds; or None, which resets the connection.
     """
 
-    def __init__(self, *answers, tls=None):
-        self.answers, self.tls = answers, tls
+    def __init__(self, *responses, tls=None):
+        self.responses, self.tls = responses, tls
         self.requests, self.times = [], []
 
     async def serve(self, reader, writer):
@@ -47,11 +47,11 @@ class Server:
                 length = int(head.lower().split("content-length:")[1].split("\r\n")[0])
                 self.requests.append((head, json.loads(await reader.readexactly(length))))
                 self.times.append(time.monotonic())
-                answer = self.answers[min(len(self.requests), len(self.answers)) - 1]
-                if answer is None:
+                response = self.responses[min(len(self.requests), len(self.responses)) - 1]
+                if response is None:
                     writer.transport.abort()
                     return
-                for piece in answer if isinstance(answer, list) else [answer]:
+                for piece in response if isinstance(response, list) else [response]:
                     if isinstance(piece, bytes):
                         writer.write(piece)
                         await writer.drain()
@@ -63,7 +63,7 @@ class Server:
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
 
-    def ask(self, n=1, sampling=GREEDY_256, url="http://127.0.0.1:{port}/v1", schema=None, **endpoint):
+    def complete(self, n=1, sampling=GREEDY_256, url="http://127.0.0.1:{port}/v1", schema=None, **endpoint):
         async def collect():
             server = await asyncio.start_server(self.serve, "127.0.0.1", 0, ssl=self.tls)
             port = server.sockets[0].getsockname()[1]
@@ -87,7 +87,7 @@ class Server:
 
 @contextmanager
 def serving(server):
-    """The server, in a thread of its own, at ``server.url``."""
+    """Serve at ``server.url``, in a separate thread."""
     loop = asyncio.new_event_loop()
     listening = loop.run_until_complete(asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=server.tls))
     threading.Thread(target=loop.run_forever, daemon=True).start()

@@ -1,4 +1,4 @@
-"""The client of chat endpoints against a real HTTP server that misbehaves."""
+"""The client of chat endpoints against a real HTTP server with failures."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from potstill.errors import PotstillError, RecipeError
 from potstill.models import ErrorKind, Request, Sampling, stream
 from potstill.models.complete import Billing, complete
 from potstill.models.opening import open_model
-from potstill.models.remote import chat, wire
+from potstill.models.remote import chat, dispatch, retry, wire
 from potstill.models.remote import server as server_module
 from potstill.models.specs import Budget, Endpoint
 from potstill.models.store.store import Store
@@ -28,7 +28,7 @@ from potstill.workspace.run import Run
 KEY = "sk-secret-0123456789"
 
 
-def said(text, finish_reason="stop", **message):
+def chat_response(text, finish_reason="stop", **message):
     return web.json_response(
         {
             "choices": [{"message": {"role": "assistant", "content": text, **message}, "finish_reason": finish_reason}],
@@ -46,14 +46,21 @@ def request(id_, content=None, **sampling):
 
 
 class Server:
-    """Answers with what ``handler(body, n)`` returns, where n counts the requests with the same question from 1."""
+    """Responds with what ``handler(body, n)`` returns, where n counts the requests with the same question from 1."""
 
     def __init__(self, handler):
-        self.handler, self.bodies, self.headers, self.times, self.now, self.most = handler, [], [], [], 0, 0
+        self.handler, self.bodies, self.headers, self.times, self.in_flight, self.max_in_flight = (
+            handler,
+            [],
+            [],
+            [],
+            0,
+            0,
+        )
 
     async def answer(self, http_request):
-        self.now += 1
-        self.most = max(self.most, self.now)
+        self.in_flight += 1
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
         try:
             body = await http_request.json()
             self.bodies.append(body)
@@ -63,10 +70,10 @@ class Server:
             answer = self.handler(body, sum(b["messages"][-1]["content"] == question for b in self.bodies))
             return await answer if asyncio.iscoroutine(answer) else answer
         finally:
-            self.now -= 1
+            self.in_flight -= 1
 
-    async def up(self):
-        """Serve; the runner that ends it, and the base address."""
+    async def start(self):
+        """Serve; returns the runner, to stop it, and the base address."""
         application = web.Application()
         application.router.add_post("/v1/chat/completions", self.answer)
         runner = web.AppRunner(application)
@@ -75,9 +82,9 @@ class Server:
         await site.start()
         return runner, f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}/v1"
 
-    def ask(self, *requests, **endpoint):
+    def complete(self, *requests, **endpoint):
         async def collect():
-            runner, base = await self.up()
+            runner, base = await self.start()
             try:
                 url = f"{base}?api-version=1"
                 model = chat.ChatModel(Endpoint(url=url, model="m", **endpoint))
@@ -89,8 +96,8 @@ class Server:
 
 
 @pytest.fixture(autouse=True)
-def no_long_waits(monkeypatch):
-    monkeypatch.setattr(chat, "FIRST_WAIT", 0.01)
+def short_backoff(monkeypatch):
+    monkeypatch.setattr(retry, "FIRST_BACKOFF_SECONDS", 0.01)
 
 
 def test_every_request_is_answered_once_with_bounded_concurrency(monkeypatch):
@@ -98,13 +105,13 @@ def test_every_request_is_answered_once_with_bounded_concurrency(monkeypatch):
 
     async def slow(body, n):
         await asyncio.sleep(0.01)
-        return said("to " + body["messages"][0]["content"])
+        return chat_response("to " + body["messages"][0]["content"])
 
     server = Server(slow)
-    got = server.ask(*(request(str(i)) for i in range(50)), concurrency=8, api_key_env="THE_KEY")
+    got = server.complete(*(request(str(i)) for i in range(50)), concurrency=8, api_key_env="THE_KEY")
     assert {id_: c.text for id_, c in got.items()} == {str(i): f"to {i}" for i in range(50)}
     assert len(server.bodies) == 50
-    assert 2 <= server.most <= 8
+    assert 2 <= server.max_in_flight <= 8
     assert server.headers[0]["Authorization"] == f"Bearer {KEY}"
     assert (got["0"].prompt_tokens, got["0"].completion_tokens, got["0"].finish_reason) == (7, 3, "stop")
     assert server.bodies[0] == {
@@ -117,7 +124,7 @@ def test_every_request_is_answered_once_with_bounded_concurrency(monkeypatch):
 
 async def too_late():
     await asyncio.sleep(5)
-    return said("late")
+    return chat_response("late")
 
 
 @pytest.mark.parametrize(
@@ -136,94 +143,94 @@ async def too_late():
         (lambda: web.Response(text='{"choices": []}'), ErrorKind.BAD_RESPONSE, 3),
         (lambda: web.Response(text="[" * 100_000), ErrorKind.BAD_RESPONSE, 3),
         (lambda: web.Response(text='{"choices":[{"message":{"content":7}}]}'), ErrorKind.BAD_RESPONSE, 3),
-        (lambda: said("half", "error"), ErrorKind.BAD_RESPONSE, 3),
-        (lambda: web.Response(text="x" * (wire.LARGEST_ANSWER + 1)), ErrorKind.BAD_RESPONSE, 3),
+        (lambda: chat_response("half", "error"), ErrorKind.BAD_RESPONSE, 3),
+        (lambda: web.Response(text="x" * (wire.MAX_RESPONSE_BYTES + 1)), ErrorKind.BAD_RESPONSE, 3),
         (lambda: web.Response(status=302, headers={"Location": "http://127.0.0.1:9/elsewhere"}), ErrorKind.NOT_FOUND, 1),
         (too_late, ErrorKind.TIMEOUT, 3),
     ],
 )  # fmt: skip
-def test_each_way_to_fail_has_its_kind_and_only_some_are_tried_again(bad, kind, attempts):
+def test_failures_have_a_kind_and_only_some_are_retried(bad, kind, attempts):
     server = Server(lambda body, n: bad())
-    got = server.ask(request("a"), max_attempts=3, timeout=0.5)
+    got = server.complete(request("a"), max_attempts=3, timeout=0.5)
     assert got["a"].error is kind
     assert got["a"].text == ""
     assert len(server.bodies) == attempts
-    assert len(got["a"].detail) <= server_module.LONGEST_DETAIL
+    assert len(got["a"].detail) <= server_module.MAX_DETAIL_CHARACTERS
 
 
-def test_a_busy_server_is_asked_again_not_before_it_wants_to_be():
-    server = Server(lambda body, n: error(429, headers={"Retry-After": "0.4"}) if n < 3 else said("at last"))
-    assert server.ask(request("a"))["a"].text == "at last"
+def test_a_retry_waits_as_long_as_retry_after():
+    server = Server(lambda body, n: error(429, headers={"Retry-After": "0.4"}) if n < 3 else chat_response("at last"))
+    assert server.complete(request("a"))["a"].text == "at last"
     first, second, third = server.times
     assert second - first >= 0.4
     assert third - second >= 0.4
 
 
-def test_one_stuck_request_does_not_hold_up_the_others():
+def test_a_slow_request_does_not_block_the_others():
     async def handler(body, n):
         await asyncio.sleep(0.8 if body["messages"][0]["content"] == "0" else 0)
-        return said("x")
+        return chat_response("x")
 
     server = Server(handler)
-    got = server.ask(*(request(str(i)) for i in range(20)), concurrency=2)
+    got = server.complete(*(request(str(i)) for i in range(20)), concurrency=2)
     assert list(got)[-1] == "0"
 
 
-def test_refusals_and_cut_answers_are_completions():
+def test_refusals_and_truncated_answers_are_completions():
     answers = {
         "filtered": error(400, "content_filter"),
-        "refused": said(None, refusal="I cannot help with that."),
-        "cut": said("half", "length"),
+        "refused": chat_response(None, refusal="I cannot help with that."),
+        "truncated": chat_response("half", "length"),
         "surrogate": web.Response(text='{"choices":[{"message":{"content":"a\\ud800b"},"finish_reason":"stop"}]}'),
     }
-    got = Server(lambda body, n: answers[body["messages"][0]["content"]]).ask(*map(request, answers))
+    got = Server(lambda body, n: answers[body["messages"][0]["content"]]).complete(*map(request, answers))
     assert {id_: (c.finish_reason, c.text) for id_, c in got.items()} == {
         "filtered": ("content_filter", ""),
         "refused": ("content_filter", "I cannot help with that."),
-        "cut": ("length", "half"),
+        "truncated": ("length", "half"),
         "surrogate": ("stop", "a?b"),
     }
     assert all(c.error is None for c in got.values())
 
 
-def test_draws_of_one_prompt_have_seeds_of_their_own():
-    server = Server(lambda body, n: said("x"))
+def test_each_sample_of_a_prompt_has_its_own_seed():
+    server = Server(lambda body, n: chat_response("x"))
     prompt = [{"role": "user", "content": "q"}]
-    server.ask(*(Request(f"{k}", prompt, Sampling(5, 0.7, 0.9, seed=40), k) for k in range(3)), concurrency=1)
+    server.complete(*(Request(f"{k}", prompt, Sampling(5, 0.7, 0.9, seed=40), k) for k in range(3)), concurrency=1)
     assert [(b["seed"], b["temperature"], b["top_p"]) for b in server.bodies] == [(40 + k, 0.7, 0.9) for k in range(3)]
 
 
-def test_the_key_is_nowhere_but_in_the_header(monkeypatch):
+def test_the_key_appears_only_in_the_header(monkeypatch):
     monkeypatch.setenv("THE_KEY", KEY)
     server = Server(lambda body, n: error(401, message=f"Incorrect API key provided: {KEY}"))
-    got = server.ask(request("a"), api_key_env="THE_KEY")
+    got = server.complete(request("a"), api_key_env="THE_KEY")
     assert KEY not in got["a"].detail
     assert "***" in got["a"].detail
     assert KEY not in json.dumps(server.bodies)
 
 
-def test_after_a_hopeless_error_nothing_more_is_sent_and_what_is_in_flight_is_kept():
+def test_after_a_fatal_error_nothing_is_sent_and_requests_in_flight_are_finished():
     async def handler(body, n):
         if body["messages"][0]["content"] == "3":
             return error(401)
         await asyncio.sleep(0.3)
-        return said("late but paid for")
+        return chat_response("late")
 
     server = Server(handler)
-    got = server.ask(*(request(str(i)) for i in range(100)), concurrency=6)
+    got = server.complete(*(request(str(i)) for i in range(100)), concurrency=6)
     assert len(server.bodies) < 20
     assert got["3"].error is ErrorKind.AUTH
-    assert all(c.text == "late but paid for" for id_, c in got.items() if id_ != "3")
+    assert all(c.text == "late" for id_, c in got.items() if id_ != "3")
     assert len(got) == len(server.bodies)
 
 
-def test_a_missing_key_is_the_recipes_fault(monkeypatch):
+def test_a_missing_key_is_a_recipe_error(monkeypatch):
     monkeypatch.delenv("THE_KEY", raising=False)
     with pytest.raises(RecipeError, match="THE_KEY"):
         open_model(Endpoint(url="http://127.0.0.1:9/v1", model="m", api_key_env="THE_KEY"), 1, "auto", None)
 
 
-def test_a_server_that_is_not_there_fails_the_run_with_one_message(tmp_path):
+def test_an_unreachable_server_fails_the_run_with_one_message(tmp_path):
     recipe = recipe_file.parse(
         "name: x\ntask: math\ndata: {train: 2, validation: 1, test: 1, test_unseen: 1}\nstudent: {model: packaged/s}\n"
         "teacher: {model: {url: 'http://127.0.0.1:9/v1', model: m, max_attempts: 2}}\n"
@@ -238,23 +245,23 @@ def test_a_server_that_is_not_there_fails_the_run_with_one_message(tmp_path):
 
 
 @pytest.mark.parametrize("url", ["https://me:secret@host/v1", "ftp://host", "https://"])
-def test_a_url_with_a_password_or_none_at_all_is_refused(url):
+def test_a_url_with_a_password_or_without_a_host_is_rejected(url):
     with pytest.raises(ValueError, match="url"):
         Endpoint(url=url, model="m")
 
 
-def test_prices_become_costs_and_what_a_server_says_cannot_steer_the_terminal(capsys):
-    server = Server(lambda body, n: said("yes"))
-    got = server.ask(request("1"), price={"input": 1e6, "output": 2e6})
+def test_costs_are_computed_and_messages_cannot_control_the_terminal(capsys):
+    server = Server(lambda body, n: chat_response("yes"))
+    got = server.complete(request("1"), price={"input": 1e6, "output": 2e6})
     assert got["1"].cost == 7 + 2 * 3
     echo("quota: \x1b[2J\u202egone\nline")
     assert capsys.readouterr().err == "quota: \ufffd[2J\ufffdgone\nline\n"
 
 
-def delivered(tmp_path, server, rows, **options):
-    """The texts that `ask` gives of the rows, None for those without an answer."""
+def completed_texts(tmp_path, server, rows, **options):
+    """The texts of the completions of ``rows``; None for those without an answer."""
     loop = asyncio.new_event_loop()
-    _, url = loop.run_until_complete(server.up())
+    _, url = loop.run_until_complete(server.start())
     threading.Thread(target=loop.run_forever, daemon=True).start()
     budget = options.pop("budget", None)
     model = chat.ChatModel(Endpoint(url=url, model="m", same_as="m", **options))
@@ -267,64 +274,70 @@ def delivered(tmp_path, server, rows, **options):
         loop.call_soon_threadsafe(loop.stop)
 
 
-def test_rows_that_cannot_be_answered_do_not_keep_a_run_from_going_on(tmp_path):
-    server = Server(lambda body, n: error(400) if int(body["messages"][0]["content"]) % 5 < 2 else said("fine"))
+def test_requests_that_fail_permanently_do_not_stop_a_run(tmp_path):
+    server = Server(
+        lambda body, n: error(400) if int(body["messages"][0]["content"]) % 5 < 2 else chat_response("fine")
+    )
     rows = [request(str(i)) for i in range(100)]
     for _ in range(2):
-        assert delivered(tmp_path, server, rows) == [None if i % 5 < 2 else "fine" for i in range(100)]
+        assert completed_texts(tmp_path, server, rows) == [None if i % 5 < 2 else "fine" for i in range(100)]
     assert len(server.bodies) == 100 + 40
 
 
-def test_one_prompt_in_many_rows_that_cannot_be_answered_fails(tmp_path):
+def test_a_failing_prompt_shared_by_all_rows_fails_the_run(tmp_path):
     server = Server(lambda body, n: error(400))
     with pytest.raises(PotstillError, match="invalid-request"):
-        delivered(tmp_path, server, [request(str(i), "the same") for i in range(10)])
+        completed_texts(tmp_path, server, [request(str(i), "the same") for i in range(10)])
     assert len(server.bodies) == 1
 
 
-def test_what_is_kept_is_counted_in_the_message(tmp_path):
-    server = Server(lambda body, n: said("fine"))
+def test_the_message_counts_the_saved_answers(tmp_path):
+    server = Server(lambda body, n: chat_response("fine"))
     rows = [request(str(i)) for i in range(12)]
-    with pytest.raises(PotstillError, match=r"max_requests is 10\. 10 of 12 answers are kept"):
-        delivered(tmp_path, server, rows, budget={"max_requests": 10}, concurrency=1)
-    with pytest.raises(PotstillError, match=r"max_requests is 10\. 10 of 12 answers are kept"):
-        delivered(tmp_path, server, rows, budget={"max_requests": 10}, concurrency=1)
+    with pytest.raises(PotstillError, match=r"max_requests is 10\. 10 of 12 answers are saved"):
+        completed_texts(tmp_path, server, rows, budget={"max_requests": 10}, concurrency=1)
+    with pytest.raises(PotstillError, match=r"max_requests is 10\. 10 of 12 answers are saved"):
+        completed_texts(tmp_path, server, rows, budget={"max_requests": 10}, concurrency=1)
     assert len(server.bodies) == 10
 
 
-def test_a_budget_is_not_blamed_for_a_server_that_fails(tmp_path):
+def test_the_budget_is_not_blamed_for_a_failing_server(tmp_path):
     server = Server(lambda body, n: error(503))
     with pytest.raises(PotstillError, match="overloaded: HTTP 503"):
-        delivered(tmp_path, server, [request(str(i)) for i in range(9)], budget={"max_requests": 1}, max_attempts=2)
+        completed_texts(
+            tmp_path, server, [request(str(i)) for i in range(9)], budget={"max_requests": 1}, max_attempts=2
+        )
     assert len(server.bodies) == 2
 
 
-def test_one_row_that_has_to_wait_lets_others_go_before_it():
+def test_a_request_that_waits_lets_others_pass():
     server = Server(
         lambda body, n: (
             error(429, headers={"Retry-After": "0.5"})
             if body["messages"][0]["content"] == "0" and n == 1
-            else said("fine")
+            else chat_response("fine")
         )
     )
     began = time.monotonic()
-    got = server.ask(*(request(str(i)) for i in range(5)), concurrency=1)
+    got = server.complete(*(request(str(i)) for i in range(5)), concurrency=1)
     assert all(c.text == "fine" for c in got.values())
     assert [body["messages"][0]["content"] for body in server.bodies] == ["0", "1", "2", "3", "4", "0"]
     assert time.monotonic() - began >= 0.5
 
 
-def test_a_wait_that_comes_with_a_fault_of_the_request_says_nothing_of_the_others():
+def test_retry_after_with_an_invalid_request_does_not_delay_the_others():
     server = Server(
         lambda body, n: (
-            error(400, headers={"Retry-After": "3600"}) if body["messages"][0]["content"] == "0" else said("fine")
+            error(400, headers={"Retry-After": "3600"})
+            if body["messages"][0]["content"] == "0"
+            else chat_response("fine")
         )
     )
-    got = server.ask(*(request(str(i)) for i in range(3)))
+    got = server.complete(*(request(str(i)) for i in range(3)))
     assert [got[str(i)].error for i in range(3)] == [ErrorKind.INVALID_REQUEST, None, None]
 
 
-def test_a_server_that_was_there_is_not_given_up_when_it_goes_for_a_while():
+def test_a_server_that_was_reached_before_is_retried_when_it_disconnects():
     class Loading(Server):
         async def answer(self, http_request):
             if len(self.bodies) in range(1, 6):
@@ -332,6 +345,8 @@ def test_a_server_that_was_there_is_not_given_up_when_it_goes_for_a_while():
                 http_request.transport.abort()
             return await super().answer(http_request)
 
-    server = Loading(lambda body, n: error(503, message="Loading model") if len(server.bodies) == 1 else said("fine"))
-    assert server.ask(request("a"))["a"].text == "fine"
-    assert len(server.bodies) > chat.TRIED_UNSEEN
+    server = Loading(
+        lambda body, n: error(503, message="Loading model") if len(server.bodies) == 1 else chat_response("fine")
+    )
+    assert server.complete(request("a"))["a"].text == "fine"
+    assert len(server.bodies) > dispatch.MAX_UNREACHED_ATTEMPTS

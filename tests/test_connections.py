@@ -1,4 +1,4 @@
-"""Where a request goes, what shows its key, and whom it trusts."""
+"""Redirects, keys, proxies and certificates of requests."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 from potstill.models import ErrorKind
 from raw_server import FINE, Server, http, run_child, serving
 
-pytestmark = pytest.mark.usefixtures("short_first_wait")
+pytestmark = pytest.mark.usefixtures("short_backoff")
 
 SECRET = "sk-secret-0123456789"
 
@@ -21,33 +21,33 @@ def test_a_redirect_does_not_carry_the_key(monkeypatch):
     monkeypatch.setenv("THE_KEY", SECRET)
     with socket.create_server(("127.0.0.1", 0)) as elsewhere:
         elsewhere.settimeout(0.5)
-        there = http(
+        redirect = http(
             b"",
             "307 Temporary Redirect",
             f"Location: http://localhost:{elsewhere.getsockname()[1]}/v1/chat/completions",
         )
-        (got,) = Server(there).ask(api_key_env="THE_KEY")
+        (got,) = Server(redirect).complete(api_key_env="THE_KEY")
         assert got.error is ErrorKind.NOT_FOUND
         with pytest.raises(TimeoutError):
             elsewhere.accept()
 
 
-def test_a_token_in_the_address_is_masked_in_what_a_server_says(monkeypatch):
+def test_a_key_in_the_address_is_masked_in_error_messages(monkeypatch):
     monkeypatch.setenv("THE_KEY", SECRET)
     server = Server(
         http(json.dumps({"error": {"message": f"POST /v1?code={SECRET} refused"}}).encode(), "400 Bad Request")
     )
-    (got,) = server.ask(url="http://127.0.0.1:{port}/v1?code={api_key}", api_key_env="THE_KEY")
+    (got,) = server.complete(url="http://127.0.0.1:{port}/v1?code={api_key}", api_key_env="THE_KEY")
     assert f"code={SECRET}" in server.requests[0][0].splitlines()[0]
     assert "uthorization" not in server.requests[0][0]
     assert SECRET not in got.detail
     assert "code=***" in got.detail
 
 
-def test_azures_key_stands_in_a_header_of_its_own(monkeypatch):
+def test_azures_key_is_sent_in_its_own_header(monkeypatch):
     monkeypatch.setenv("THE_KEY", SECRET)
     server = Server(FINE)
-    server.ask(
+    server.complete(
         url="http://127.0.0.1:{port}/openai/deployments/d?api-version=2024-10-21",
         api_key_env="THE_KEY",
         api_key_header="api-key",
@@ -69,7 +69,7 @@ def certificate(folder, name):
     return context
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificates with openssl")
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="creates its certificates with openssl")
 @pytest.mark.parametrize(("name", "served"), [("IP:127.0.0.1", True), ("DNS:elsewhere.example", False)])
 def test_a_certificate_for_another_name_is_refused(tmp_path, name, served):
     with serving(Server(FINE, tls=certificate(tmp_path, name))) as server:
@@ -80,14 +80,14 @@ def test_a_certificate_for_another_name_is_refused(tmp_path, name, served):
     assert ("ertificate" in result.stderr and "mismatch" in result.stderr) != served
 
 
-def test_a_name_that_nobody_knows():
-    (got,) = Server(FINE).ask(url="http://nobody.invalid/v1")
+def test_an_unknown_host_is_a_connection_error():
+    (got,) = Server(FINE).complete(url="http://nobody.invalid/v1")
     assert got.error is ErrorKind.CONNECTION
     assert "nobody.invalid" in got.detail
 
 
-def test_a_proxy_of_the_environment_is_not_for_this_machine(monkeypatch):
+def test_the_environments_proxy_is_not_used_for_loopback_addresses(monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
-    (got,) = Server(FINE).ask()
+    (got,) = Server(FINE).complete()
     assert got.text == "fine"

@@ -1,4 +1,4 @@
-"""The asking breaks off, by a signal, a source that raises or a server that restarts; what was answered stays."""
+"""Interruptions by a signal, a failing source of requests or a restart of the server lose no completed request."""
 
 import asyncio
 import signal
@@ -15,10 +15,10 @@ from potstill.models.specs import Endpoint
 from potstill.models.store.store import Store
 from raw_server import FINE, Server, child, http, run_child, serving
 
-pytestmark = pytest.mark.usefixtures("short_first_wait")
+pytestmark = pytest.mark.usefixtures("short_backoff")
 
 
-def test_a_source_that_raises_ends_the_asking(monkeypatch):
+def test_an_exception_of_the_source_is_raised(monkeypatch):
     async def collect():
         server = Server([0.01, FINE])
         listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
@@ -36,11 +36,11 @@ def test_a_source_that_raises_ends_the_asking(monkeypatch):
         asyncio.run(asyncio.wait_for(collect(), 10))
 
 
-def test_what_is_in_flight_when_a_source_raises_is_kept(tmp_path):
+def test_requests_in_flight_when_the_source_raises_are_stored(tmp_path):
     class Broken(list):
         def __iter__(self):
             yield from super().__iter__()
-            raise PotstillError("row 9 is no good")
+            raise PotstillError("row 9 is invalid")
 
     async def collect():
         server = await asyncio.start_server(Server([0.3, FINE]).serve, "127.0.0.1", 0)
@@ -49,15 +49,15 @@ def test_what_is_in_flight_when_a_source_raises_is_kept(tmp_path):
         rows = Broken(Request(str(i), [{"role": "user", "content": str(i)}]) for i in range(504))
         await asyncio.to_thread(lambda: complete(model, rows, "teacher", Billing(Store(tmp_path / "s.sqlite"))))
 
-    with pytest.raises(PotstillError, match="row 9 is no good"):
+    with pytest.raises(PotstillError, match="row 9 is invalid"):
         asyncio.run(collect())
-    assert Store(tmp_path / "s.sqlite").spent("", "m")[0] == 500  # which were looked up together
+    assert Store(tmp_path / "s.sqlite").spent("", "m")[0] == 500  # the requests of one look-up in the store
 
 
-def test_workers_that_wait_for_room_send_nothing_after_a_stop(monkeypatch):
+def test_waiting_workers_send_nothing_after_a_stop(monkeypatch):
     server = Server([0.05, http(b"", "429 Too Many Requests", "Retry-After: 0.05")] * 1)
     monkeypatch.setattr("potstill.interrupt.stop_requested", lambda: len(server.requests) >= 60)
-    server.ask(n=500, concurrency=16, max_attempts=50, timeout=5)
+    server.complete(n=500, concurrency=16, max_attempts=50, timeout=5)
     assert len(server.requests) < 60 + 16
 
 
@@ -68,17 +68,17 @@ def test_a_signal_loses_at_most_what_is_in_flight(tmp_path, number):
         while len(server.requests) < 100:
             time.sleep(0.01)
         process.send_signal(number)
-        _, said = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=20)
         assert process.returncode != 0
         if number != signal.SIGKILL:
-            assert "Interrupted" in said
+            assert "Interrupted" in errors
         assert run_child(server, tmp_path).stdout == "300\n"
         repeated = len(server.requests) - 300
     assert repeated == 0 if number != signal.SIGKILL else repeated <= 8
 
 
-def test_a_server_that_restarts_in_the_middle(tmp_path):
-    """It goes away for half a second with requests in flight, and every row is delivered."""
+def test_every_request_is_completed_when_the_server_restarts(tmp_path):
+    """The server is down for half a second with requests in flight."""
 
     async def collect():
         server = Server([0.01, FINE])
@@ -90,9 +90,9 @@ def test_a_server_that_restarts_in_the_middle(tmp_path):
             while len(server.requests) < 20:
                 await asyncio.sleep(0.01)
             listening.close()
-            server.answers = (None,)
+            server.responses = (None,)
             await asyncio.sleep(0.5)
-            server.answers = ([0.01, FINE],)
+            server.responses = ([0.01, FINE],)
             writers.append(await asyncio.start_server(server.serve, "127.0.0.1", port, reuse_address=True))
 
         task = asyncio.create_task(restart())

@@ -1,4 +1,4 @@
-"""Servers that potstill starts: llama.cpp for real, vLLM by its command line."""
+"""Servers that potstill starts: a real llama.cpp server, and the command line of vLLM."""
 
 import os
 import signal
@@ -23,16 +23,16 @@ QUESTIONS = [Request(str(i), [{"role": "user", "content": f"Count to {i}."}], Sa
 
 
 def servers():
-    """Processes that serve llama.cpp, without their supervisors."""
+    """The processes of llama.cpp servers, without their supervisors."""
     return [p for p in psutil.process_iter(["cmdline"]) if "llama_server.py" in "".join((p.info["cmdline"] or [])[:2])]
 
 
-def gone(processes, seconds=15):
+def have_exited(processes, seconds=15):
     _, alive = psutil.wait_procs(processes, timeout=seconds)
     return not alive
 
 
-def test_a_llama_cpp_server_is_started_for_the_answers_and_stopped_after_them(tmp_path):
+def test_a_llama_cpp_server_runs_only_while_requests_are_completed(tmp_path):
     model = open_model(LLAMA, 1, "auto", None)
     answers = list(complete(model, QUESTIONS, "llama", Billing(Store(tmp_path / "s.sqlite"))))
     assert all(a.text and a.completion_tokens <= 8 and a.prompt_tokens > 10 for a in answers)
@@ -41,7 +41,7 @@ def test_a_llama_cpp_server_is_started_for_the_answers_and_stopped_after_them(tm
     assert [a.text for a in again] == [a.text for a in answers]
 
 
-def test_a_server_that_dies_is_named_and_what_was_answered_kept(tmp_path, monkeypatch):
+def test_a_server_that_exits_is_reported_and_completions_are_stored(tmp_path, monkeypatch):
     store = Store(tmp_path / "s.sqlite")
     put = store.put
 
@@ -51,18 +51,18 @@ def test_a_server_that_dies_is_named_and_what_was_answered_kept(tmp_path, monkey
             server.send_signal(signal.SIGKILL)
 
     monkeypatch.setattr(store, "put", put_and_kill)
-    with pytest.raises(PotstillError, match=r"llama.cpp server ended by itself \(signal 9\)"):
+    with pytest.raises(PotstillError, match=r"llama.cpp server exited unexpectedly \(signal 9\)"):
         complete(open_model(LLAMA, 1, "auto", None), QUESTIONS, "llama", Billing(store))
     monkeypatch.undo()
-    kept = store.spent("", open_model(LLAMA, 1, "auto", None).name)[0]
-    assert 1 <= kept <= 4
+    stored = store.spent("", open_model(LLAMA, 1, "auto", None).name)[0]
+    assert 1 <= stored <= 4
     assert len(list(complete(open_model(LLAMA, 1, "auto", None), QUESTIONS, "llama", Billing(store)))) == 6
 
 
-def test_weights_that_are_none_are_reported_in_the_servers_words(tmp_path):
+def test_invalid_weights_are_reported_with_the_servers_log(tmp_path):
     (tmp_path / "no.gguf").write_bytes(b"GGUF, or not" * 100)
     model = open_model(Served(serve="llama.cpp", model=str(tmp_path / "no.gguf")), 1, "auto", None)
-    with pytest.raises(PotstillError, match=r"ended by itself .*\n.*"):
+    with pytest.raises(PotstillError, match=r"exited unexpectedly .*\n.*"):
         complete(model, QUESTIONS, "llama", Billing(Store(tmp_path / "s.sqlite")))
     assert not servers()
 
@@ -79,25 +79,25 @@ def test_a_killed_potstill_leaves_no_server_behind(tmp_path):
     until = time.monotonic() + 60
     while not servers() and time.monotonic() < until:
         time.sleep(0.05)
-    found = servers()
+    started = servers()
     process.kill()
     process.wait()
-    assert found
-    assert gone(found)
+    assert started
+    assert have_exited(started)
 
 
-def test_vllms_command_line():
+def test_the_command_line_of_vllm():
     served = Served(
         serve="vllm", model="hf/org/name", concurrency=64, context=8192, arguments=["--tensor-parallel-size=8"]
     )
-    assert launch.command(served, "org/name", 8000) == [
+    assert launch.command_line(served, "org/name", 8000) == [
         "vllm", "serve", "org/name", "--host=127.0.0.1", "--port=8000", "--max-model-len=8192", "--max-num-seqs=64",
         "--tensor-parallel-size=8",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("teacher", "said"),
+    ("teacher", "message"),
     [
         ("{serve: vllm, model: packaged/x}", "vllm reads hf/ORG/NAME"),
         ("{serve: llama.cpp, model: folder}", "llama.cpp reads a .gguf file"),
@@ -109,16 +109,16 @@ def test_vllms_command_line():
         ("{url: 'http://h/v1?k={api_key}', model: x}", "name its variable in api_key_env"),
     ],
 )
-def test_what_a_recipe_can_get_wrong_about_a_server(teacher, said):
+def test_invalid_model_sections_are_rejected(teacher, message):
     text = f"name: x\ntask: math\ndata: {{}}\nteacher:\n  model: {teacher}\nstudent: {{model: packaged/b}}\n"
     with pytest.raises(RecipeError) as error:
         recipe_file.parse(text)
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert "secret" not in str(error.value)
     assert ":pass" not in str(error.value)
 
 
-def test_no_vllm_here(monkeypatch):
+def test_vllm_must_be_installed(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(RecipeError, match="no vllm on the PATH"):
         Served(serve="vllm", model="hf/a/b").check()

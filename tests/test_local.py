@@ -1,4 +1,4 @@
-"""In-process generation on a tiny random model: joining, leaving and shared prefixes change no answer."""
+"""In-process generation with a tiny random model: batching and shared prefixes change no answer."""
 
 import asyncio
 
@@ -30,15 +30,15 @@ def test_batching_changes_no_answer(tiny, temperature):
         for i in range(23)
     ]
     alone = answers(tiny, 1, requests)
-    together = answers(tiny, 7, requests)
+    batched = answers(tiny, 7, requests)
     assert {k: (c.text, c.finish_reason) for k, c in alone.items()} == {
-        k: (c.text, c.finish_reason) for k, c in together.items()
+        k: (c.text, c.finish_reason) for k, c in batched.items()
     }
     assert len(alone) == 23
     assert all(c.completion_tokens <= 24 for c in alone.values())
 
 
-def test_greedy_answers_are_those_of_transformers_generate(tiny):
+def test_greedy_answers_equal_those_of_transformers_generate(tiny):
     model, tokenizer = tiny
     request = Request("0", [{"role": "user", "content": "hello"}], Sampling(12))
     prompt = torch.tensor([chat_tokens(tokenizer, request.messages)])
@@ -46,7 +46,7 @@ def test_greedy_answers_are_those_of_transformers_generate(tiny):
     assert answers(tiny, 4, [request])["0", 0].text == tokenizer.decode(expected, skip_special_tokens=True)
 
 
-def test_a_prompt_without_room_for_its_answer_is_an_error_of_its_own(tiny):
+def test_a_prompt_that_leaves_too_few_tokens_for_its_answer_fails_alone(tiny):
     long = Request("long", [{"role": "user", "content": "x" * 120}], Sampling(20))
     short = Request("short", [{"role": "user", "content": "x"}], Sampling(20))
     got = answers(tiny, 4, [long, short])
@@ -55,8 +55,8 @@ def test_a_prompt_without_room_for_its_answer_is_an_error_of_its_own(tiny):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_packed_layers_compute_what_linear_ones_do(dtype):
-    def made():
+def test_packed_layers_compute_the_same_as_linear_layers(dtype):
+    def build():
         torch.manual_seed(0)
         model = torch.nn.Sequential(
             torch.nn.Linear(96, 160), torch.nn.ModuleList([torch.nn.Linear(160, 32, bias=False)])
@@ -64,10 +64,10 @@ def test_packed_layers_compute_what_linear_ones_do(dtype):
         return model.to(dtype)
 
     x = torch.randn(5, 3, 96, dtype=dtype)
-    linear, packed = made(), made()
+    linear, packed = build(), build()
     pack(packed)
     assert not any(isinstance(layer, torch.nn.Linear) for layer in packed.modules())
     with torch.inference_mode():
-        one, other = (model[1][0](model[0](x)) for model in (linear, packed))
-    assert other.shape == (5, 3, 32)
-    torch.testing.assert_close(other, one, rtol=1e-2, atol=1e-2 if dtype is torch.bfloat16 else 1e-5)
+        expected, actual = (model[1][0](model[0](x)) for model in (linear, packed))
+    assert actual.shape == (5, 3, 32)
+    torch.testing.assert_close(actual, expected, rtol=1e-2, atol=1e-2 if dtype is torch.bfloat16 else 1e-5)

@@ -1,4 +1,4 @@
-"""The input and output files of a batch, whose lines belong together by their ids."""
+"""Input and output files of a batch, whose lines are joined by custom_id."""
 
 import json
 import weakref
@@ -7,7 +7,7 @@ import pytest
 
 from log_rows import USER, answered, asked, expired, read
 from potstill.data import files, logs
-from potstill.data.logs import Logged
+from potstill.data.logs import LoggedAnswer
 from potstill.errors import RecipeError
 
 
@@ -18,24 +18,24 @@ def test_batch_lines_in_any_order_and_over_two_files(tmp_path):
     }
     for name, rows in lines.items():
         (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
-    read = [(place, one.id, one.messages[0]["content"], one.text) for place, one in logs.read(files.rows(tmp_path))]
-    assert read == [
+    answers = logs.parse(files.read_rows(tmp_path))
+    assert [(location, one.id, one.messages[0]["content"], one.text) for location, one in answers] == [
         (f"{tmp_path}/a.jsonl, line 4", "2", "b", "B"),
         (f"{tmp_path}/a.jsonl, line 2", "3", "c", "C"),
         (f"{tmp_path}/b.jsonl, line 2", "1", "a", "A"),
     ]
 
 
-def test_batch_line_in_full():
+def test_all_fields_of_a_batch_line_are_parsed():
     [(_, logged)] = read(answered("1"), asked("1"))
-    assert logged == Logged("1", USER, "4", "gpt-4o-2024-08-06", "stop", 24, 15)
+    assert logged == LoggedAnswer("1", USER, "4", "gpt-4o-2024-08-06", "stop", 24, 15)
 
 
 class Body(dict):
-    """A request's body that can be watched."""
+    """A request body that can be referenced weakly."""
 
 
-def test_batch_lines_are_let_go_when_their_other_half_comes():
+def test_batch_lines_are_freed_when_their_other_half_arrives():
     watched = []
 
     def rows():
@@ -47,35 +47,33 @@ def test_batch_lines_are_let_go_when_their_other_half_comes():
             del line
             yield f"line {2 * n + 1}", answered(str(n))
 
-    lazily = logs.read(rows())
+    lazily = logs.parse(rows())
     assert next(lazily)[0] == "line 1"
     assert len(watched) == 1
     for _ in lazily:
         assert sum(body() is not None for body in watched) <= 2
 
 
-def test_batch_lines_that_failed_and_requests_left_over(capfd):
+def test_failed_batch_lines_and_unanswered_requests_are_counted(capfd):
     rows = [asked("1"), expired("1"), asked("2"), answered("2", status=500), asked("3"), asked("4"), answered("4")]
     assert [logged.id for _, logged in read(*rows)] == ["4"]
     assert capfd.readouterr().err == "  logs: 3 rows left out: 2 failed requests, 1 requests without an answer\n"
 
 
-def test_a_failed_line_is_answered_by_a_later_batch(capfd):
+def test_a_later_batch_can_answer_a_failed_line(capfd):
     assert [logged.text for _, logged in read(asked("1"), asked("1"), expired("1"), answered("1"))] == ["4"]
     assert capfd.readouterr().err == "  logs: 1 rows left out: 1 failed requests\n"
 
 
-def test_answers_without_their_input_file():
+def test_answers_without_their_input_file_are_refused():
     with pytest.raises(
-        RecipeError, match=r"line 1: .* custom_id '7' \(2 such answers\).* input file must lie in the same"
+        RecipeError, match=r"line 1: .* custom_id '7' \(2 such answers\).* input file must be in the same"
     ):
         read(answered("7"), answered("8"))
 
 
-def test_one_custom_id_in_two_batches():
-    with pytest.raises(
-        RecipeError, match=r"line 2: the custom_id '1' stands in another line too \(log.jsonl, line 1\)"
-    ):
+def test_a_custom_id_in_two_batches_is_refused():
+    with pytest.raises(RecipeError, match=r"line 2: the custom_id '1' is also in another line \(log.jsonl, line 1\)"):
         read(asked("1", "a"), asked("1", "b"))
 
 

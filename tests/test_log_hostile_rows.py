@@ -1,4 +1,4 @@
-"""No row of a log, however it is made, raises anything but an error that says why."""
+"""Any row of a log parses or raises a RecipeError with a reason."""
 
 import json
 import random
@@ -53,16 +53,16 @@ VALUES = st.recursive(
     lambda values: st.lists(values, max_size=3) | st.dictionaries(st.sampled_from(KEYS), values, max_size=5),
     max_leaves=12,
 )
-SOUND = [
+VALID = [
     asked("1"), answered("1"), {"request": REQUEST, "response": chat()}, bedrock(CONVERSE, converse({"text": "a"})),
     bedrock(CLAUDE, EVENTS), bedrock(LLAMA, GENERATION), {"messages": ASK, "completion": "a"},
 ]  # fmt: skip
 
 
-def reads_or_says_why(rows):
+def assert_parses_or_gives_a_reason(rows):
     with suppress(RecipeError):
-        for place, logged in logs.read((f"line {n}", row) for n, row in enumerate(rows)):
-            assert place
+        for location, logged in logs.parse((f"line {n}", row) for n, row in enumerate(rows)):
+            assert location
             assert logged.text.strip()
             json.dumps(logged.messages).encode()
             (logged.id + logged.text + logged.reasoning + logged.model).encode()
@@ -70,20 +70,20 @@ def reads_or_says_why(rows):
 
 
 @given(st.lists(st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=6), max_size=4))
-def test_no_row_raises_anything_else(rows):
-    reads_or_says_why(rows)
+def test_arbitrary_rows_raise_no_other_error(rows):
+    assert_parses_or_gives_a_reason(rows)
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(SOUND), st.integers(0, 2**31), VALUES), max_size=4))
-def test_no_row_with_one_thing_exchanged_raises_anything_else(changes):
-    reads_or_says_why(
-        exchanged(json.loads(json.dumps(row)), random.Random(seed), value) for row, seed, value in changes
+@given(st.lists(st.tuples(st.sampled_from(VALID), st.integers(0, 2**31), VALUES), max_size=4))
+def test_rows_with_one_replaced_value_raise_no_other_error(changes):
+    assert_parses_or_gives_a_reason(
+        replaced(json.loads(json.dumps(row)), random.Random(seed), value) for row, seed, value in changes
     )
 
 
-def exchanged(row, chance, value):
-    """The row with one thing in it, at any depth, replaced."""
+def replaced(row, chance, value):
+    """The row with one value, at any depth, replaced."""
     inside = row
     while True:
         key = chance.choice(list(inside) if isinstance(inside, dict) else range(len(inside)))
@@ -93,7 +93,7 @@ def exchanged(row, chance, value):
         inside = inside[key]
 
 
-def test_json_nested_deeply():
+def test_deeply_nested_json_is_refused_or_kept_as_text():
     deep = "[" * 900 + "]" * 900
     with pytest.raises(RecipeError):
         read({"messages": deep, "completion": "a"})

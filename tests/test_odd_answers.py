@@ -1,4 +1,4 @@
-"""Answers in unusual forms, as servers and proxies are known to give them: nothing that was paid for is lost for a side field."""
+"""Unusual forms of responses, known from real servers and proxies: a malformed side field never loses an answer."""
 
 import json
 from contextlib import suppress
@@ -12,33 +12,33 @@ from potstill.models import ErrorKind, Request, Sampling
 from potstill.models.prices import Price
 from potstill.models.remote import wire
 from potstill.models.remote.server import Server
-from potstill.models.remote.stream import Streamed
+from potstill.models.remote.stream import StreamAssembler
 from potstill.models.specs import Endpoint
 
-ASKED = Request("1", [{"role": "user", "content": "what is 2+2?"}], Sampling(top_logprobs=2))
+REQUEST = Request("1", [{"role": "user", "content": "what is 2+2?"}], Sampling(top_logprobs=2))
 USAGE = {"prompt_tokens": 50, "completion_tokens": 7}
 
 
-def answer(usage=USAGE, finish_reason="stop", more=None, **message):
+def response(usage=USAGE, finish_reason="stop", more=None, **message):
     choice = {"index": 0, "message": {"role": "assistant", "content": "four"} | message, "finish_reason": finish_reason}
     return json.dumps({"choices": [choice | (more or {})], "usage": usage}).encode()
 
 
 @pytest.mark.parametrize(("content", "text", "finish_reason"), [
-    (answer(refusal=""), "four", "stop"),
-    (answer(refusal="I cannot."), "I cannot.", "content_filter"),
-    (answer(content=["fo", "ur"]), "four", "stop"),
-    (answer(finish_reason={"type": "stop"}), "four", "stop"),
-    (answer(finish_reason="MAX_TOKENS"), "four", "length"),
-    (answer(finish_reason="SAFETY"), "four", "content_filter"),
-    (answer(more={"index": "zero"}), "four", "stop"),
-    (answer(more={"logprobs": {"content": [{"top_logprobs": [{"logprob": -1}]}]}}), "four", "stop"),
-    (b"\xef\xbb\xbf" + answer(), "four", "stop"),
+    (response(refusal=""), "four", "stop"),
+    (response(refusal="I cannot."), "I cannot.", "content_filter"),
+    (response(content=["fo", "ur"]), "four", "stop"),
+    (response(finish_reason={"type": "stop"}), "four", "stop"),
+    (response(finish_reason="MAX_TOKENS"), "four", "length"),
+    (response(finish_reason="SAFETY"), "four", "content_filter"),
+    (response(more={"index": "zero"}), "four", "stop"),
+    (response(more={"logprobs": {"content": [{"top_logprobs": [{"logprob": -1}]}]}}), "four", "stop"),
+    (b"\xef\xbb\xbf" + response(), "four", "stop"),
 ])  # fmt: skip
-def test_the_answer_is_read_whatever_stands_beside_it(content, text, finish_reason):
-    got = wire.completion(ASKED, 200, content)
-    assert (got.error, got.text, got.finish_reason) == (None, text, finish_reason)
-    assert (got.prompt_tokens, got.completion_tokens) == (50, 7)
+def test_an_answer_is_parsed_whatever_its_side_fields_are(content, text, finish_reason):
+    completion = wire.parse_completion(REQUEST, 200, content)
+    assert (completion.error, completion.text, completion.finish_reason) == (None, text, finish_reason)
+    assert (completion.prompt_tokens, completion.completion_tokens) == (50, 7)
 
 
 @pytest.mark.parametrize(("usage", "counted"), [
@@ -52,14 +52,16 @@ def test_the_answer_is_read_whatever_stands_beside_it(content, text, finish_reas
     (None, (3, 1)),
 ])  # fmt: skip
 def test_tokens_are_counted_or_estimated(usage, counted):
-    got = wire.completion(ASKED, 200, answer(usage))
-    assert (got.prompt_tokens, got.completion_tokens) == counted
+    completion = wire.parse_completion(REQUEST, 200, response(usage))
+    assert (completion.prompt_tokens, completion.completion_tokens) == counted
 
 
-def test_no_count_makes_a_cost_less_than_nothing():
-    got = wire.completion(ASKED, 200, answer(USAGE | {"prompt_tokens_details": {"cached_tokens": 9000}}))
-    assert got.cached_tokens == got.prompt_tokens == 50
-    assert Price(input=2, output=0, cached_input=1).of(50, 7, got.cached_tokens) > 0
+def test_no_token_count_makes_a_cost_negative():
+    completion = wire.parse_completion(
+        REQUEST, 200, response(USAGE | {"prompt_tokens_details": {"cached_tokens": 9000}})
+    )
+    assert completion.cached_tokens == completion.prompt_tokens == 50
+    assert Price(input=2, output=0, cached_input=1).of(50, 7, completion.cached_tokens) > 0
 
 
 @given(
@@ -76,11 +78,19 @@ def test_no_count_makes_a_cost_less_than_nothing():
         ),
     )
 )
-def test_nothing_breaks_the_reader(value):
+def test_the_parser_raises_nothing_but_value_errors(value):
     with suppress(ValueError):
-        got = wire.completion(ASKED, 200, json.dumps(value).encode())
-        assert got.id == "1"
-        assert min(got.prompt_tokens, got.cached_tokens, got.completion_tokens, got.reasoning_tokens) >= 0
+        completion = wire.parse_completion(REQUEST, 200, json.dumps(value).encode())
+        assert completion.id == "1"
+        assert (
+            min(
+                completion.prompt_tokens,
+                completion.cached_tokens,
+                completion.completion_tokens,
+                completion.reasoning_tokens,
+            )
+            >= 0
+        )
 
 
 @pytest.mark.parametrize(("error", "kind"), [
@@ -91,11 +101,11 @@ def test_nothing_breaks_the_reader(value):
     ({"code": None, "message": "oh"}, ErrorKind.OVERLOADED),
     ({"code": "insufficient_quota", "message": "pay"}, ErrorKind.QUOTA),
 ])  # fmt: skip
-def test_an_error_in_the_place_of_an_answer_says_what_it_is(error, kind):
-    assert wire.completion(ASKED, 200, json.dumps({"error": error}).encode()).error is kind
-    streamed = Streamed()
-    streamed.feed(b"data: " + json.dumps({"error": error}).encode() + b"\n\n")
-    assert wire.completion(ASKED, 200, streamed.answer()).error is kind
+def test_an_error_instead_of_an_answer_has_its_kind(error, kind):
+    assert wire.parse_completion(REQUEST, 200, json.dumps({"error": error}).encode()).error is kind
+    assembler = StreamAssembler()
+    assembler.feed(b"data: " + json.dumps({"error": error}).encode() + b"\n\n")
+    assert wire.parse_completion(REQUEST, 200, assembler.response()).error is kind
 
 
 @pytest.mark.parametrize(("status", "error", "kind"), [
@@ -105,10 +115,10 @@ def test_an_error_in_the_place_of_an_answer_says_what_it_is(error, kind):
     (403, {"code": 403, "message": "flagged", "metadata": {"reasons": ["violence"], "flagged_input": "q"}}, None),
     (403, {"code": 403, "message": "no", "metadata": {"provider": "x"}}, ErrorKind.AUTH),
 ])  # fmt: skip
-def test_what_a_refusal_means(status, error, kind):
-    got = wire.completion(ASKED, status, json.dumps({"error": error}).encode())
-    assert got.error is kind
-    assert (got.finish_reason == "content_filter") == (kind is None)
+def test_error_kinds_of_refusals(status, error, kind):
+    completion = wire.parse_completion(REQUEST, status, json.dumps({"error": error}).encode())
+    assert completion.error is kind
+    assert (completion.finish_reason == "content_filter") == (kind is None)
 
 
 def event(data="", finish_reason=None, index=0, **delta):
@@ -134,40 +144,40 @@ HALVES = (event(content="fi"), event(content="ne", finish_reason="stop"))
     "data: " + json.dumps({"choices": [{"message": {"content": "fine"}, "finish_reason": "stop"}]}) + "\n\n",
 ])  # fmt: skip
 @pytest.mark.parametrize("size", [1, 7, 10_000])
-def test_a_stream_in_any_form_is_put_together(body, size):
-    streamed, sent = Streamed(), body.encode()
+def test_a_stream_in_any_form_is_assembled(body, size):
+    assembler, sent = StreamAssembler(), body.encode()
     for start in range(0, len(sent), size):
-        streamed.feed(sent[start : start + size])
-    got = wire.completion(ASKED, 200, streamed.answer())
-    assert (got.text, got.finish_reason) == ("fine", "stop")
+        assembler.feed(sent[start : start + size])
+    completion = wire.parse_completion(REQUEST, 200, assembler.response())
+    assert (completion.text, completion.finish_reason) == ("fine", "stop")
 
 
-def test_a_stream_that_breaks_off_is_no_answer():
+def test_a_stream_that_ends_early_is_an_error():
     for body in (f"data: {HALVES[0]}\n\n", "", "data: [DONE]\n\n", ": ping\n\n"):
-        streamed = Streamed()
-        streamed.feed(body.encode())
-        with pytest.raises(ValueError, match="broke off"):
-            streamed.answer()
+        assembler = StreamAssembler()
+        assembler.feed(body.encode())
+        with pytest.raises(ValueError, match="ended early"):
+            assembler.response()
     with pytest.raises(ValueError, match="not an event"):
-        Streamed().feed(b"data: {\n\n")
+        StreamAssembler().feed(b"data: {\n\n")
 
 
-def test_an_answer_begins_with_its_first_token():
-    streamed = Streamed()
+def test_an_answer_starts_with_its_first_token():
+    assembler = StreamAssembler()
     for early in (": OPENROUTER PROCESSING\n\n", f"data: {event(role='assistant', content='')}\n\n"):
-        streamed.feed(early.encode())
-        assert not streamed.begun
-    streamed.feed(f"data: {event(reasoning='hm', reasoning_content='hm')}\n\n".encode())
-    assert streamed.begun
-    streamed.feed(f"data: {HALVES[1]}\n\n".encode())
-    assert wire.completion(ASKED, 200, streamed.answer()).reasoning == "hm"
+        assembler.feed(early.encode())
+        assert not assembler.started
+    assembler.feed(f"data: {event(reasoning='hm', reasoning_content='hm')}\n\n".encode())
+    assert assembler.started
+    assembler.feed(f"data: {HALVES[1]}\n\n".encode())
+    assert wire.parse_completion(REQUEST, 200, assembler.response()).reasoning == "hm"
 
 
 KEY = "Ab12/cd34+EF56gh78ij90kl=="
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/api?code={api_key}", "http://127.0.0.1:1/{api_key}/v1"])
-def test_a_key_is_masked_however_it_is_written(url, monkeypatch):
+def test_a_key_is_masked_in_every_encoding(url, monkeypatch):
     monkeypatch.setenv("THE_KEY", KEY)
     server = Server(Endpoint(url=url, model="m", api_key_env="THE_KEY"))
     address = server.address("chat/completions")
@@ -177,24 +187,24 @@ def test_a_key_is_masked_however_it_is_written(url, monkeypatch):
         assert "EF56gh78" not in shown
 
 
-@pytest.mark.parametrize(("proxy", "taken"), [
+@pytest.mark.parametrize(("proxy", "used"), [
     ("127.0.0.1:3128", "http://127.0.0.1:3128"), ("http://user:pa55word@127.0.0.1:3128", "http://user:pa55word@127.0.0.1:3128"),
     ("http://127.0.0.1:port", None), ("socks5://127.0.0.1:1080", None),
 ])  # fmt: skip
-def test_the_environments_proxy(proxy, taken, monkeypatch):
+def test_the_proxy_of_the_environment(proxy, used, monkeypatch):
     monkeypatch.setenv("http_proxy", proxy)
     endpoint = Endpoint(url="http://example.org/v1", model="m")
-    if taken is None:
-        with pytest.raises(RecipeError, match="http_proxy should be the address of a proxy"):
+    if used is None:
+        with pytest.raises(RecipeError, match="http_proxy should be the address of an HTTP proxy"):
             Server(endpoint)
         return
     server = Server(endpoint)
-    assert str(server.proxy) == taken
+    assert str(server.proxy) == used
     assert "pa55word" not in server.masked(f"cannot reach {server.proxy}")
     assert Server(endpoint.model_copy(update={"url": "http://[::ffff:127.0.0.1]:1/v1"})).proxy is None
 
 
-@pytest.mark.parametrize(("fields", "words"), [
+@pytest.mark.parametrize(("fields", "message"), [
     ({"url": "http://h/v1/chat/completions"}, "leave out /chat/completions"),
     ({"url": "http://h:99999/v1"}, "ort"),
     ({"url": "http://h/v 1"}, "match pattern"),
@@ -203,11 +213,11 @@ def test_the_environments_proxy(proxy, taken, monkeypatch):
     ({"api_key_env": ""}, "match pattern"),
     ({"api_key_header": "key\r\n"}, "match pattern"),
 ])  # fmt: skip
-def test_an_endpoint_that_cannot_work_is_refused(fields, words):
-    with pytest.raises(ValueError, match=words):
+def test_an_invalid_endpoint_is_rejected(fields, message):
+    with pytest.raises(ValueError, match=message):
         Endpoint(**{"url": "http://h/v1", "model": "m"} | fields)
 
 
-def test_numbers_as_keys_are_sent_as_json_has_them():
+def test_numeric_keys_are_sent_as_strings():
     endpoint = Endpoint(url="http://h/v1", model="m", extra_body={"logit_bias": {50256: -100}})
-    assert wire.body(endpoint, ASKED, wire.Dialect())["logit_bias"] == {"50256": -100}
+    assert wire.request_body(endpoint, REQUEST, wire.Dialect())["logit_bias"] == {"50256": -100}

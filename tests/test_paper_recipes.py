@@ -10,7 +10,8 @@ import yaml
 
 import small
 from potstill.data import hub
-from potstill.pipeline import forecast, pipeline
+from potstill.pipeline import pipeline
+from potstill.pipeline.rendering import preview
 from potstill.recipe import loading as recipe_file
 
 PAPER = Path(__file__).parents[1] / "recipes" / "paper"
@@ -29,19 +30,19 @@ ROWS = {
 
 
 class Teacher(small.Teacher):
-    """Answers in the form that it is asked for."""
+    """Answers in the format that the prompt requires."""
 
     def answer(self, body):
-        said = super().answer(body)
-        asked = body["messages"][-1]["content"]
-        if "denser_summary" in asked:
+        reply = super().answer(body)
+        prompt = body["messages"][-1]["content"]
+        if "denser_summary" in prompt:
             steps = [{"missing_entities": "x", "denser_summary": f"Lunch, round {i}."} for i in range(4)]
             text = json.dumps(steps)
         else:
-            label = re.search(r"LABEL is one of (\w+)", asked)
-            text = f"Because.\nAnswer: {label[1] if label else 'A' if 'A) ' in asked else '4'}"
-        said["choices"][0]["message"]["content"] = text
-        return said
+            label = re.search(r"LABEL is one of (\w+)", prompt)
+            text = f"Because.\nAnswer: {label[1] if label else 'A' if 'A) ' in prompt else '4'}"
+        reply["choices"][0]["message"]["content"] = text
+        return reply
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def llama(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def data_sets(monkeypatch):
-    """Rows of each data set's true form in the place of the hub's."""
+    """Rows in the format of each data set replace those of the hub."""
 
     def load(name, config, revision, split):
         row = next(row for part, row in ROWS.items() if part in name)
@@ -75,11 +76,11 @@ def small_recipe(name, folder, url, llama):
     return path
 
 
-def test_there_is_a_recipe_for_each_family_condition_and_size():
+def test_every_family_condition_and_size_has_a_recipe():
     families = {"nli": "cot", "multiple-choice": "cot", "math": "cot", "summarization": "cod", "conversation": ""}
-    wanted = {f"{family}-vanilla-{size}" for family in families for size in ("8b", "70b")}
-    wanted |= {f"{family}-{how}-{size}" for family, how in families.items() if how for size in ("8b", "70b")}
-    assert set(RECIPES) == wanted
+    expected = {f"{family}-vanilla-{size}" for family in families for size in ("8b", "70b")}
+    expected |= {f"{family}-{how}-{size}" for family, how in families.items() if how for size in ("8b", "70b")}
+    assert set(RECIPES) == expected
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -92,9 +93,9 @@ def test_the_settings_are_those_of_the_published_pipeline(name):
     assert options.max_words == (None if "vanilla" in name else 80)
     assert (recipe.train.lora.rank, recipe.train.lora.alpha) == (8, 128)
     assert (recipe.train.learning_rate, recipe.train.epochs, recipe.teacher.min_success) == (3e-4, 1, 0.7)
-    assert recipe.student.model == f"hf/meta-llama/Llama-3.1-{name.rsplit('-', 1)[1].upper()}-Instruct"
-    shown = {one.who for one in forecast.preview(recipe, 1)}
-    assert shown == {"teacher", "student"}
+    assert recipe.student.model.location == f"hf/meta-llama/Llama-3.1-{name.rsplit('-', 1)[1].upper()}-Instruct"
+    prompts_for = {prompt.who for prompt in preview(recipe, 1)}
+    assert prompts_for == {"teacher", "student"}
 
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if name.endswith("8b")])
@@ -115,14 +116,14 @@ def test_a_recipe_of_the_paper_runs(name, tmp_path, llama):
     assert run.report_path.exists()
 
 
-def test_a_teacher_that_fails_too_often_is_left_alone(tmp_path, llama):
+def test_a_teacher_that_fails_too_often_gets_no_more_requests(tmp_path, llama):
     from potstill.errors import PotstillError
 
     class Failing(Teacher):
         def answer(self, body):
-            said = super().answer(body)
-            said["choices"][0]["finish_reason"] = "content_filter"
-            return said
+            reply = super().answer(body)
+            reply["choices"][0]["finish_reason"] = "content_filter"
+            return reply
 
     with Failing() as teacher:
         run = pipeline.start(str(small_recipe("math-cot-8b", tmp_path, teacher.url, llama)), tmp_path / "runs")

@@ -7,24 +7,24 @@ import pytest
 from potstill.data import presets
 from potstill.errors import RecipeError
 from potstill.tasks.registry import names, task_class
-from preset_rows import LAMP, MIA, ROWS, WET, said
+from preset_rows import LAMP, MIA, ROWS, WET, turns
 
 DATA = os.environ.get("POTSTILL_TEST_DATA")
-with_data = pytest.mark.skipif(not DATA, reason="POTSTILL_TEST_DATA names no folder of real data sets")
+with_data = pytest.mark.skipif(not DATA, reason="POTSTILL_TEST_DATA is not set to a folder of real data sets")
 
 EXTRAS = ("id", "group", "rationale")
 
 
 def read(name, row):
-    """A row as potstill reads it: the task's columns, gold, and what is optional, as it is."""
-    preset = presets.find(name)
+    """A row as potstill converts it: the parsed columns of the task, gold, and the optional columns unchanged."""
+    preset = presets.lookup(name)
     task = task_class(preset.task)()
-    mapped = preset.row(row)
-    example = {column: kind.read(mapped[column]) for column, kind in task.columns.items()}
-    gold = mapped["gold"]
+    converted = preset.convert(row)
+    example = {column: kind.parse(converted[column]) for column, kind in task.columns.items()}
+    gold = converted["gold"]
     return example | {
         "gold": None if gold is None else task.parse_gold(gold, example),
-        **{extra: mapped[extra] for extra in EXTRAS if mapped.get(extra) is not None},
+        **{extra: converted[extra] for extra in EXTRAS if converted.get(extra) is not None},
     }
 
 
@@ -34,7 +34,7 @@ CALL = {
     "tool_calls": [{"id": "t1", "type": "function", "function": {"name": "f"}}],
 }
 
-WRONG = [
+UNUSABLE = [
     ("gsm8k", {"question": "Bo has 4 pens.", "final_ans": "4"}),
     ("gsm8k", {"question": "Bo has 4 pens.", "answer": "many\n#### many"}),
     ("multiarith", {"question": "Bo has 4 pens.", "answer": "4"}),
@@ -64,7 +64,7 @@ WRONG = [
     ("dialogsum", {"fname": "test_1", "dialogue": LAMP}),
     ("dialogsum", {"id": "test_1_1", "dialogue": LAMP, "topic": "a lamp"}),
     ("chain_of_density", {"id": "f00", "article": "The bridge opened.", "prediction": ["A bridge."]}),
-    ("baize_quora", {"topic": "Tea", "messages": said("Tea?")}),
+    ("baize_quora", {"topic": "Tea", "messages": turns("Tea?")}),
     ("baize_quora", {"topic": "Tea", "input": "Human: Tea?\nAI: Yes."}),
     ("mt_bench", {"prompt_id": 7, "category": "writing", "prompt": ["Write a rhyme.", "Now without an e."]}),
     ("mt_bench", {"question_id": 7, "category": "writing", "turns": [""]}),
@@ -75,18 +75,18 @@ WRONG = [
     ("openai_chat", {"prompt": "Tea?", "completion": "Yes."}),
     ("openai_chat", {"messages": []}),
     ("openai_chat", {"messages": ["Tea?"]}),
-    ("openai_chat", {"messages": said("Tea?", "Yes.")[1:]}),
+    ("openai_chat", {"messages": turns("Tea?", "Yes.")[1:]}),
     ("openai_chat", {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}),
 ]
 
 
 @pytest.mark.parametrize(("name", "row", "expected"), ROWS)
-def test_a_row_in_the_form_of_the_data_set_is_read(name, row, expected):
+def test_a_row_of_the_data_set_is_converted(name, row, expected):
     assert read(name, row) == expected
 
 
-@pytest.mark.parametrize(("name", "row"), WRONG)
-def test_a_row_in_another_form_is_refused(name, row):
+@pytest.mark.parametrize(("name", "row"), UNUSABLE)
+def test_a_row_in_another_format_is_refused(name, row):
     with pytest.raises((KeyError, TypeError, ValueError)):
         read(name, row)
 
@@ -94,42 +94,42 @@ def test_a_row_in_another_form_is_refused(name, row):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"messages": [*said("Rain?"), CALL]}, "calls of tools and functions are not supported"),
+        ({"messages": [*turns("Rain?"), CALL]}, "tool calls and function calls are not supported"),
         (
-            {"messages": [*said("Rain?"), CALL, {"role": "tool", "tool_call_id": "t1", "content": "no"}]},
-            "calls of tools and functions are not supported",
+            {"messages": [*turns("Rain?"), CALL, {"role": "tool", "tool_call_id": "t1", "content": "no"}]},
+            "tool calls and function calls are not supported",
         ),
         (
-            {"messages": [*said("Rain?"), {"role": "assistant", "content": "", "function_call": {"name": "f"}}]},
-            "calls of tools and functions are not supported",
+            {"messages": [*turns("Rain?"), {"role": "assistant", "content": "", "function_call": {"name": "f"}}]},
+            "tool calls and function calls are not supported",
         ),
         (
-            {"messages": [*said("Rain?"), {"role": "function", "name": "f", "content": "no"}]},
-            "calls of tools and functions are not supported",
+            {"messages": [*turns("Rain?"), {"role": "function", "name": "f", "content": "no"}]},
+            "tool calls and function calls are not supported",
         ),
         (
-            {"input": {"messages": said("Tea?")}, "preferred_output": [], "non_preferred_output": []},
+            {"input": {"messages": turns("Tea?")}, "preferred_output": [], "non_preferred_output": []},
             "preferences between two replies are not supported",
         ),
     ],
 )
-def test_what_openai_chat_does_not_support_is_named(row, message):
+def test_unsupported_features_of_openai_chat_are_named(row, message):
     with pytest.raises(ValueError, match=message):
-        presets.find("openai_chat").row(row)
+        presets.lookup("openai_chat").convert(row)
 
 
-def test_rows_are_left_as_they_are():
+def test_conversion_does_not_change_the_row():
     for name, row, _ in ROWS:
         before = json.dumps(row)
-        presets.find(name).row(row)
+        presets.lookup(name).convert(row)
         assert json.dumps(row) == before
 
 
-def test_each_preset_has_rows_here_a_source_and_a_task():
-    assert {name for name, *_ in ROWS} == {name for name, _ in WRONG} == set(presets.PRESETS)
+def test_each_preset_has_test_rows_a_reference_and_a_task():
+    assert {name for name, *_ in ROWS} == {name for name, _ in UNUSABLE} == set(presets.PRESETS)
     for name, preset in presets.PRESETS.items():
         assert name == preset.name
-        assert preset.cites
+        assert preset.reference
         assert preset.schema
         assert preset.task in names()
         assert set(preset.splits) <= {"train", "validation", "test", "test_unseen"}
@@ -144,27 +144,27 @@ def test_each_preset_has_rows_here_a_source_and_a_task():
         ("baize_quora", {"topic": "Tea", "input": "A talk.\n[|Human|] Tea?\n[|AI|] \n[|Human|] "}),
     ],
 )
-def test_rows_with_nothing_to_learn_from_are_left_out(name, row):
-    assert presets.find(name).row(row) is None
+def test_empty_rows_are_left_out(name, row):
+    assert presets.lookup(name).convert(row) is None
 
 
 def test_pairs_without_a_label_are_dropped():
-    assert presets.find("snli").unlabelled == presets.find("conjnli").unlabelled == "drop"
+    assert presets.lookup("snli").unlabelled == presets.lookup("conjnli").unlabelled == "drop"
 
 
-def test_an_unknown_name_is_told_what_there_is():
+def test_an_unknown_name_gives_a_suggestion():
     with pytest.raises(RecipeError, match=r"there is no 'gms8k'.*gsm8k"):
-        presets.find("gms8k")
+        presets.lookup("gms8k")
 
 
-def real(file):
+def load_rows(file):
     with (Path(DATA) / file).open(encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
 
 
 @with_data
 def test_gold_of_gsm8k_is_a_number():
-    rows = [read("gsm8k", row) for row in real("gsm8k_test_a.jsonl")]
+    rows = [read("gsm8k", row) for row in load_rows("gsm8k_test_a.jsonl")]
     assert len(rows) == 660
     for row in rows:
         float(row["gold"].replace(",", ""))
@@ -172,10 +172,10 @@ def test_gold_of_gsm8k_is_a_number():
 
 
 @with_data
-def test_gold_of_aqua_rat_is_the_option_that_its_letter_marks():
-    pairs = [(row, read("aqua_rat", row)) for row in real("aqua_dev.jsonl")]
+def test_gold_of_aqua_rat_is_the_option_of_its_letter():
+    pairs = [(row, read("aqua_rat", row)) for row in load_rows("aqua_dev.jsonl")]
     assert len(pairs) == 254
-    twice = 0
+    duplicated = 0
     for row, example in pairs:
         options = [option.partition(")")[2].strip() for option in row["options"]]
         assert len(options) == 5
@@ -183,16 +183,16 @@ def test_gold_of_aqua_rat_is_the_option_that_its_letter_marks():
             assert example["options"] == options
             assert example["gold"] == row["correct"]
         else:
-            twice += 1
+            duplicated += 1
             assert example["options"] == list(dict.fromkeys(options))
-        right = example["options"][ord(example["gold"]) - ord("A")]
-        assert right == options["ABCDE".index(row["correct"])]
-    assert twice == 1
+        correct = example["options"][ord(example["gold"]) - ord("A")]
+        assert correct == options["ABCDE".index(row["correct"])]
+    assert duplicated == 1
 
 
 @with_data
 def test_questions_of_mt_bench_are_their_first_turns():
-    pairs = [(row, read("mt_bench", row)) for row in real("mt_bench_questions.jsonl")]
+    pairs = [(row, read("mt_bench", row)) for row in load_rows("mt_bench_questions.jsonl")]
     assert len({example["id"] for _, example in pairs}) == 80
     for row, example in pairs:
-        assert example == {"id": row["question_id"], "messages": said(row["turns"][0].strip()), "gold": None}
+        assert example == {"id": row["question_id"], "messages": turns(row["turns"][0].strip()), "gold": None}

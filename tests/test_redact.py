@@ -1,4 +1,4 @@
-"""Personal data goes; other things stay."""
+"""Personal data is redacted; other text is unchanged."""
 
 import re
 import time
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from potstill.recipe.redaction import RULES, Redactor
 
-EVERY = list(RULES)
+ALL_RULES = list(RULES)
 
 
 @pytest.mark.parametrize(("text", "redacted"), [
@@ -37,8 +37,8 @@ EVERY = list(RULES)
     ("[2001:db8::1]:443 and fe80::1: down", "[[IP]]:443 and [IP]: down"),
     ("2001:0db8:0000:0000:0000:ff00:0042:8329", "[IP]"),
 ])  # fmt: skip
-def test_personal_data_goes(text, redacted):
-    assert Redactor(EVERY)(text) == redacted
+def test_personal_data_is_redacted(text, redacted):
+    assert Redactor(ALL_RULES)(text) == redacted
 
 
 @pytest.mark.parametrize("text", [
@@ -52,43 +52,43 @@ def test_personal_data_goes(text, redacted):
     "DE88 3704 9044", "GB83WEST12345698765432", "SW19 5AE FOR ALL",
     "300.1.1.1", "v1.2.3.4", "1.2.3.4.5", "10:30:45", "00:1a:2b:3c:4d:5e", "std::vector", "x :: Int", "a::b", "::",
 ])  # fmt: skip
-def test_other_things_stay(text):
-    redactor = Redactor(EVERY)
+def test_other_text_is_unchanged(text):
+    redactor = Redactor(ALL_RULES)
     assert redactor(text) == text
     assert not redactor.counts.total()
 
 
-def test_only_the_rules_that_were_named_and_their_counts():
+def test_only_the_named_rules_are_applied_and_counted():
     redactor = Redactor(["email"], {"employee": r"E-\d{4}", "case": "(?i)case [a-z]+"})
     assert redactor("E-0001 wrote a@example.org about Case xyz") == "[EMPLOYEE] wrote [EMAIL] about [CASE]"
     assert redactor("+49 30 1234567, E-0002") == "+49 30 1234567, [EMPLOYEE]"
     assert redactor.counts == {"employee": 2, "email": 1, "case": 1}
 
 
-@pytest.mark.parametrize(("rules", "patterns", "words"), [
+@pytest.mark.parametrize(("rules", "patterns", "message"), [
     (["emial"], {}, "no rule 'emial'. Did you mean 'email'?"),
-    ([], {"a": "("}, "a: no regular expression"),
-    ([], {"a": "a{99999999999999999999}"}, "a: no regular expression"),
-    ([], {"a": "(" * 5000}, "a: no regular expression"),
+    ([], {"a": "("}, "a: not a regular expression"),
+    ([], {"a": "a{99999999999999999999}"}, "a: not a regular expression"),
+    ([], {"a": "(" * 5000}, "a: not a regular expression"),
     ([], {"email": "a"}, "'email' is the name of a rule"),
-    ([], {"a]": "a"}, "'a]' is no name"),
+    ([], {"a]": "a"}, "'a]' is not a name"),
 ])  # fmt: skip
-def test_rules_that_cannot_be_used(rules, patterns, words):
-    with pytest.raises(ValueError, match=re.escape(words)):
+def test_invalid_rules_are_refused(rules, patterns, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
         Redactor(rules, patterns)
 
 
-def test_a_pattern_of_a_user_that_matches_nothing_or_takes_too_long():
+def test_a_user_pattern_that_matches_empty_text_or_takes_too_long():
     assert Redactor([], {"a": "x*"})("axxb") == "a[A]b"
     slow = Redactor([], {"slow": "(?:a+)+b"})
-    assert slow("a" * 5000) == "[SLOW]"  # what cannot be looked through is not passed on
+    assert slow("a" * 5000) == "[SLOW]"  # text that could not be searched is not passed on
     assert slow.counts == {"slow": 1}
 
 
 def seconds_for(text):
-    began = time.process_time()
-    Redactor(EVERY)(text)
-    return time.process_time() - began
+    start = time.process_time()
+    Redactor(ALL_RULES)(text)
+    return time.process_time() - start
 
 
 PIECES = [
@@ -98,7 +98,7 @@ PIECES = [
 
 
 @pytest.mark.parametrize("piece", PIECES)
-def test_hostile_texts_take_no_time(piece):
+def test_hostile_texts_take_linear_time(piece):
     for text in (piece * (100_000 // len(piece)), "a@" + piece * (100_000 // len(piece))):
         assert seconds_for(text) < 1 or seconds_for(text) < 1
 
@@ -113,4 +113,4 @@ def test_no_text_raises_or_takes_long(pieces):
 
 @given(st.text())
 def test_no_text_raises(text):
-    Redactor(EVERY, {"own": r"\w+!"})(text)
+    Redactor(ALL_RULES, {"own": r"\w+!"})(text)

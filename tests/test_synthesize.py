@@ -1,4 +1,4 @@
-"""New inputs from few real ones, and logs as data: from a mock teacher to a trained tiny student."""
+"""Synthesized inputs, and logs as data, from a mock teacher to a trained tiny student."""
 
 import hashlib
 import json
@@ -38,21 +38,21 @@ ROWS = [
 
 
 class Teacher(small.Teacher):
-    """Makes inputs when asked for some: a usable one, one that is there already, one that is no JSON, by turns."""
+    """Replies to a request for a new input with a usable one, a duplicate, or text that is not JSON."""
 
     def answer(self, body):
-        said = super().answer(body)
-        asked = body["messages"][-1]["content"]
-        if "Reply with JSON alone" in asked:
-            assert "topic: boats" in asked
-            assert re.search(r'"question": "Ann has', asked)
-            digest = hashlib.sha256(asked.encode()).hexdigest()
-            made = {
+        reply = super().answer(body)
+        prompt = body["messages"][-1]["content"]
+        if "Reply with JSON alone" in prompt:
+            assert "topic: boats" in prompt
+            assert re.search(r'"question": "Ann has', prompt)
+            digest = hashlib.sha256(prompt.encode()).hexdigest()
+            new = {
                 "question": f"A boat called {' '.join(digest[i : i + 4] for i in range(0, 32, 4))} makes 3 trips. How many?"
             }
-            texts = [json.dumps(made), json.dumps({"question": ROWS[int(digest, 16) % 12]["question"]}), "no JSON"]
-            said["choices"][0]["message"]["content"] = texts[int(digest[:8], 16) % 3]
-        return said
+            texts = [json.dumps(new), json.dumps({"question": ROWS[int(digest, 16) % 12]["question"]}), "no JSON"]
+            reply["choices"][0]["message"]["content"] = texts[int(digest[:8], 16) % 3]
+        return reply
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def rows(tmp_path):
     return tmp_path
 
 
-def test_new_inputs_are_trained_on_and_never_tested_on(rows, tiny_folder):
+def test_new_inputs_are_used_for_training_and_never_for_testing(rows, tiny_folder):
     with Teacher() as teacher:
         (rows / "r.yaml").write_text(RECIPE.format(url=teacher.url, student=tiny_folder))
         run = pipeline.start(str(rows / "r.yaml"), rows / "runs")
@@ -71,34 +71,34 @@ def test_new_inputs_are_trained_on_and_never_tested_on(rows, tiny_folder):
         after = {part.what: part for part in forecast.estimate(run)}
         assert after["generate"].requests == after["generate"].stored == run.count_examples("train")
         assert after["new inputs"].stored == 12
-        asked = teacher.seen.total()
+        requests = teacher.seen.total()
         pipeline.carry_out(pipeline.start(str(rows / "r.yaml"), rows / "runs"))
-        assert teacher.seen.total() == asked
+        assert teacher.seen.total() == requests
     examples = pq.read_table(run.path("examples.parquet")).to_pylist()
-    made = [row for row in examples if row["origin"]]
-    assert {row["split"] for row in made} == {"train"}
-    assert {row["origin"] for row in made} <= {"new", "harder"}
-    assert all(row["gold"] is None and "boat" in row["question"] for row in made)
-    said = run.read_json("synthesis.json")
-    assert said["created"] == len(made) > 2
-    assert said["requested"] == 12 == len(made) + sum(said["dropped"].values())
-    assert set(said["dropped"]) == {"unreadable", "near-duplicate"}
-    assert 0 < said["new"]["distinct"] <= 1
+    new = [row for row in examples if row["origin"]]
+    assert {row["split"] for row in new} == {"train"}
+    assert {row["origin"] for row in new} <= {"new", "harder"}
+    assert all(row["gold"] is None and "boat" in row["question"] for row in new)
+    counts = run.read_json("synthesis.json")
+    assert counts["created"] == len(new) > 2
+    assert counts["requested"] == 12 == len(new) + sum(counts["dropped"].values())
+    assert set(counts["dropped"]) == {"unreadable", "near-duplicate"}
+    assert 0 < counts["new"]["distinct"] <= 1
     generated = {row["id"] for row in pq.read_table(run.path("generated.parquet")).to_pylist()}
-    assert {row["id"] for row in made} <= generated
+    assert {row["id"] for row in new} <= generated
 
 
 def test_near_duplicates_and_diversity():
     near = _NearDuplicates(0.6)
     near.add("Ann has three red pens and buys four blue pens")
-    assert near.has_near("ann has three red pens, and buys four blue pens!")
-    assert not near.has_near("A boat carries crates over the lake every day")
-    assert not near.has_near("")
+    assert near.has_similar("ann has three red pens, and buys four blue pens!")
+    assert not near.has_similar("A boat carries crates over the lake every day")
+    assert not near.has_similar("")
     assert diversity(["a b c d", "a b c d"])["distinct"] == 0.5
     assert diversity([])["distinct"] == 0.0
 
 
-def test_a_new_input_of_every_task_is_read():
+def test_new_inputs_are_parsed_by_the_columns_of_the_task():
     choice, chat = parse_task("multiple_choice"), parse_task("conversation")
     assert parse_input(choice, '{"question": "q?", "options": ["a", "b"]}') == {"question": "q?", "options": ["a", "b"]}
     assert parse_input(choice, '{"question": "q?", "options": ["a"]}') is None
@@ -117,16 +117,16 @@ train: {{epochs: 1}}
 """
 
 
-def test_answers_that_were_paid_for_are_not_asked_again(tmp_path, tiny_folder):
+def test_logged_answers_are_not_requested_again(tmp_path, tiny_folder):
     with (tmp_path / "log.jsonl").open("w") as file:
         for i in range(12):
-            asked = [
+            messages = [
                 {"role": "system", "content": "Be kind."},
                 {"role": "user", "content": f"I am a{i}@example.org. Hello {i}!"},
             ]
             answer = {"id": f"r{i}", "model": "big", "usage": {"prompt_tokens": 9, "completion_tokens": 4}}
             answer["choices"] = [{"message": {"role": "assistant", "content": f"Hi {i}!"}, "finish_reason": "stop"}]
-            file.write(json.dumps({"request": {"model": "big", "messages": asked}, "response": answer}) + "\n")
+            file.write(json.dumps({"request": {"model": "big", "messages": messages}, "response": answer}) + "\n")
     (tmp_path / "r.yaml").write_text(LOG.format(student=tiny_folder))
     run = pipeline.start(str(tmp_path / "r.yaml"), tmp_path / "runs")
     pipeline.carry_out(run)
@@ -138,24 +138,24 @@ def test_answers_that_were_paid_for_are_not_asked_again(tmp_path, tiny_folder):
         assert row["messages"][0] == {"role": "system", "content": "Be kind."}
         assert row["messages"][1]["content"].startswith("I am [EMAIL]. Hello")
     assert "example.org" not in run.report_path.read_text()
-    told = run.evaluation["splits"]["test"]["systems"]
-    assert set(told) == {"base", "student", "teacher-plain"}
-    assert told["teacher-plain"]["outcomes"] == {"answered": 3}
-    assert "people or a judge" in run.evaluation["verdict"]
+    systems = run.evaluation["splits"]["test"]["systems"]
+    assert set(systems) == {"base", "student", "teacher-plain"}
+    assert systems["teacher-plain"]["outcomes"] == {"answered": 3}
+    assert "descriptive only" in run.evaluation["verdict"]
 
 
-def test_turns_of_one_logged_chat_stay_together_and_ids_tell_nothing(tmp_path):
+def test_turns_of_a_logged_chat_stay_in_one_split_and_ids_are_redacted(tmp_path):
     rows = []
     for chat in range(8):
-        said = [{"role": "user", "content": f"Hello, I am number {chat}."}]
+        messages = [{"role": "user", "content": f"Hello, I am number {chat}."}]
         for turn in range(3):
             reply = {
                 "choices": [{"message": {"role": "assistant", "content": f"Yes {turn}."}, "finish_reason": "stop"}]
             }
             rows.append(
-                {"custom_id": f"a{chat}.{turn}@example.org", "request": {"messages": list(said)}, "response": reply}
+                {"custom_id": f"a{chat}.{turn}@example.org", "request": {"messages": list(messages)}, "response": reply}
             )
-            said += [{"role": "assistant", "content": f"Yes {turn}."}, {"role": "user", "content": f"And {turn}?"}]
+            messages += [{"role": "assistant", "content": f"Yes {turn}."}, {"role": "user", "content": f"And {turn}?"}]
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     recipe = recipe_file.parse(LOG.format(student="packaged/a"), "r", tmp_path)
     read_rows = list(data.examples(recipe))
@@ -169,7 +169,7 @@ def test_turns_of_one_logged_chat_stay_together_and_ids_tell_nothing(tmp_path):
     assert not any("example.org" in str(row) for row in read_rows)
 
 
-def test_a_log_of_one_question_each_serves_other_tasks(tmp_path, tiny_folder):
+def test_a_log_of_single_questions_can_be_used_for_other_tasks(tmp_path, tiny_folder):
     rows = [{"prompt": f"Is mail {i} late or lost?", "completion": ["late", "lost"][i % 2]} for i in range(12)]
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     text = LOG.format(student=tiny_folder).replace(
@@ -187,7 +187,7 @@ def test_a_log_of_one_question_each_serves_other_tasks(tmp_path, tiny_folder):
     assert "the same answer" in run.evaluation["verdict"]
 
 
-def test_a_teacher_that_makes_nothing_of_it_stops_the_run(rows, tiny_folder):
+def test_a_teacher_without_readable_inputs_stops_the_run(rows, tiny_folder):
     with small.Teacher() as teacher:
         (rows / "r.yaml").write_text(RECIPE.format(url=teacher.url, student=tiny_folder))
         with pytest.raises(

@@ -12,7 +12,7 @@ from potstill.tasks.math import Math
 
 
 @pytest.mark.parametrize("unseen", [False, True])
-def test_thirds_by_steps_without_repetition_and_whole_gold(unseen):
+def test_equal_thirds_by_steps_distinct_questions_and_positive_integer_gold(unseen):
     rows = list(islice(questions(3, unseen=unseen), 600))
     assert Counter(row["steps"] for row in rows) == {"1": 200, "2": 200, "3": 200}
     assert len({row["question"] for row in rows}) == 600
@@ -20,13 +20,13 @@ def test_thirds_by_steps_without_repetition_and_whole_gold(unseen):
     assert not any("{" in row["question"] or "|" in row["question"] for row in rows)
 
 
-def test_templates_are_many_and_a_third_each_takes_one_two_and_three_steps():
+def test_at_least_16_templates_with_equal_thirds_by_steps():
     assert len(TEMPLATES) >= 16
     for unseen in (False, True):
         assert len(set(Counter(t.steps for t in TEMPLATES if t.unseen == unseen).values())) == 1
 
 
-def test_more_questions_of_one_split_change_no_other_and_splits_share_none():
+def test_splits_are_disjoint_and_growing_one_does_not_change_another():
     def splits(**sizes):
         data = WordProblems(**{"train": 200, "validation": 30, "test": 100, "test_unseen": 50} | sizes)
         rows = list(examples(SimpleNamespace(task=Math(), data=data, seed=5)))
@@ -40,7 +40,7 @@ def test_more_questions_of_one_split_change_no_other_and_splits_share_none():
     assert len(before["train"] - splits(test=101)["train"]) <= 2
 
 
-def test_seed_decides_and_unseen_templates_are_others():
+def test_the_seed_determines_the_questions_and_unseen_templates_are_separate():
     first = list(islice(questions(1), 50))
     assert first == list(islice(questions(1), 50))
     assert first != list(islice(questions(2), 50))

@@ -5,7 +5,6 @@ import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 
 import small
 from potstill.recipe import loading
@@ -14,18 +13,6 @@ from potstill.workspace.artifacts import CURATED, GENERATED
 from potstill.workspace.run import Run
 from potstill.workspace.workspace import Workspace
 from small import potstill
-
-
-@pytest.fixture
-def teacher():
-    with small.Teacher() as server:
-        yield server
-
-
-@pytest.fixture
-def work(tmp_path, teacher, tiny_folder):
-    (tmp_path / "r.yaml").write_text(small.RECIPE.format(url=teacher.url, student=tiny_folder))
-    return tmp_path
 
 
 def run_id(folder):

@@ -6,10 +6,10 @@ import aiohttp
 from work import IN_FLIGHT, PROMPTS, URL, measured
 
 
-async def ask_all():
+async def complete_all():
     prompts, answered = iter(PROMPTS), 0
 
-    async def work(session):
+    async def worker(session):
         nonlocal answered
         for prompt in prompts:
             body = {
@@ -18,12 +18,12 @@ async def ask_all():
                 "max_tokens": 256,
                 "temperature": 0,
             }
-            async with session.post(f"{URL}/chat/completions", json=body) as answer:
-                answered += answer.status == 200 and bool((await answer.json())["choices"][0]["message"]["content"])
+            async with session.post(f"{URL}/chat/completions", json=body) as response:
+                answered += response.status == 200 and bool((await response.json())["choices"][0]["message"]["content"])
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        await asyncio.gather(*(work(session) for _ in range(IN_FLIGHT)))
+        await asyncio.gather(*(worker(session) for _ in range(IN_FLIGHT)))
     return answered
 
 
-measured(lambda: asyncio.run(ask_all()))
+measured(lambda: asyncio.run(complete_all()))

@@ -1,7 +1,7 @@
 """bespokelabs-curator's LLM on an OpenAI-compatible server.
 
-It counts the tokens of each prompt, by a table that it downloads; without that network a table of words stands in,
-which costs it no more.
+It counts the tokens of each prompt with a tokenizer that it downloads. A tokenizer of words replaces it here, so that no
+network is needed; that one is no slower.
 """
 
 import os
@@ -27,7 +27,7 @@ from bespokelabs import curator  # noqa: E402
 from work import IN_FLIGHT, PROMPTS, URL, measured  # noqa: E402
 
 
-def ask_all():
+def complete_all():
     llm = curator.LLM(
         model_name="mock",
         backend="openai",
@@ -37,9 +37,9 @@ def ask_all():
             "max_tokens_per_minute": 10**9, "max_retries": 8, "require_all_responses": False,
         },
     )  # fmt: skip
-    made = llm(PROMPTS)
-    return sum(bool(row["response"]) for row in getattr(made, "dataset", made))
+    result = llm(PROMPTS)
+    return sum(bool(row["response"]) for row in getattr(result, "dataset", result))
 
 
 if __name__ == "__main__":
-    measured(ask_all)
+    measured(complete_all)

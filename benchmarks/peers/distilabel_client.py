@@ -1,4 +1,4 @@
-"""distilabel: a pipeline of one step that asks an OpenAI-compatible server."""
+"""distilabel: a pipeline with one step, which sends requests to an OpenAI-compatible server."""
 
 import os
 
@@ -11,7 +11,7 @@ from distilabel.steps.tasks import TextGeneration
 from work import IN_FLIGHT, PROMPTS, URL, measured
 
 
-def ask_all():
+def complete_all():
     with Pipeline(name="bench") as pipeline:
         rows = LoadDataFromDicts(data=[{"instruction": prompt} for prompt in PROMPTS], batch_size=IN_FLIGHT)
         llm = OpenAILLM(
@@ -19,9 +19,9 @@ def ask_all():
             generation_kwargs={"max_new_tokens": 256, "temperature": 0.0},
         )  # fmt: skip
         rows >> TextGeneration(llm=llm, input_batch_size=IN_FLIGHT)
-    made = pipeline.run(use_cache=False)
-    return sum(bool(row["generation"]) for row in made["default"]["train"])
+    result = pipeline.run(use_cache=False)
+    return sum(bool(row["generation"]) for row in result["default"]["train"])
 
 
 if __name__ == "__main__":
-    measured(ask_all)
+    measured(complete_all)

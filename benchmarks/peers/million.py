@@ -1,43 +1,51 @@
-"""A store of many completions: fill it, or find out by `ask` that nothing is left to ask."""
+"""A store of many completions: fill it, or have `complete` find that every request is stored already."""
 
+import argparse
 import hashlib
 import json
 import resource
-import sys
 import time
 from pathlib import Path
 
 from potstill.models import Completion, Request
-from potstill.models.complete import complete
-from potstill.models.store.store import Store, batched, keys
+from potstill.models.complete import Billing, complete
+from potstill.models.store.store import Store, batched, key_function
 
-folder, n, what = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("folder", type=Path, help="folder of the store")
+parser.add_argument("n", type=int, help="number of completions")
+parser.add_argument("step", choices=["fill", "resume"])
+options = parser.parse_args()
 
 
-class Nobody:
+class Unreachable:
+    """A model that must not get any request."""
+
     identity = {"engine": "chat-completions", "url": "http://127.0.0.1:9/v1", "model": "mock"}
     name, price = "mock", None
 
     async def complete(self, requests):
         async for request in requests:
-            raise AssertionError(f"{request.id} was asked")
+            raise AssertionError(f"{request.id} was requested")
             yield []
 
 
 class Questions:
+    """Requests that are created when they are iterated."""
+
     def __len__(self):
-        return n
+        return options.n
 
     def __iter__(self):
-        for i in range(n):
+        for i in range(options.n):
             text = f"Question {i}: what is {i} plus {i * 7 % 1000}? Explain your reasoning, then give the answer."
             yield Request(str(i), [{"role": "user", "content": text}])
 
 
-store = Store(folder / "completions.sqlite")
+store = Store(options.folder / "completions.sqlite")
 began = time.perf_counter()
-if what == "fill":
-    key = keys(Nobody.identity)
+if options.step == "fill":
+    key = key_function(Unreachable.identity)
     for some in batched(Questions(), 5000):
         store.put(
             [
@@ -48,6 +56,6 @@ if what == "fill":
             ]
         )
 else:
-    ask(Nobody(), Questions(), "mock", store)  # the answers are read back by whoever goes through them
+    complete(Unreachable(), Questions(), "mock", Billing(store))  # answers would be read when the result is iterated
 mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps({"seconds": time.perf_counter() - began, "mib": mib}))

@@ -1,4 +1,4 @@
-"""The base of everything that a recipe may say, and how its paths are resolved."""
+"""Base class of a recipe's sections, and resolution of its paths."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 LARGEST_INTEGER = 1 << 40
-"""Largest integer in a recipe: every library and server takes it."""
+"""Largest integer in a recipe: every library and server accepts it."""
 
 
 class Section(BaseModel):

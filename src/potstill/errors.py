@@ -1,4 +1,4 @@
-"""What a user can cause: one clear message that says what is wrong, where, and how to mend it."""
+"""Errors that a user can cause: one message that says what is wrong, where, and how to fix it."""
 
 import difflib
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ class PotstillError(Exception):
 
 
 class RecipeError(PotstillError):
-    """A recipe or an argument that cannot be used (exit code 2)."""
+    """An invalid recipe or argument (exit code 2)."""
 
     exit_code = 2
 
 
 def did_you_mean(word: str, choices: Sequence[str]) -> str:
-    """A question that follows a message about ``word``; empty when nothing is like it."""
+    """A suggestion to append to a message about an unknown ``word``; empty when no choice is similar."""
     close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
     return f" Did you mean '{close[0]}'?" if close else ""

@@ -1,4 +1,4 @@
-"""Ctrl-C: the first requests a stop at the next point where nothing is lost, the second exits immediately."""
+"""Ctrl-C: the first one requests a stop at the next point where nothing is lost, the second one exits immediately."""
 
 import asyncio
 import os
@@ -26,13 +26,13 @@ def stop_requested() -> bool:
 
 
 def raise_if_requested() -> None:
-    """Raises `Interrupted` when a stop is requested; for points where nothing is in flight."""
+    """Raises `Interrupted` if a stop is requested. Call it where nothing is in flight."""
     if stop_requested():
         raise Interrupted("Interrupted. Progress is saved; rerun the same command to resume.")
 
 
 async def sleep(seconds: float) -> bool:
-    """Sleep until the time is over or a stop is requested; False in the second case."""
+    """Sleep until the time is over or a stop is requested; returns False if a stop is requested."""
     until = time.monotonic() + seconds
     while not stop_requested() and (left := until - time.monotonic()) > 0:
         await asyncio.sleep(min(left, 0.5))
@@ -41,15 +41,15 @@ async def sleep(seconds: float) -> bool:
 
 @contextmanager
 def handle_signals() -> Iterator[None]:
-    """Within, SIGINT and SIGTERM request a stop; outside the main thread they keep their default effect."""
+    """Within, SIGINT and SIGTERM request a stop. Does nothing outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, _on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, _on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
         _requested.clear()
 
@@ -58,7 +58,7 @@ def _on_signal(number: int, frame: Any) -> None:
     from potstill.progress import show_cursor
 
     if _requested.is_set():
-        # Everything that is saved was committed before: exiting here is as safe as being killed.
+        # Completed work is already committed: exiting here loses no more than a kill.
         with suppress(Exception):
             show_cursor()
             os.write(2, b"Exiting immediately. Rerun the same command to resume from what was saved.\n")

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bars
 
 SECONDS_BETWEEN_LINES = 10.0
-"""Seconds between two plain lines."""
+"""Interval of plain lines."""
 
 
 @cache
@@ -20,7 +20,7 @@ def _console() -> Console:
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """The reader is gone: continue without output."""
+        """Nobody reads standard error any more: continue without output."""
         self.quiet = True
 
 
@@ -30,17 +30,17 @@ def echo(line: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Text without control characters: part of it comes from servers and models."""
+    """Text with control characters replaced: parts of it come from servers and models."""
     return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
 
 
 def show_cursor() -> None:
-    """Restore the cursor of a terminal when live bars are cut off."""
+    """Restore the cursor of the terminal when live bars are cut off."""
     _console().show_cursor()
 
 
 class Progress:
-    """Counts what is done of ``total``, and shows it with tokens/s, cost and the time left."""
+    """Count finished units of ``total``, and show them with tokens/s, cost (US dollars) and the time left."""
 
     def __init__(self, name: str, total: float, unit: str) -> None:
         self.name, self.total, self.unit = name, total, unit
@@ -76,6 +76,7 @@ class Progress:
         self.advance(max(done - self.done, 0))
 
     def state(self) -> str:
+        """The counts as text."""
         seconds = time.perf_counter() - self._started
         text = f"{self.done:.0f} of {self.total:.0f} {self.unit}"
         if self.tokens:
@@ -89,11 +90,11 @@ class Progress:
 
 @contextmanager
 def progress(name: str, total: float, unit: str = "rows") -> Iterator[Progress]:
-    """Show the progress of a piece of work; a plain line remains when it ends."""
-    shown = Progress(name, total, unit)
-    if shown._bars is not None:
-        with shown._bars:
-            yield shown
+    """Show the progress of a task; at its end one plain line with the duration remains."""
+    bar = Progress(name, total, unit)
+    if bar._bars is not None:
+        with bar._bars:
+            yield bar
     else:
-        yield shown
-    echo(f"  {name}: {shown.state()}, {time.perf_counter() - shown._started:.0f} s")
+        yield bar
+    echo(f"  {name}: {bar.state()}, {time.perf_counter() - bar._started:.0f} s")

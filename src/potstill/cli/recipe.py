@@ -47,7 +47,7 @@ def init(
     recipe = loading.parse(text, str(target))
     target.write_text(text, encoding="utf-8")
     columns = ", ".join(f"{ours} is {theirs!r}" for ours, theirs in guessed.columns.items())
-    print(f"task: {guessed.task['name']} ({guessed.why})")
+    print(f"task: {guessed.task['name']} ({guessed.reason})")
     print(f"columns: {columns or 'as they are named'}")
     if guessed.unused:
         print(f"not used: {', '.join(map(repr, guessed.unused))}")

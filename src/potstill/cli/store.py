@@ -82,7 +82,7 @@ def prune(
     from potstill.models.store import admin
 
     before = None if days is None else time.time() - days * SECONDS_PER_DAY
-    n = admin.prune(admin.open_existing(_path(store, runs)), model, before, really=yes)
+    n = admin.prune(admin.open_existing(_path(store, runs)), model, before, delete=yes)
     print(f"{n:,} completions removed" if yes else f"{n:,} completions would be removed; --yes removes them")
 
 

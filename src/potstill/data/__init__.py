@@ -1,1 +1,1 @@
-"""Read examples from word problems, files, the hub and logs."""
+"""Read examples from word problems, files, the Hugging Face hub and logs."""

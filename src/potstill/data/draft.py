@@ -1,4 +1,4 @@
-"""Draft a recipe with comments for a user's file."""
+"""Draft a recipe with comments for the user's file."""
 
 import re
 from collections.abc import Mapping
@@ -9,42 +9,42 @@ import yaml
 
 from potstill.data.guess import Guess
 
-REASONED = ("math", "nli", "multiple_choice", "classification", "extraction", "custom")
-"""Tasks whose teacher reasons."""
+REASONING_TASKS = ("math", "nli", "multiple_choice", "classification", "extraction", "custom")
+"""Tasks for which the drafted recipe lets the teacher reason."""
 
 
 def default_name(file: Path) -> str:
-    """A recipe's name out of that of a file or folder."""
+    """The name of the recipe for a file or folder."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", file.name.split(".")[0]).strip("-._") or "recipe"
 
 
 def recipe_text(path: Path, guess: Guess, name: str, teacher: str, student: str) -> str:
-    """A recipe in YAML, with comments, for the rows of ``path``."""
+    """A recipe in YAML, with comments, for the rows of ``path``. teacher, student: names of models."""
     n, task_name = guess.rows, guess.task["name"]
     test, validation = max(1, min(100, n // 4)), max(1, min(30, n // 8))
-    dense = task_name == "summarization"
-    condition = "cot-rationale" if task_name in REASONED else "cod" if dense else "vanilla"
+    has_density_chains = task_name == "summarization"
+    condition = "cot-rationale" if task_name in REASONING_TASKS else "cod" if has_density_chains else "vanilla"
     task = task_name if len(guess.task) == 1 else guess.task
     data: dict[str, Any] = {"source": "files", "train": str(path)}
     data |= {"preset": guess.preset} if guess.preset else {}
     data |= {"columns": guess.columns} if guess.columns else {}
     data |= {"unlabelled": guess.unlabelled} if guess.unlabelled else {}
-    tokens = 1024 if dense else 256
+    max_tokens = 1024 if has_density_chains else 256
     return f"""# potstill run {name}.yaml
 {_yaml({"name": name})}
-# Guessed: {guess.why}.{f" Not used: {', '.join(map(repr, guess.unused))}." if guess.unused else ""} Others: potstill schema
+# Guessed: {guess.reason}.{f" Not used: {', '.join(map(repr, guess.unused))}." if guess.unused else ""} Others: potstill schema
 {_yaml({"task": task})}
-# Your rows. 'test' and 'validation' are numbers of rows drawn from them by seed; they may be files instead.
+# Your rows. 'test' and 'validation' are numbers of rows drawn from them by seed; files are possible instead.
 {_yaml({"data": data | {"test": test, "validation": validation}})}
 # The teacher: packaged/NAME (potstill models), hf/ORG/NAME, or an endpoint:
 #   model: {{url: https://api.example.com/v1, model: NAME, api_key_env: NAME_OF_A_VARIABLE}}
 #   budget: {{max_cost: 5}}
 {_yaml({"teacher": {"model": teacher}})}
 # What the student is trained on: gold (your answers), gold-rationale (your reasoning and answers), vanilla (the teacher's
-# direct answers), cot-answer (answers it reached by reasoning), cot-rationale (its reasoning and answers){", cod (its chains of density)" if dense else ""}
+# direct answers), cot-answer (the answers from its reasoning), cot-rationale (its reasoning and answers){", cod (its chain-of-density summaries)" if has_density_chains else ""}
 condition: {condition}
 generate:
-  max_tokens: {tokens}
+  max_tokens: {max_tokens}
 {_yaml({"student": {"model": student, "max_tokens": 256}})}
 train:
   method: lora

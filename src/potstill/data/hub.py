@@ -1,18 +1,21 @@
-"""Data sets of the Hugging Face hub, by name, configuration, split and revision."""
+"""Read data sets of the Hugging Face hub, by name, configuration, split and revision."""
 
-from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any
 
 from potstill.data import presets
-from potstill.data.files import Placed
+from potstill.data.files import LocatedRows, SplitSources
 from potstill.errors import RecipeError, did_you_mean
 from potstill.recipe.data import Hub
 
 
-def origins(source: Hub) -> "Mapping[str, Callable[[], Placed] | int]":
-    """Rows of each split, or how many are drawn out of `train`. Raises `RecipeError` when the hub has no such thing."""
-    preset = presets.find(source.preset) if source.preset else None
+def split_sources(source: Hub) -> SplitSources:
+    """Rows of each split, or the number of rows to draw from `train`.
+
+    Raises `RecipeError` for a data set without training rows, and, once rows are read, for a data set or split that the hub
+    does not have.
+    """
+    preset = presets.lookup(source.preset) if source.preset else None
     name = source.name or (preset.hub if preset else "")
     if not name:
         raise RecipeError(
@@ -26,21 +29,21 @@ def origins(source: Hub) -> "Mapping[str, Callable[[], Placed] | int]":
     given = {split: getattr(source, split) for split in ("train", "validation", "test", "test_unseen")}
     splits |= {split: value for split, value in given.items() if value is not None}
     if "train" not in splits:
-        raise RecipeError(f"data: {name} has only questions to test on; name a data set to train on, or data.train.")
+        raise RecipeError(f"data: {name} has only test questions; name a data set to train on, or set data.train.")
     return {
-        split: of if isinstance(of, int) else partial(_rows, name, config, source.revision, of)
+        split: of if isinstance(of, int) else partial(_read_rows, name, config, source.revision, of)
         for split, of in splits.items()
     }
 
 
-def _rows(name: str, config: str | None, revision: str | None, split: str) -> Placed:
+def _read_rows(name: str, config: str | None, revision: str | None, split: str) -> LocatedRows:
     for number, row in enumerate(_load(name, config, revision, split), 1):
         yield f"{name}, {split}, row {number}", row
 
 
 @cache
 def _load(name: str, config: str | None, revision: str | None, split: str) -> Any:
-    """The split, from the hub or its cache; no code of a data set is ever run."""
+    """The split, from the hub or its cache; the code of a data set is never executed."""
     import datasets
     from datasets.exceptions import DatasetNotFoundError
     from huggingface_hub.errors import GatedRepoError
@@ -55,15 +58,15 @@ def _load(name: str, config: str | None, revision: str | None, split: str) -> An
             )
         return datasets.load_dataset(name, config, split=split, revision=revision)
     except GatedRepoError as error:
-        raise RecipeError(f"data: {name} asks for consent: accept its terms on the hub and set HF_TOKEN.") from error
+        raise RecipeError(f"data: {name} requires consent: accept its terms on the hub and set HF_TOKEN.") from error
     except DatasetNotFoundError as error:
         raise RecipeError(
-            f"data: there is no data set '{name}' on the hub, it is closed to you, or the revision is unknown. Check "
-            "data.name and data.revision; for a closed one set HF_TOKEN."
+            f"data: there is no data set '{name}' on the hub, you have no access to it, or the revision is unknown. Check "
+            "data.name and data.revision; for a private one set HF_TOKEN."
         ) from error
     except (ConnectionError, OSError) as error:
         raise RecipeError(
-            f"data: {name} could not be brought from the hub: {str(error).splitlines()[0][:200]}. Check the network, or "
+            f"data: {name} could not be downloaded from the hub: {str(error).splitlines()[0][:200]}. Check the network, or "
             "use files: {source: files, train: PATH}."
         ) from error
     except ValueError as error:

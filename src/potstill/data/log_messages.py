@@ -1,4 +1,4 @@
-"""What a log's exchanges say: the messages of a request, and the answer, in the forms that `logs` cites."""
+"""Parse the request and the answer of a logged exchange, in the formats that `logs` cites."""
 
 import json
 import re
@@ -7,52 +7,55 @@ from dataclasses import dataclass
 from typing import Any
 
 from potstill.models import encodable, reasoning
-from potstill.models.remote.wire import token_count
+from potstill.models.remote.wire import parse_token_count
 from potstill.tasks.columns import ROLES
 
 Row = Mapping[str, Any]
 
 
 class LeftOutError(Exception):
-    """A row that can be read and has no use; the message names its kind."""
+    """A valid row that cannot be used; the message names the reason."""
 
 
 class UnknownFormError(ValueError):
-    """An answer of no known form."""
+    """An answer of an unknown format."""
 
 
 TOOLS, FILES, FAILED, EMPTY = "tool calls", "images or files", "failed requests", "empty answers"
-NO_QUESTION, BEGUN, EMBEDDINGS = "empty questions", "answers that the request began", "embeddings"
-NO_TEXT, NO_TURNS, UNANSWERED = "without their text", "without the turns before them", "requests without an answer"
-UNKNOWN = "of models whose form is not known"
+NO_QUESTION, PREFILLED, EMBEDDINGS = "empty questions", "prefilled answers", "embeddings"
+NO_TEXT, NO_TURNS, UNANSWERED = "without text", "without the earlier turns", "requests without an answer"
+UNKNOWN = "from models of unknown format"
+"""Why rows are left out, as the summary of a log counts them."""
 
 
-def read_request(body: Row) -> list[dict[str, str]]:
-    """The messages of a request, to OpenAI, Anthropic, Converse or Llama."""
-    messages, items, prompt = opened(body.get("messages")), opened(body.get("input")), body.get("prompt")
+def parse_request(body: Row) -> list[dict[str, str]]:
+    """The messages of a request to OpenAI, Anthropic, Converse or Llama.
+
+    Raises `LeftOutError` for a request that cannot be used, `ValueError` for one of unknown format."""
+    messages, items, prompt = decode_json(body.get("messages")), decode_json(body.get("input")), body.get("prompt")
     if isinstance(messages, list):
-        said = [_message(message) for message in messages]
+        conversation = [_message(message) for message in messages]
     elif isinstance(items, list):
-        said = [_message(item) for item in items if _is_message(item)]
+        conversation = [_message(item) for item in items if _is_message(item)]
     elif isinstance(prompt, str):
-        said = _of_prompt(prompt)
+        conversation = _messages_in_prompt(prompt)
     elif isinstance(items, str):
-        said = [{"role": "user", "content": encodable(items)}]
+        conversation = [{"role": "user", "content": encodable(items)}]
     else:
-        raise ValueError(f"its request has neither 'messages' nor 'prompt' nor 'input'; {shown_keys(body)}")
+        raise ValueError(f"its request has neither 'messages' nor 'prompt' nor 'input'; {describe_keys(body)}")
     if body.get("previous_response_id") or body.get("conversation"):
         raise LeftOutError(NO_TURNS)
-    if instructed := "\n\n".join(_parts(body.get("system") or body.get("instructions"))[0]):
-        said = [{"role": "system", "content": encodable(instructed)}, *said]
-    if not any(message["content"].strip() for message in said if message["role"] == "user"):
+    if instructions := "\n\n".join(_parts(body.get("system") or body.get("instructions"))[0]):
+        conversation = [{"role": "system", "content": encodable(instructions)}, *conversation]
+    if not any(message["content"].strip() for message in conversation if message["role"] == "user"):
         raise LeftOutError(NO_QUESTION)
-    if said[-1]["role"] == "assistant":
-        raise LeftOutError(BEGUN)
-    return said
+    if conversation[-1]["role"] == "assistant":
+        raise LeftOutError(PREFILLED)
+    return conversation
 
 
 def _is_message(item: Any) -> bool:
-    """Whether an item of OpenAI's Responses API is a message, and no thought."""
+    """Whether an item of OpenAI's Responses API is a message and not reasoning. Raises `LeftOutError` for a tool call."""
     kind = item.get("type", "message") if isinstance(item, Mapping) else "message"
     if kind not in ("message", "reasoning"):
         raise LeftOutError(TOOLS)
@@ -61,33 +64,35 @@ def _is_message(item: Any) -> bool:
 
 def _message(message: Any) -> dict[str, str]:
     if not isinstance(message, Mapping):
-        raise ValueError("it holds a message that is no object with role and content")
+        raise ValueError("it holds a message that is not an object with role and content")
     role = str(message.get("role"))
     if role in ("tool", "function", "ipython") or message.get("tool_calls") or message.get("function_call"):
         raise LeftOutError(TOOLS)
     role = "system" if role == "developer" else role
     if role not in ROLES:
-        raise ValueError(f"it holds a message of the role '{role[:40]}'; {', '.join(ROLES)} are read")
+        raise ValueError(f"it holds a message of the role '{role[:40]}'; the roles are {', '.join(ROLES)}")
     return {"role": role, "content": encodable("\n".join(_parts(message.get("content"))[0]))}
 
 
 _HEADER = re.compile(r"<\|(?:start_header_id|header_start)\|>(\w+)<\|(?:end_header_id|header_end)\|>")
 
 
-def _of_prompt(prompt: str) -> list[dict[str, str]]:
-    """A prompt as Llama 3 and 4 write conversations; any other is one question."""
+def _messages_in_prompt(prompt: str) -> list[dict[str, str]]:
+    """Messages of a prompt in the conversation format of Llama 3 and 4; any other prompt is one question."""
     _, *turns = _HEADER.split(prompt)
     if not turns:
         return [{"role": "user", "content": encodable(prompt)}]
-    said = [
+    conversation = [
         _message({"role": role, "content": content.partition("<|eot")[0].strip()})
         for role, content in zip(turns[::2], turns[1::2], strict=True)
     ]
-    return said[:-1] if said[-1] == {"role": "assistant", "content": ""} else said
+    return conversation[:-1] if conversation[-1] == {"role": "assistant", "content": ""} else conversation
 
 
 @dataclass(frozen=True)
 class Answer:
+    """An answer as its body gives it; empty or 0 where the body does not say."""
+
     text: str
     finish_reason: str = "stop"
     reasoning: str = ""
@@ -97,60 +102,62 @@ class Answer:
     completion_tokens: int = 0
 
 
-def read_answer(body: Any) -> Answer:
-    """An answer from OpenAI, Anthropic, Converse or Llama, or its text."""
+def parse_answer(body: Any) -> Answer:
+    """An answer of OpenAI, Anthropic, Converse or Llama, or its text.
+
+    Raises `LeftOutError` for an answer that cannot be used, `UnknownFormError` for one of unknown format."""
     if isinstance(body, Answer):
         return body
     if body is None:
         raise LeftOutError(EMPTY)
     if isinstance(body, Mapping):
-        refuse_failed(body)
-    match opened(body):
-        case {"choices": [{"message": {} as message} as choice, *_]} as whole:
-            return _of_message(message, choice.get("finish_reason"), whole)
-        case {"output": {"message": {} as message}} as whole:
-            return _of_message(message, whole.get("stopReason"), whole)
-        case {"output": [*items], "status": _} as whole:
-            return _of_items(items, whole)
-        case {"content": [*_], "stop_reason": reason} as whole:
-            return _of_message(whole, reason, whole)
+        raise_if_failed(body)
+    match decode_json(body):
+        case {"choices": [{"message": {} as message} as choice, *_]} as response:
+            return _answer_from_message(message, choice.get("finish_reason"), response)
+        case {"output": {"message": {} as message}} as response:
+            return _answer_from_message(message, response.get("stopReason"), response)
+        case {"output": [*items], "status": _} as response:
+            return _answer_from_items(items, response)
+        case {"content": [*_], "stop_reason": reason} as response:
+            return _answer_from_message(response, reason, response)
         case [{"type": "message_start" | "content_block_start"} | {"generation": str() | None}, *_] as events:
-            return _of_events(events)
-    match body:  # a text that is JSON itself is none of these
+            return _answer_from_events(events)
+    match body:  # text that is itself JSON matches none of these
         case str():
-            return text_answer(body, {})
+            return answer_from_text(body, {})
         case {"role": "assistant", "content": _}:
-            return _of_message(body, None, {})
+            return _answer_from_message(body, None, {})
         case {"generation": str() as text, **rest}:
-            return _of_message({"content": text}, rest.get("stop_reason"), {})
+            return _answer_from_message({"content": text}, rest.get("stop_reason"), {})
         case {"embedding": _} | {"embeddings": _} | {"data": [{"embedding": _}, *_]}:
             raise LeftOutError(EMBEDDINGS)
-    shown = f"its keys are {', '.join(map(str, list(body)[:20]))}" if isinstance(body, Mapping) else type(body).__name__
+    found = f"its keys are {', '.join(map(str, list(body)[:20]))}" if isinstance(body, Mapping) else type(body).__name__
     raise UnknownFormError(
-        "its answer is of no known form. Expected text, 'choices' with a message, 'content' with 'stop_reason', 'output' with a "
-        f"message or with items, or 'generation', but {shown}"
+        "its answer is of an unknown format. Expected text, 'choices' with a message, 'content' with 'stop_reason', 'output' with a "
+        f"message or with items, or 'generation', but {found}"
     )
 
 
-def _of_items(items: list[Any], body: Row) -> Answer:
+def _answer_from_items(items: list[Any], body: Row) -> Answer:
     """An answer of OpenAI's Responses API."""
-    said = [item for item in items if _is_message(item)]
-    content = [part for item in said for part in (item.get("content") or [])]
+    messages = [item for item in items if _is_message(item)]
+    content = [part for item in messages for part in (item.get("content") or [])]
     thoughts = [
-        part.get("text") for item in items if item not in said
+        part.get("text") for item in items if item not in messages
         for part in (item.get("content") or item.get("summary") or [])
     ]  # fmt: skip
-    refused = [part for part in content if isinstance(part, Mapping) and part.get("type") == "refusal"]
-    ended = "content_filter" if refused else (body.get("incomplete_details") or {}).get("reason")
+    refusals = [part for part in content if isinstance(part, Mapping) and part.get("type") == "refusal"]
+    stop_reason = "content_filter" if refusals else (body.get("incomplete_details") or {}).get("reason")
     message = {"content": content, "reasoning_content": "\n".join(t for t in thoughts if isinstance(t, str))}
-    return _of_message(message, ended, body)
+    return _answer_from_message(message, stop_reason, body)
 
 
-def _of_events(events: list[Any]) -> Answer:
+def _answer_from_events(events: list[Any]) -> Answer:
     """A streamed answer that was logged event by event."""
     texts: list[str] = []
     thoughts: list[str] = []
-    ended = None
+    stop_reason = None
     for event in events:
         match event:
             case {"type": "content_block_start", "content_block": {"type": str() as kind}} if "tool" in kind:
@@ -160,54 +167,54 @@ def _of_events(events: list[Any]) -> Answer:
             case {"type": "content_block_delta", "delta": {"thinking": str() as thought}}:
                 thoughts.append(thought)
             case {"type": "message_delta", "delta": {"stop_reason": str() as reason}}:
-                ended = reason
+                stop_reason = reason
             case {"generation": text}:
                 texts += [text] if isinstance(text, str) else []
-                ended = event.get("stop_reason") or ended
-    if ended is None:  # the stream broke off
+                stop_reason = event.get("stop_reason") or stop_reason
+    if stop_reason is None:  # the stream was interrupted
         raise LeftOutError(FAILED)
-    return _of_message({"content": "".join(texts), "reasoning_content": "".join(thoughts)}, ended, {})
+    return _answer_from_message({"content": "".join(texts), "reasoning_content": "".join(thoughts)}, stop_reason, {})
 
 
-def text_answer(text: str, row: Row) -> Answer:
-    """An answer that is text, with what its row says beside it."""
-    return _of_message({**row, "content": text}, row.get("finish_reason"), {})
+def answer_from_text(text: str, row: Row) -> Answer:
+    """An answer that is plain text; its row may give a finish reason and reasoning."""
+    return _answer_from_message({**row, "content": text}, row.get("finish_reason"), {})
 
 
-def _of_message(message: Row, ended: Any, body: Row) -> Answer:
-    """An assistant's message, as it stands in the body of a response."""
+def _answer_from_message(message: Row, stop_reason: Any, body: Row) -> Answer:
+    """The answer in a message of the assistant. body: the response row it, with id, model and usage."""
     if message.get("tool_calls") or message.get("function_call"):
         raise LeftOutError(TOOLS)
     texts, thoughts = _parts(message.get("content"))
-    finish_reason = _finish_reason(ended)
-    said = "".join(texts)
+    finish_reason = _finish_reason(stop_reason)
+    text = "".join(texts)
     fields = [message.get("reasoning_content"), message.get("reasoning"), "\n".join(thoughts)]
     thought = next((thought for thought in fields if isinstance(thought, str) and thought), "")
     if not thought:
-        thought, said = reasoning.split(said)
+        thought, text = reasoning.split(text)
     if isinstance(refusal := message.get("refusal"), str) and refusal:
-        said, finish_reason = refusal, "content_filter"
+        text, finish_reason = refusal, "content_filter"
     usage = body.get("usage")
     usage = usage if isinstance(usage, Mapping) else {}
     prompt_tokens, completion_tokens = (
-        next((n for n in map(token_count, map(usage.get, names)) if n), 0)
+        next((n for n in map(parse_token_count, map(usage.get, names)) if n), 0)
         for names in (
             ("prompt_tokens", "input_tokens", "inputTokens"),
             ("completion_tokens", "output_tokens", "outputTokens"),
         )
     )
     return Answer(
-        said,
+        text,
         finish_reason,
         thought,
-        as_name(body.get("id")),
-        as_name(body.get("model")),
-        prompt_tokens,
-        completion_tokens,
+        id=name_or_empty(body.get("id")),
+        model=name_or_empty(body.get("model")),
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
     )
 
 
-_FINISHED = (
+_FINISH_REASONS = (
     dict.fromkeys(
         ("length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"), "length"
     )
@@ -217,15 +224,15 @@ _FINISHED = (
 )
 
 
-def _finish_reason(ended: Any) -> str:
-    reason = _FINISHED.get(str(ended), "stop")
+def _finish_reason(stop_reason: Any) -> str:
+    reason = _FINISH_REASONS.get(str(stop_reason), "stop")
     if reason in (TOOLS, FAILED):
         raise LeftOutError(reason)
     return reason
 
 
 def _parts(content: Any) -> tuple[list[str], list[str]]:
-    """Texts and thoughts of a message's content."""
+    """Texts and reasoning of a message's content. Raises `LeftOutError` for tool calls, images and files."""
     if content is None or isinstance(content, str):
         return [content] if content else [], []
     if not isinstance(content, list):
@@ -257,12 +264,12 @@ def _parts(content: Any) -> tuple[list[str], list[str]]:
             case {"image": _} | {"document": _} | {"video": _} | {"audio": _}:
                 raise LeftOutError(FILES)
             case _:
-                raise ValueError("it holds a part of a message that is no text")
+                raise ValueError("it holds a part of a message that is not text")
     return texts, thoughts
 
 
-def opened(value: Any) -> Any:
-    """What a table's cell or a proxy holds as JSON in a string."""
+def decode_json(value: Any) -> Any:
+    """The value of JSON in a string, as in a table's cell or a proxy's log; any other value unchanged."""
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         try:
             return json.loads(value)
@@ -274,19 +281,21 @@ def opened(value: Any) -> Any:
 _BAD_STATUS = re.compile(r"[1345]\d\d|-\d+|failure|error|failed|cancelled")
 
 
-def refuse_failed(around: Row) -> None:
-    """Leave out what says of itself that it failed."""
-    errors = (around.get(name) for name in ("error", "error_str", "errorCode"))
-    statuses = (around.get(name) for name in ("status", "status_code", "response_status"))
+def raise_if_failed(row: Row) -> None:
+    """Raises `LeftOutError` for a row or response that reports a failure."""
+    errors = (row.get(name) for name in ("error", "error_str", "errorCode"))
+    statuses = (row.get(name) for name in ("status", "status_code", "response_status"))
     if any(isinstance(error, str | Mapping) and error for error in errors) or any(
         isinstance(status, str | int) and _BAD_STATUS.fullmatch(str(status)) for status in statuses
     ):
         raise LeftOutError(FAILED)
 
 
-def as_name(value: Any) -> str:
+def name_or_empty(value: Any) -> str:
+    """An id or a name of a model, from text or an integer; empty for any other value."""
     return encodable(str(value)) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
-def shown_keys(row: Row) -> str:
-    return f"there are the keys {', '.join(map(str, list(row)[:20]))}" if row else "there are no keys"
+def describe_keys(row: Row) -> str:
+    """The first keys of a row, for a message."""
+    return f"its keys are {', '.join(map(str, list(row)[:20]))}" if row else "it has no keys"

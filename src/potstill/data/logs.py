@@ -1,6 +1,6 @@
-"""Teacher logs already paid for: rows of logs become questions with their answers.
+"""Parse logs of a teacher: each row becomes a question with the answer that was already paid for.
 
-The form is recognized row by row. Where each was read:
+The format is recognized for each row. Sources of the formats:
 
 - request and response (``choices[0].message``): openai/openai-openapi, CreateChatCompletionResponse; in exports
   - ``request_body``, ``response_body``: Helicone/helicone examples/export/typescript/index.ts
@@ -15,7 +15,7 @@ The form is recognized row by row. Where each was read:
     rxbynerd/dressage internal/conversation/parse_test.go, anthropics/claude-code issue 25022
   - Meta's Llama, and its prompt: aws-samples/amazon-bedrock-samples, dataset-validation; model-parameters-meta.html
   - bodies in S3 (more than 100 KB): rxbynerd/dressage docs/providers/bedrock.md
-- why an answer ended: platform.claude.com/docs/en/build-with-claude/handling-stop-reasons;
+- stop reasons: platform.claude.com/docs/en/build-with-claude/handling-stop-reasons;
   docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_MessageStopEvent.html
 - ``instruction`` with ``input`` and ``output``: card of bertin-project/alpaca-spanish, of Alpaca's own file; with
   ``context`` and ``response``: card of aisquared/databricks-dolly-15k
@@ -26,7 +26,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from potstill.data.files import Placed
+from potstill.data.files import LocatedRows
 from potstill.data.log_messages import (
     EMPTY,
     FAILED,
@@ -36,270 +36,280 @@ from potstill.data.log_messages import (
     LeftOutError,
     Row,
     UnknownFormError,
-    as_name,
-    opened,
-    read_answer,
-    read_request,
-    refuse_failed,
-    shown_keys,
-    text_answer,
+    answer_from_text,
+    decode_json,
+    describe_keys,
+    name_or_empty,
+    parse_answer,
+    parse_request,
+    raise_if_failed,
 )
 from potstill.errors import RecipeError
 from potstill.models import encodable
-from potstill.models.remote.wire import token_count
+from potstill.models.remote.wire import parse_token_count
 from potstill.progress import echo
 
 
 @dataclass(frozen=True)
-class Logged:
+class LoggedAnswer:
     """A question and the answer that a model gave."""
 
     id: str
     messages: list[dict[str, str]]
-    """What was asked: ``{role: system | user | assistant, content}``."""
+    """The request: ``{role: system | user | assistant, content}``."""
     text: str
     model: str = ""
     finish_reason: str = "stop"
     """`stop`, `length` or `content_filter`."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    """0 where the log does not say."""
+    """Token counts are 0 where the log has none."""
     reasoning: str = ""
 
 
-def read(rows: Placed) -> Iterator[tuple[str, Logged]]:
-    """Each answer with the place where it stands. Raises `RecipeError` for a row of no known form.
+def parse(rows: LocatedRows) -> Iterator[tuple[str, LoggedAnswer]]:
+    """Each answer with its location. Raises `RecipeError` for a row of unknown format.
 
-    Rows that have no use (tool calls, images, failed requests, empty answers) are left out; how many, is said at the end.
-    Nothing is held but lines of batches whose other half has not come, and a number for each id.
+    Rows that cannot be used (tool calls, images, failed requests, empty answers) are left out, and their number is printed
+    at the end. Memory holds only batch lines whose other half has not arrived yet, and a number for each id.
     """
     left_out: Counter[str] = Counter()
     batches, ids = _Batches(), _Ids()
-    for number, (place, row) in enumerate(rows, 1):
-        where = place
+    for number, (location, row) in enumerate(rows, 1):
+        where = location
         try:
-            exchange = batches.joined(place, row) if _is_of_batch(row) else _exchange(place, row)
+            exchange = batches.add(location, row) if _is_batch_line(row) else _exchange(location, row)
             if exchange is None:
                 continue
-            where = exchange.where or place
+            where = exchange.where or location
             logged = _logged(exchange, ids, number)
         except LeftOutError as reason:
             left_out[str(reason)] += 1
         except (ValueError, RecursionError) as error:
-            # A log of Bedrock's holds the answers of all the models of an account.
+            # A Bedrock log holds the answers of all models of an account.
             if isinstance(error, UnknownFormError) and row.get("schemaType") == "ModelInvocationLog":
                 left_out[UNKNOWN] += 1
                 continue
             raise RecipeError(f"{where}: {error}.") from error
         else:
-            yield exchange.place, logged
+            yield exchange.location, logged
     left_out[UNANSWERED] = batches.unanswered()
     if n := left_out.total():
         echo(f"  logs: {n} rows left out: " + ", ".join(f"{m} {reason}" for reason, m in left_out.most_common() if m))
 
 
 class _Ids:
-    """Each id once: a second "a" becomes "a-2"."""
+    """Makes ids unique: a second "a" becomes "a-2"."""
 
     def __init__(self) -> None:
-        self.last: dict[int, int] = {}  # of hashes: a million ids take 100 MB
+        self.last: dict[int, int] = {}  # by hash, since a million entries take 100 MB
 
-    def own(self, id_: str) -> str:
+    def unique(self, id_: str) -> str:
         n = self.last.get(hash(id_), 0) + 1
-        own = id_
+        unique = id_
         if n > 1:
-            while hash(own := f"{id_}-{n}") in self.last:
+            while hash(unique := f"{id_}-{n}") in self.last:
                 n += 1
-            self.last[hash(own)] = 1
+            self.last[hash(unique)] = 1
         self.last[hash(id_)] = n
-        return own
+        return unique
 
 
 @dataclass(frozen=True)
 class _Exchange:
-    """What was sent and what came back, each in its own form, with what the row says beside them."""
+    """A request and its answer, each in the format of its API, and the row around them."""
 
-    place: str
-    asked: Any
-    answered: Any
+    location: str
+    request: Any
+    answer: Any
     row: Row
     id: str = ""
     model: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     where: str = ""
-    """For messages about it, where that is more than its place."""
+    """The location for error messages, where it names more than one line."""
 
 
-def _exchange(place: str, row: Row) -> _Exchange:
+def _exchange(location: str, row: Row) -> _Exchange:
     if row.get("schemaType") == "ModelInvocationLog":
-        return _of_bedrock(place, row)
-    for asked, answered in (("request", "response"), ("request_body", "response_body"), ("input", "output")):
-        if isinstance(request := opened(row.get(asked)), Mapping) and answered in row:
-            refuse_failed(row)
-            return _Exchange(place, _unwrapped(request), _unwrapped(row[answered]), row, as_name(row.get("custom_id")))
-    if isinstance(messages := opened(row.get("messages")), list) and messages:
-        return _of_messages(place, row, messages)
-    if isinstance(items := opened(row.get("output")), list) and "input" in row:
-        refuse_failed(row)
-        return _Exchange(place, row, {"status": "completed", **row, "output": items}, row)
-    return _of_pair(place, row)
+        return _exchange_from_bedrock(location, row)
+    for request_key, answer_key in (("request", "response"), ("request_body", "response_body"), ("input", "output")):
+        if isinstance(request := decode_json(row.get(request_key)), Mapping) and answer_key in row:
+            raise_if_failed(row)
+            custom_id = name_or_empty(row.get("custom_id"))
+            return _Exchange(location, _http_body(request), _http_body(row[answer_key]), row, id=custom_id)
+    if isinstance(messages := decode_json(row.get("messages")), list) and messages:
+        return _exchange_from_messages(location, row, messages)
+    if isinstance(items := decode_json(row.get("output")), list) and "input" in row:
+        raise_if_failed(row)
+        return _Exchange(location, row, {"status": "completed", **row, "output": items}, row)
+    return _exchange_from_pair(location, row)
 
 
-def _of_messages(place: str, row: Row, messages: list[Any]) -> _Exchange:
-    refuse_failed(row)
-    answered = next((row[name] for name in ("response", "completion") if row.get(name) is not None), None)
-    if answered is not None:
-        said = isinstance(answered, str) and row.get("response") is None
-        answered = text_answer(answered, row) if said else _unwrapped(answered)
+def _exchange_from_messages(location: str, row: Row, messages: list[Any]) -> _Exchange:
+    raise_if_failed(row)
+    answer = next((row[name] for name in ("response", "completion") if row.get(name) is not None), None)
+    if answer is not None:
+        is_text = isinstance(answer, str) and row.get("response") is None
+        answer = answer_from_text(answer, row) if is_text else _http_body(answer)
     elif messages and isinstance(messages[-1], Mapping) and messages[-1].get("role") == "assistant":
-        *messages, answered = messages
+        *messages, answer = messages
     elif "response" not in row and "completion" not in row:
         raise ValueError(
             "there is no answer to its messages: expected 'response', 'completion', or a last message of the role "
-            f"'assistant'; {shown_keys(row)}"
+            f"'assistant'; {describe_keys(row)}"
         )
-    return _Exchange(place, {**row, "messages": messages}, answered, row, as_name(row.get("custom_id")))
+    return _Exchange(location, {**row, "messages": messages}, answer, row, id=name_or_empty(row.get("custom_id")))
 
 
-QUESTIONS, ANSWERS = ("prompt", "instruction", "input"), ("completion", "response", "output")
+QUESTION_KEYS, ANSWER_KEYS = ("prompt", "instruction", "input"), ("completion", "response", "output")
 
 
-def _of_pair(place: str, row: Row) -> _Exchange:
-    question = next((name for name in QUESTIONS if isinstance(row.get(name), str)), "")
-    answers = [name for name in ANSWERS if name in row]
+def _exchange_from_pair(location: str, row: Row) -> _Exchange:
+    question = next((name for name in QUESTION_KEYS if isinstance(row.get(name), str)), "")
+    answers = [name for name in ANSWER_KEYS if name in row]
     answer = next((row[name] for name in answers if row[name] is not None), None)
     if not question or not answers or not isinstance(answer, str | int | float | None):
         raise ValueError(
-            "a log of no known form. Expected 'request' and 'response'; 'messages' and 'response' or 'completion'; lines of "
+            "a log of unknown format. Expected 'request' and 'response'; 'messages' and 'response' or 'completion'; lines of "
             "an OpenAI batch, with 'custom_id'; Amazon Bedrock's invocation log, with 'schemaType'; or text under 'prompt' "
-            f"and 'completion' ('instruction' and 'response', 'input' and 'output'); {shown_keys(row)}"
+            f"and 'completion' ('instruction' and 'response', 'input' and 'output'); {describe_keys(row)}"
         )
-    if opened(row.get("history")):
-        raise ValueError("a question with a 'history' is not read; write the turns as 'messages'")
-    refuse_failed(row)
-    asked = row[question]
+    if decode_json(row.get("history")):
+        raise ValueError("a question with a 'history' is not supported; write the turns as 'messages'")
+    raise_if_failed(row)
+    content = row[question]
     if question == "instruction":
-        more = next((row[name] for name in ("input", "context") if isinstance(row.get(name), str)), "")
-        asked = f"{asked}\n\n{more}" if more.strip() else asked
-    messages = [{"role": "user", "content": asked}]
-    said = text_answer("" if answer is None else str(answer), row)
-    return _Exchange(place, {"messages": messages, "system": row.get("system")}, said, row)
+        context = next((row[name] for name in ("input", "context") if isinstance(row.get(name), str)), "")
+        content = f"{content}\n\n{context}" if context.strip() else content
+    messages = [{"role": "user", "content": content}]
+    text = answer_from_text("" if answer is None else str(answer), row)
+    return _Exchange(location, {"messages": messages, "system": row.get("system")}, text, row)
 
 
-def _of_bedrock(place: str, row: Row) -> _Exchange:
-    refuse_failed(row)
-    (asked, prompt_tokens), (answered, completion_tokens) = (
-        _of_bedrock_side(row, side) for side in ("input", "output")
-    )
-    # An ARN names the account; the model is what stands behind its last slash.
+def _exchange_from_bedrock(location: str, row: Row) -> _Exchange:
+    raise_if_failed(row)
+    (request, prompt_tokens), (answer, completion_tokens) = (_bedrock_body(row, side) for side in ("input", "output"))
+    # An ARN names the account too; the model follows its last slash.
     model = str(row.get("modelId") or "").rpartition("/")[2]
     return _Exchange(
-        place, asked, answered, row, as_name(row.get("requestId")), model, prompt_tokens, completion_tokens
+        location,
+        request,
+        answer,
+        row,
+        id=name_or_empty(row.get("requestId")),
+        model=model,
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
     )
 
 
-def _of_bedrock_side(row: Row, name: str) -> tuple[Any, int]:
-    side = opened(row.get(name))
+def _bedrock_body(row: Row, name: str) -> tuple[Any, int]:
+    side = decode_json(row.get(name))
     if isinstance(side, Mapping):
-        if (body := opened(side.get(f"{name}BodyJson"))) is not None:
-            return body, token_count(side.get(f"{name}TokenCount"))
+        if (body := decode_json(side.get(f"{name}BodyJson"))) is not None:
+            return body, parse_token_count(side.get(f"{name}TokenCount"))
         if path := side.get(f"{name}BodyS3Path"):
             raise ValueError(
-                f"its {name} stands in S3 ({path}) and not in the row. Put that object into the row, as "
-                f"{name}.{name}BodyJson, or take the row out"
+                f"its {name} is in S3 ({path}) and not in the row. Put that object into the row, as "
+                f"{name}.{name}BodyJson, or remove the row"
             )
     raise LeftOutError(NO_TEXT)
 
 
-def _is_of_batch(row: Row) -> bool:
-    own = row.get("body") is not None or "response" in row or "error" in row
+def _is_batch_line(row: Row) -> bool:
+    has_half = row.get("body") is not None or "response" in row or "error" in row
     return (
-        row.get("custom_id") is not None and own and not row.keys() & {"request", "messages", "schemaType", *QUESTIONS}
+        row.get("custom_id") is not None
+        and has_half
+        and not row.keys() & {"request", "messages", "schemaType", *QUESTION_KEYS}
     )
 
 
 @dataclass
 class _Batches:
-    """Lines of OpenAI's batches whose other half has not come yet, by their custom_id."""
+    """Lines of OpenAI batches whose other half has not arrived yet, by their custom_id."""
 
-    asked: dict[str, tuple[str, Any]] = field(default_factory=dict)
-    answered: dict[str, tuple[str, Row]] = field(default_factory=dict)
+    requests: dict[str, tuple[str, Any]] = field(default_factory=dict)
+    answers: dict[str, tuple[str, Row]] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
 
-    def joined(self, place: str, row: Row) -> _Exchange | None:
-        """The exchange that this line completes."""
-        if not (key := as_name(row["custom_id"])):
-            raise ValueError("its custom_id is no text")
-        if (body := opened(row.get("body"))) is not None:
-            self._hold(self.asked, key, place, body)
+    def add(self, location: str, row: Row) -> _Exchange | None:
+        """The exchange that this line completes; None where its other half has not arrived yet."""
+        if not (key := name_or_empty(row["custom_id"])):
+            raise ValueError("its custom_id is not text")
+        if (body := decode_json(row.get("body"))) is not None:
+            self._hold(self.requests, key, location, body)
         else:
-            self._check(key, row)
-            self._hold(self.answered, key, place, row)
-        if key not in self.asked or key not in self.answered:
+            self._require_answer(key, row)
+            self._hold(self.answers, key, location, row)
+        if key not in self.requests or key not in self.answers:
             return None
-        asked_at, asked = self.asked.pop(key)
-        answered_at, answered = self.answered.pop(key)
-        where = f"{answered_at} and its request ({asked_at})"
-        return _Exchange(answered_at, asked, opened(answered["response"])["body"], {}, key, where=where)
+        request_at, request = self.requests.pop(key)
+        answer_at, answer = self.answers.pop(key)
+        where = f"{answer_at} and its request ({request_at})"
+        return _Exchange(answer_at, request, decode_json(answer["response"])["body"], {}, id=key, where=where)
 
-    def _check(self, key: str, row: Row) -> None:
-        """A request that failed may be answered in a later batch: what was asked is kept."""
-        response = opened(row.get("response"))
+    def _require_answer(self, key: str, row: Row) -> None:
+        """Raises `LeftOutError` for a failed request, whose line is kept: a later batch may answer it."""
+        response = decode_json(row.get("response"))
         try:
-            refuse_failed(row)
+            raise_if_failed(row)
             if not isinstance(response, Mapping) or response.get("body") is None:
                 raise LeftOutError(FAILED)
-            refuse_failed(response)
+            raise_if_failed(response)
         except LeftOutError:
             self.failed.add(key)
             raise
 
-    def _hold(self, held: dict[str, tuple[str, Any]], key: str, place: str, line: Any) -> None:
+    def _hold(self, held: dict[str, tuple[str, Any]], key: str, location: str, line: Any) -> None:
         if key in held and held[key][1] != line:
             raise ValueError(
-                f"the custom_id '{key}' stands in another line too ({held[key][0]}), which says something else. Read each "
-                "batch apart from the others"
+                f"the custom_id '{key}' is also in another line ({held[key][0]}), with different content. Use each batch "
+                "separately"
             )
-        held[key] = place, line
+        held[key] = location, line
 
     def unanswered(self) -> int:
-        """Requests left at the end. Raises `RecipeError` for answers left."""
-        if self.answered:
-            key, (place, _) = next(iter(self.answered.items()))
+        """Number of requests without an answer, at the end. Raises `RecipeError` for an answer without its request."""
+        if self.answers:
+            key, (location, _) = next(iter(self.answers.items()))
             raise RecipeError(
-                f"{place}: there is no request with the custom_id '{key}' ({len(self.answered)} such answers). The batch's "
-                "input file must lie in the same folder, or be read in the same stream."
+                f"{location}: there is no request with the custom_id '{key}' ({len(self.answers)} such answers). The batch's "
+                "input file must be in the same folder, or in the same stream."
             )
-        return len(self.asked.keys() - self.failed)
+        return len(self.requests.keys() - self.failed)
 
 
-def _logged(exchange: _Exchange, ids: _Ids, number: int) -> Logged:
-    answer = read_answer(exchange.answered)
-    request = opened(exchange.asked)
+def _logged(exchange: _Exchange, ids: _Ids, number: int) -> LoggedAnswer:
+    answer = parse_answer(exchange.answer)
+    request = decode_json(exchange.request)
     if not isinstance(request, Mapping):
-        raise ValueError("its request is no object")
-    messages = read_request(request)
+        raise ValueError("its request is not an object")
+    messages = parse_request(request)
     if not answer.text.strip():
         raise LeftOutError(EMPTY)
     row = exchange.row
-    named = (exchange.model, answer.model, request.get("model"), row.get("model"))
-    return Logged(
-        ids.own(exchange.id or answer.id or as_name(row.get("id")) or str(number)),
-        messages,
-        encodable(answer.text),
-        next((name for name in map(as_name, named) if name), ""),
-        answer.finish_reason,
-        exchange.prompt_tokens or answer.prompt_tokens or token_count(row.get("prompt_tokens")),
-        exchange.completion_tokens or answer.completion_tokens or token_count(row.get("completion_tokens")),
-        encodable(answer.reasoning),
+    model_names = (exchange.model, answer.model, request.get("model"), row.get("model"))
+    return LoggedAnswer(
+        id=ids.unique(exchange.id or answer.id or name_or_empty(row.get("id")) or str(number)),
+        messages=messages,
+        text=encodable(answer.text),
+        model=next((name for name in map(name_or_empty, model_names) if name), ""),
+        finish_reason=answer.finish_reason,
+        prompt_tokens=exchange.prompt_tokens or answer.prompt_tokens or parse_token_count(row.get("prompt_tokens")),
+        completion_tokens=exchange.completion_tokens
+        or answer.completion_tokens
+        or parse_token_count(row.get("completion_tokens")),
+        reasoning=encodable(answer.reasoning),
     )
 
 
-def _unwrapped(value: Any) -> Any:
-    """A body without the HTTP message around it."""
-    message = opened(value)
+def _http_body(value: Any) -> Any:
+    """The body of an HTTP message; any other value unchanged."""
+    message = decode_json(value)
     if isinstance(message, Mapping) and "body" in message and not message.keys() & {"messages", "choices"}:
-        refuse_failed(message)
+        raise_if_failed(message)
         return message["body"]
     return value

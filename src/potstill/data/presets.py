@@ -1,6 +1,6 @@
-"""Data sets of the field by name: how their rows become examples.
+"""Published data sets by name: how their rows become examples.
 
-Each says where its form was read; `verified` is False where that could not be.
+Each names the source of its row format; `verified` is False where part of the format could not be confirmed.
 """
 
 import re
@@ -14,48 +14,48 @@ from potstill.tasks import columns
 
 Row = Mapping[str, Any]
 _CALCULATOR = re.compile(r"<<[^<>\n]{0,200}>>")
-"""What GSM8K's authors wrote for a calculator, in the midst of their reasoning."""
-_NAMES_A_LETTER = re.compile(
+"""Calculator annotations that the authors of GSM8K put into the reasoning."""
+_FINAL_LETTER = re.compile(
     r"(?:\b(?:the|so|hence|correct|answer|ans|option|choice|is)\b[\s:,=-]{0,3}){1,6}\(?[A-E]\b[).]{0,2}\s*$", re.I
 )
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A data set: the task its rows are for, the columns they have, and how they become potstill's."""
+    """A data set: its task, its columns, and how its rows become examples."""
 
     name: str
     task: str
     schema: tuple[str, ...]
-    """Columns of its rows, in its own words."""
-    row: Callable[[Row], dict[str, Any] | None]
-    """A row in potstill's columns: the task's, `gold`, and what is optional (`rationale`, `group`, `id`); None for a row
-    that is left out."""
-    cites: str
-    """Where the form of the rows was read."""
+    """The data set's names of its columns."""
+    convert: Callable[[Row], dict[str, Any] | None]
+    """A row in potstill's columns: the task's, `gold`, and the optional ones (`rationale`, `group`, `id`); None for a row
+    that is left out. Raises KeyError, TypeError, ValueError, AttributeError or IndexError for a row in another format."""
+    reference: str
+    """Source of the row format."""
     verified: bool = True
     hub: str = ""
     config: str | None = None
     splits: Mapping[str, str | int] = field(
         default_factory=lambda: {"train": "train", "validation": "validation", "test": "test"}
     )
-    """Its split for each of potstill's, or so many rows drawn out of `train`."""
+    """Its split for each of potstill's, or the number of rows to draw from `train`."""
     unlabelled: Literal["refuse", "keep", "drop"] | None = None
 
 
-def find(name: str) -> Preset:
-    """The preset of that name. Raises `RecipeError`."""
+def lookup(name: str) -> Preset:
+    """The preset of that name. Raises `RecipeError` for an unknown name."""
     if name not in PRESETS:
         raise RecipeError(
             f"data.preset: there is no '{name}'.{did_you_mean(name, list(PRESETS))} "
-            f"There are {', '.join(sorted(PRESETS))}."
+            f"Presets: {', '.join(sorted(PRESETS))}."
         )
     return PRESETS[name]
 
 
 def _gsm8k(row: Row) -> dict[str, Any]:
-    rationale, marked, gold = _CALCULATOR.sub("", row["answer"]).rpartition("####")
-    if not marked:
+    rationale, separator, gold = _CALCULATOR.sub("", row["answer"]).rpartition("####")
+    if not separator:
         raise ValueError("the answer has no '#### NUMBER'")
     return {"question": row["question"], "rationale": rationale.strip() or None, "gold": gold.strip()}
 
@@ -75,7 +75,7 @@ def _nli(row: Row) -> dict[str, Any]:
 
 
 def _snli(row: Row) -> dict[str, Any]:
-    if "sentence1" in row:  # its own files
+    if "sentence1" in row:  # format of the data set's own files
         row = {"premise": row["sentence1"], "hypothesis": row["sentence2"], "label": row["gold_label"]}
     return _nli(row)
 
@@ -85,29 +85,29 @@ def _anli(row: Row) -> dict[str, Any]:
 
 
 def _conjnli(row: Row) -> dict[str, Any]:
-    """Its own files write the names with a capital, and its test file has no labels."""
+    """The data set's own files capitalize the column names, and its test file has no labels."""
     return _nli({"label": None} | {name.lower(): value for name, value in row.items()})
 
 
-def _choice(question: str, options: Sequence[str], right: int | None) -> dict[str, Any]:
-    """Options with a letter before each, so that one such as "1.5" is not taken for a mark and "5".
+def _choice(question: str, options: Sequence[str], correct: int | None) -> dict[str, Any]:
+    """Options with a letter before each, so that an option such as "1.5" is not parsed as the label "1" and the text "5".
 
-    An option that stands there twice, as in AQuA-RAT, is put once.
+    A duplicate option, as in AQuA-RAT, appears once. correct: the index of the correct option.
     """
-    said = [" ".join(option.split()) for option in options]
-    kept = list(dict.fromkeys(said))
-    gold = None if right is None else chr(ord("A") + kept.index(said[right]))
+    texts = [" ".join(option.split()) for option in options]
+    distinct = list(dict.fromkeys(texts))
+    gold = None if correct is None else chr(ord("A") + distinct.index(texts[correct]))
     return {
         "question": question,
-        "options": [f"{chr(ord('A') + place)}) {option}" for place, option in enumerate(kept)],
+        "options": [f"{chr(ord('A') + i)}) {option}" for i, option in enumerate(distinct)],
         "gold": gold,
     }
 
 
 def _labelled_choices(row: Row) -> dict[str, Any]:
-    """CommonsenseQA and ARC: the key is one of the labels, which are letters or numbers; no key, no gold."""
+    """CommonsenseQA and ARC: the key is one of the labels, which are letters or numbers; without a key there is no gold."""
     question, key = row["question"], row.get("answerKey")
-    if isinstance(question, Mapping):  # their own files
+    if isinstance(question, Mapping):  # format of the data sets' own files
         labels, options = zip(*((choice["label"], choice["text"]) for choice in question["choices"]), strict=True)
         question = question["stem"]
     else:
@@ -116,15 +116,15 @@ def _labelled_choices(row: Row) -> dict[str, Any]:
 
 
 def _aqua_rat(row: Row) -> dict[str, Any]:
-    marks, _, options = zip(*(option.partition(")") for option in row["options"]), strict=True)
-    # An option that stands there twice is put once, which moves letters: what names one by its letter may be wrong.
-    rationale = _NAMES_A_LETTER.sub("", row["rationale"]).strip()
-    return _choice(row["question"], options, marks.index(row["correct"])) | {"rationale": rationale or None}
+    letters, _, options = zip(*(option.partition(")") for option in row["options"]), strict=True)
+    # Removing a duplicate option shifts the letters, so a final sentence that names a letter may be incorrect.
+    rationale = _FINAL_LETTER.sub("", row["rationale"]).strip()
+    return _choice(row["question"], options, letters.index(row["correct"])) | {"rationale": rationale or None}
 
 
 def _summary(document: str | None, gold: str) -> dict[str, Any] | None:
-    """Several summaries of one document are no independent examples: the document is the group."""
-    if not (document or "").strip():  # SAMSum has a chat without a word
+    """Several summaries of one document are not independent examples: the document is the group."""
+    if not (document or "").strip():  # SAMSum has an empty chat
         return None
     return {"document": document, "group": document, "gold": gold}
 
@@ -135,40 +135,43 @@ def _samsum(row: Row) -> dict[str, Any] | None:
 
 
 def _dialogsum(row: Row) -> dict[str, Any] | None:
-    if "fname" in row:  # its own files; there are three summaries in those of the test split
+    if "fname" in row:  # format of the data set's own files; the test split has three summaries
         row = {**row, "id": row["fname"], "summary": row["summary1" if "summary1" in row else "summary"]}
     return _samsum(row)
 
 
 def _chain_of_density(row: Row) -> dict[str, Any] | None:
-    """Gold is the summary that people wrote; `prediction` has the rounds of the chain, which are GPT-4's."""
+    """Gold is the human summary; `prediction` holds GPT-4's chain, round by round."""
     return _summary(row["article"], row["highlights"])
 
 
 def _chat(messages: list[dict[str, str]]) -> dict[str, Any]:
-    """A chat whose last reply, if it ends in one, is gold."""
-    replied = messages[-1]["role"] == "assistant"
-    return {"messages": messages[:-1] if replied else messages, "gold": messages[-1]["content"] if replied else None}
+    """A chat. If it ends with a reply, that reply is gold."""
+    ends_with_reply = messages[-1]["role"] == "assistant"
+    return {
+        "messages": messages[:-1] if ends_with_reply else messages,
+        "gold": messages[-1]["content"] if ends_with_reply else None,
+    }
 
 
 def _baize_quora(row: Row) -> dict[str, Any] | None:
-    """A chat up to its first turn without a word; on the hub, rows of other origin than Quora are left out."""
+    """A chat up to its first empty turn; on the hub, rows that do not come from Quora are left out."""
     if "quora" not in str(row.get("dataset_origin", "quora")).lower():
         return None
     text = row["input"] if "input" in row else row["chat_sample"]
     turns = [turn.partition("[|AI|]")[::2] for turn in text.split("[|Human|]")[1:]]
     if not turns:
-        raise ValueError("there is no [|Human|] in it")
-    said = [
+        raise ValueError("there is no '[|Human|]' in it")
+    messages = [
         {"role": role, "content": content.strip()}
         for turn in takewhile(lambda turn: all(map(str.strip, turn)), turns)
         for role, content in zip(("user", "assistant"), turn, strict=True)
     ]
-    return _chat(said) if said else None
+    return _chat(messages) if messages else None
 
 
 def _mt_bench(row: Row) -> dict[str, Any]:
-    """The second turn speaks of a reply that the student has yet to give; only the first is asked."""
+    """Only the first turn: the second refers to a reply that the student has not given yet."""
     return {"id": row["question_id"], "messages": [{"role": "user", "content": row["turns"][0]}], "gold": None}
 
 
@@ -177,24 +180,24 @@ def _openai_chat(row: Row) -> dict[str, Any]:
         raise ValueError("preferences between two replies are not supported, only chats under 'messages'")
     for turn in row["messages"]:
         if turn["role"] in ("tool", "function") or turn.get("tool_calls") or turn.get("function_call"):
-            raise ValueError("calls of tools and functions are not supported")
+            raise ValueError("tool calls and function calls are not supported")
     return _chat(columns.parse_messages(row["messages"]))
 
 
-def _instruction(asked: str, given: str, said: str) -> Callable[[Row], dict[str, Any]]:
-    """Rows of an instruction, perhaps with what it is about, and an answer, by the names of those columns."""
+def _instruction(instruction: str, context: str, response: str) -> Callable[[Row], dict[str, Any]]:
+    """A converter of rows with an instruction, an optional context, and a response, given the names of these columns."""
 
-    def read(row: Row) -> dict[str, Any]:
-        parts = (row[asked], row.get(given) or "")
+    def convert(row: Row) -> dict[str, Any]:
+        parts = (row[instruction], row.get(context) or "")
         content = "\n\n".join(part.strip() for part in parts if part.strip())
-        return {"messages": [{"role": "user", "content": content}], "gold": row[said]}
+        return {"messages": [{"role": "user", "content": content}], "gold": row[response]}
 
-    return read
+    return convert
 
 
 _NLI = ("premise", "hypothesis", "label")
 _LABELLED = ("id", "question", "choices", "answerKey")
-_CARDS = "huggingface/datasets"  # at a time when it held the cards and scripts of its data sets
+_CARDS = "huggingface/datasets"  # when it still held the cards and scripts of the data sets
 
 
 PRESETS: dict[str, Preset] = {
@@ -263,7 +266,7 @@ PRESETS: dict[str, Preset] = {
             "huggingface.co/datasets/santhoshmlops/Skai_Mistral_AI_Data README (a copy of it)", verified=False,
             hub="linkanjarad/baize-chat-data", splits={"train": "train", "validation": 200, "test": 500},
         ),
-        Preset(  # 80 questions to test on, in a split called `train`: there are none to train on
+        Preset(  # 80 test questions, in a split called `train`; there are no training questions
             "mt_bench", "conversation", ("question_id", "category", "turns", "reference"), _mt_bench,
             "lm-sys/FastChat fastchat/llm_judge/data/mt_bench/question.jsonl; card of lighteval/mt-bench",
             hub="lighteval/mt-bench", splits={"test": "train"},
@@ -278,7 +281,7 @@ PRESETS: dict[str, Preset] = {
             "card of aisquared/databricks-dolly-15k",
             hub="databricks/databricks-dolly-15k", splits={"train": "train", "validation": 200, "test": 500},
         ),
-        Preset(  # forms of files, of no one data set
+        Preset(  # formats of files, not of a data set
             "prompt_completion", "conversation", ("prompt", "completion"), _instruction("prompt", "", "completion"),
             "huggingface/trl docs/source/dataset_formats.md", splits={},
         ),

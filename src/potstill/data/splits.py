@@ -1,4 +1,4 @@
-"""Draw splits out of the training rows by a bound on a hash of the group."""
+"""Draw validation and test splits from the training rows by a threshold on a hash of each row's group."""
 
 from array import array
 from collections.abc import Iterable, Mapping
@@ -11,39 +11,42 @@ from potstill.errors import RecipeError
 from potstill.progress import echo
 
 
-def draw(rows: Iterable[Mapping[str, Any]], wanted: Mapping[str, int], seed: int) -> dict[str, int]:
-    """For each split the largest position of a group that belongs to it: at least ``n`` rows, and whole groups only.
+def draw_thresholds(rows: Iterable[Mapping[str, Any]], sizes: Mapping[str, int], seed: int) -> dict[str, int]:
+    """For each split the largest `group_hash` that belongs to it.
 
-    A group's position depends on nothing but its name, so that a row which is added later moves few others, if any.
+    rows: training rows with their ``group``. sizes: the minimum number of rows of each split. A split consists of complete
+    groups, so it may get more rows. The hash depends only on seed, split and group name, so that adding a row moves few
+    other rows, if any. Raises `RecipeError` where too few rows would be left to train on.
     """
-    positions = {split: array("Q") for split in wanted}
+    hashes = {split: array("Q") for split in sizes}
     for row in rows:
-        for split, of_rows in positions.items():
-            of_rows.append(position(seed, split, row["group"]))
-    left = np.ones(len(next(iter(positions.values()))), dtype=bool)
-    bounds: dict[str, int] = {}
-    for split, n in wanted.items():
-        position_of_row = np.frombuffer(positions[split], dtype=np.uint64)
-        groups, sizes = np.unique(position_of_row[left], return_counts=True)
-        totals = np.cumsum(sizes)
+        for split, of_split in hashes.items():
+            of_split.append(group_hash(seed, split, row["group"]))
+    left = np.ones(len(next(iter(hashes.values()))), dtype=bool)
+    thresholds: dict[str, int] = {}
+    for split, n in sizes.items():
+        hash_of_row = np.frombuffer(hashes[split], dtype=np.uint64)
+        groups, rows_per_group = np.unique(hash_of_row[left], return_counts=True)
+        totals = np.cumsum(rows_per_group)
         if not len(totals) or totals[-1] <= n:
             raise _too_few(int(left.sum()), len(groups), n, split)
         last = int(np.searchsorted(totals, n))
         if last == len(groups) - 1:
             raise _too_few(int(left.sum()), len(groups), n, split)
-        bounds[split] = int(groups[last])
-        left &= position_of_row > groups[last]
+        thresholds[split] = int(groups[last])
+        left &= hash_of_row > groups[last]
         if totals[last] > 2 * n:
             echo(f"  {split}: {totals[last]} rows instead of {n}, since a group is never split")
-    return bounds
+    return thresholds
 
 
-def position(seed: int, split: str, group: str) -> int:
+def group_hash(seed: int, split: str, group: str) -> int:
+    """A 64-bit hash that decides whether the group belongs to the split."""
     return hash64(f"{seed}:{split}:{group}")
 
 
-def _too_few(n_rows: int, groups: int, n: int, split: str) -> RecipeError:
+def _too_few(n_rows: int, n_groups: int, n: int, split: str) -> RecipeError:
     return RecipeError(
-        f"data.train: {n_rows} rows in {groups} groups are too few to draw {n} of them for data.{split} and leave some to "
+        f"data.train: {n_rows} rows in {n_groups} groups are too few to draw {n} of them for data.{split} and leave some to "
         "train on; a group is never split."
     )

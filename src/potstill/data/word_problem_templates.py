@@ -1,8 +1,8 @@
-"""The kinds of word problem: how each is worded, and the numbers that make its answer.
+"""Templates of word problems: the wordings of each, and the numbers that determine its answer.
 
-A wording marks with ``|`` where a sentence that does not matter may stand. ``numbers`` takes a function
-``n(low, high)`` that draws a whole number, both ends included, and returns every number of the wording
-together with the ``answer``.
+In a wording, ``|`` marks where an irrelevant sentence may be inserted. ``numbers`` takes a function ``n(low, high)`` that
+draws an integer between both bounds, inclusive, and returns every number of the wording together with the ``answer``.
+The texts determine the questions, and so the keys of stored completions: do not change them.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ Draw = Callable[[int, int], int]
 
 @dataclass(frozen=True)
 class Template:
-    """One kind of problem that takes ``steps`` operations; ``unseen`` ones never occur in training."""
+    """A problem of ``steps`` arithmetic operations; ``unseen`` templates never occur in training."""
 
     name: str
     steps: int

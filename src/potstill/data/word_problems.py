@@ -1,8 +1,8 @@
-"""Arithmetic word problems without limit from a seed, with exact whole-number gold.
+"""An unlimited stream of arithmetic word problems from a seed, with exact integer gold.
 
-A third each take one, two and three steps; about a fifth carry a sentence that does not matter. Each split has a
-stream of its own, so that more questions of one change no other; a question that another split has is left out.
-``test_unseen`` uses templates that the other splits never use.
+One third each takes one, two and three steps; about one fifth contains an irrelevant sentence. Each split has its own
+stream, so that more questions of one split do not change another. ``test_unseen`` uses templates that the other splits
+never use.
 """
 
 import random
@@ -59,9 +59,10 @@ DISTRACTORS = (
 def questions(
     seed: int, split: str = "train", *, unseen: bool = False, taken: Collection[str] = ()
 ) -> Iterator[dict[str, str]]:
-    """Yield distinct ``{question, gold, group, steps}`` without end; steps go 1, 2, 3, 1, 2, 3, ...
+    """Yield distinct ``{question, gold, group, steps}`` without end; the steps are 1, 2, 3, 1, 2, 3, ...
 
-    ``group`` is the template's name. Equal seeds and splits give equal streams, which leave out questions in ``taken``.
+    ``group`` is the template's name. The same seed and split give the same stream. Questions in ``taken``, which other
+    splits have, are left out.
     """
     rng = random.Random(f"word_problems:{seed}:{split}")
     by_steps = [[t for t in TEMPLATES if t.steps == steps and t.unseen == unseen] for steps in (1, 2, 3)]
@@ -84,7 +85,7 @@ def _problem(template: Template, rng: random.Random) -> dict[str, str]:
     name, other, third = rng.sample(NAMES, 3)
     words = {slot: rng.choice(choices) for slot, choices in template.words.items()}
     before, after = rng.choice(template.wordings).split("|")
-    # A sentence can only stand between sentences; a wording whose mark is inside one goes without.
+    # A distractor fits only between sentences: a wording whose `|` is inside a sentence gets none.
     if rng.random() < 1 / 4 and before.rstrip().endswith((".", "?")):
         before += rng.choice(DISTRACTORS) + " "
     text = (before + after.lstrip()).format(

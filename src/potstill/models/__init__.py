@@ -1,7 +1,7 @@
-"""Everything that answers: one interface for a remote server, in-process generation and what comes later.
+"""The interface of all models: remote servers, batch endpoints, and generation in this process.
 
-A model is anything with ``complete(requests)``. Completions come back in any order and carry their request's id, so
-that an implementation is free to batch by length, share prefixes, use a batch endpoint or many machines.
+A model is anything with ``complete(requests)``. Completions arrive in any order and carry their request's id, so that an
+implementation is free to bucket by length, share prefixes, use a batch endpoint or many machines.
 """
 
 import os
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from potstill.models.prices import Price
 
-# Before any of the hub's libraries is imported: what is trained here is nobody else's business.
+# Must be set before a library of the hub is imported. Runs are private.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 Message = Mapping[str, str]
@@ -20,7 +20,7 @@ Message = Mapping[str, str]
 
 
 class ErrorKind(StrEnum):
-    """What went wrong on the way to a completion. What the text itself is, `potstill.tasks.Status` says."""
+    """Why a request has no completion. The quality of a completion's text is a `potstill.tasks.Status`."""
 
     RATE_LIMITED = "rate-limited"
     OVERLOADED = "overloaded"
@@ -61,9 +61,9 @@ def encodable(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a completion is drawn. Temperature 0 is greedy; ``seed`` makes a draw repeatable where the engine can.
+    """How a completion is sampled. Temperature 0 is greedy; ``seed`` makes a draw repeatable if the engine supports it.
 
-    top_logprobs: so many alternatives with their log-probabilities for each token, where the server gives them.
+    top_logprobs: number of alternatives per token to return with their log-probabilities, if the server supports it.
     """
 
     max_tokens: int = 256
@@ -78,7 +78,7 @@ GREEDY_256 = Sampling()
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question to a model; ``sample`` numbers repeated draws of the same prompt.
+    """One request to a model; ``sample`` numbers repeated draws of the same prompt.
 
     schema: JSON Schema that the answer should follow.
     """
@@ -92,15 +92,15 @@ class Request:
 
 @dataclass(slots=True)
 class Completion:
-    """What came back. ``error`` is set, and ``text`` empty, when nothing came.
+    """The outcome of a request: a text, or an ``error`` with a ``detail`` and an empty ``text``.
 
-    reasoning: what a reasoning model thought, kept apart from its answer.
+    reasoning: the reasoning of a reasoning model, without its answer.
     finish_reason: ``stop``, ``length`` or ``content_filter``; empty with an error.
-    cached_tokens: those of ``prompt_tokens`` that the server had read before, at a lower price.
+    cached_tokens: those of ``prompt_tokens`` that the server had cached, at a lower price.
     reasoning_tokens: those of ``completion_tokens`` that are reasoning.
-    logprobs: JSON, for each token of the answer its alternatives ``[[text, log-probability], ...]``; empty if not asked for.
-    seconds: a remote request's latency; in process, the batch's time divided by its rows.
-    cost: US dollars, where the price is known.
+    logprobs: JSON, for each token of the answer its alternatives ``[[text, log-probability], ...]``; empty if not requested.
+    seconds: latency of a remote request; in process, the time of the batch divided by its rows.
+    cost: US dollars; 0 where the price is unknown.
     key: the completion's key in the store.
     """
 
@@ -122,25 +122,25 @@ class Completion:
 
 
 class Model(Protocol):
-    """Anything that answers."""
+    """Anything that completes requests."""
 
     identity: Mapping[str, Any]
-    """What decides the answers: weights and engine, or server and name. Part of the store's key; never a secret."""
+    """Everything that decides the answers: weights and engine, or server and name. Part of the store's key; no secrets."""
     name: str
-    """What people call it."""
+    """Name for messages and statistics."""
     price: Price | None
-    """What it charges, where that is known."""
+    """Price of its tokens; None where it is unknown or there is none."""
 
     def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[Sequence[Completion]]:
-        """Answer every request once, in any order; a request that cannot be answered yields an error kind.
+        """Complete every request once, in any order; a failed request yields a `Completion` with an error.
 
-        Completions come in groups, as they arrive. Asking for the next group says that the last one is kept: only then
-        does a model that sends requests send others in their place, so that a kill loses what is in flight and no more.
+        Completions arrive in groups. Iterating to the next group confirms that the last one is stored. Only then does a
+        remote model send further requests, so that killing the process loses only the requests in flight.
         """
         ...
 
 
 async def stream(requests: Iterable[Request]) -> AsyncIterator[Request]:
-    """Requests at hand, in the form that `Model.complete` takes."""
+    """Turn an iterable of requests into the asynchronous one that `Model.complete` takes."""
     for request in requests:
         yield request

@@ -22,9 +22,13 @@ from potstill.models.tally import Tally
 from potstill.progress import progress
 
 GC_THRESHOLD = 20_000
-"""New objects after which Python's garbage collector runs."""
+"""New objects after which Python's garbage collector runs, while requests are in flight."""
 SYNC_SECONDS = 1.0
 """Seconds between two syncs of the store; a power cut can lose the completions of this time."""
+
+
+SHORT_LOCK_TIMEOUT_SECONDS = 0.01
+"""How long the event loop may wait for another process that has locked the store."""
 
 
 class Requests(Protocol):
@@ -35,8 +39,8 @@ class Requests(Protocol):
     def __iter__(self) -> Iterator[Request]: ...
 
 
-class AskedModel(Protocol):
-    """A recipe's section about a model that answers requests."""
+class ModelSection(Protocol):
+    """A section of a recipe about a model that completes requests."""
 
     @property
     def model(self) -> ModelSource: ...
@@ -61,13 +65,15 @@ class Billing:
 
 
 def complete(model: Model, requests: Requests, name: str, billing: Billing) -> Iterator[Completion]:
-    """Have every request answered and stored, then yield the completions in the order of ``requests``.
+    """Complete and store every request, then yield the completions in the order of ``requests``.
 
     ``requests`` is iterated twice and never held in memory; ``name`` labels the progress. Stored completions are not
-    requested again. Raises `PotstillError`, after everything that was answered is stored, when an error concerns every
-    request, when none of the first `tally.ABORT_AFTER` requests succeeded, when a transient error is left (a server's
-    outage must count neither as a missing row nor as an incorrect answer), when the budget is spent, or when fewer than the
-    fraction ``billing.min_success`` can succeed.
+    requested again.
+
+    Raises `PotstillError`, after every completion received is stored, when an error concerns every request, when none of
+    the first `tally.ABORT_AFTER` requests succeeded, when a transient error is left (a server's outage must count neither
+    as a missing row nor as an incorrect answer), when the budget is spent, or when fewer than the fraction
+    ``billing.min_success`` can succeed. Raises `Interrupted` when a stop was requested.
     """
     tally = Tally(name, len(requests), billing.min_success)
     spending = Spending(billing.budget, model, billing.store, billing.run)
@@ -76,29 +82,29 @@ def complete(model: Model, requests: Requests, name: str, billing: Billing) -> I
 
 
 def complete_within_budget(
-    asked: AskedModel, requests: Requests, name: str, store: Store, run: str
+    section: ModelSection, requests: Requests, name: str, store: Store, run: str
 ) -> Iterator[Completion]:
-    """`complete` by a recipe's teacher or judge, within its budget; ``run`` is the id of the run that pays."""
-    model = open_model(asked.model, asked.batch_size, asked.dtype, store)
-    return complete(model, requests, name, Billing(store, run, asked.budget, asked.min_success))
+    """`complete` with a recipe's teacher or judge, within its budget; ``run`` is the id of the run that pays."""
+    model = open_model(section.model, section.batch_size, section.dtype, store)
+    return complete(model, requests, name, Billing(store, run, section.budget, section.min_success))
 
 
 class _Collector:
-    """Requests what is not stored, and stores what comes."""
+    """Sends the requests that are not stored, and stores their completions."""
 
     def __init__(self, model: Model, requests: Requests, billing: Billing, tally: Tally, spending: Spending) -> None:
         self.model, self.requests, self.store, self.run = model, requests, billing.store, billing.run
         self.tally, self.spending = tally, spending
         self._in_flight: dict[tuple[str, int], bytes] = {}
         self._held_back: list[tuple[bytes, Request]] = []
-        """The next request, if the budget did not allow it."""
+        """The next request and its key, while the budget does not allow it; else empty."""
         self._synced = time.monotonic()
 
     async def collect(self) -> None:
-        """Raises `PotstillError` unless every request has its answer, or its own reason for having none."""
+        """Raises `PotstillError` unless every request is completed, or failed for a reason of its own."""
         try:
             with progress(self.tally.name, len(self.requests)) as self._progress:
-                self._pending = self._unanswered()
+                self._pending = self._not_stored()
                 while True:
                     answered = self.tally.answered
                     async for completions in self.model.complete(self._requests()):
@@ -116,21 +122,22 @@ class _Collector:
     def _ended(self) -> bool:
         return interrupt.stop_requested() or self.tally.should_abort or bool(self._in_flight)
 
-    async def _unanswered(self) -> AsyncIterator[tuple[bytes, Request]]:
-        key = key_function(self.model.identity)
-        for some in batched(self.requests, KEYS_PER_LOOKUP):
-            asked = [key(request) for request in some]
-            known = self.store.existing(asked)
-            given = sum(one in known for one in asked)
-            self.tally.stored += given
-            self._progress.skip(given)
+    async def _not_stored(self) -> AsyncIterator[tuple[bytes, Request]]:
+        """Keys and requests that are neither stored nor in flight."""
+        key_of = key_function(self.model.identity)
+        for chunk in batched(self.requests, KEYS_PER_LOOKUP):
+            keys = [key_of(request) for request in chunk]
+            stored = self.store.existing(keys)
+            n_stored = sum(key in stored for key in keys)
+            self.tally.stored += n_stored
+            self._progress.skip(n_stored)
             # Requests in flight are not in the store yet: a prompt that occurs in two rows is sent once.
-            seen = known | set(self._in_flight.values())
-            for one, request in zip(asked, some, strict=True):
-                if one not in seen:
-                    seen.add(one)
-                    yield one, request
-                elif one not in known:
+            seen = stored | set(self._in_flight.values())
+            for key, request in zip(keys, chunk, strict=True):
+                if key not in seen:
+                    seen.add(key)
+                    yield key, request
+                elif key not in stored:
                     self.tally.repeated += 1
                     self._progress.skip(1)
 
@@ -142,19 +149,19 @@ class _Collector:
                     self._held_back.append(await anext(self._pending))
                 except StopAsyncIteration:
                     return
-            one, request = self._held_back[0]
+            key, request = self._held_back[0]
             if not self.spending.allows(request, len(self._in_flight)):
                 return
             self._held_back.clear()
-            self._in_flight[request.id, request.sample] = one
+            self._in_flight[request.id, request.sample] = key
             yield request
 
     async def _persist(self, completions: Sequence[Completion]) -> None:
         for completion in completions:
             completion.key = self._in_flight.pop((completion.id, completion.sample))
         try:
-            # In this thread: another would compete for Python's lock. Nothing waits for the disk here.
-            self.store.put(completions, self.model.name, self.run, seconds=0.01)
+            # In this thread: another would compete for Python's lock. A put does not wait for the disk.
+            self.store.put(completions, self.model.name, self.run, lock_timeout=SHORT_LOCK_TIMEOUT_SECONDS)
         except Locked:
             await asyncio.to_thread(self.store.put, completions, self.model.name, self.run)
         if time.monotonic() - self._synced > SYNC_SECONDS:
@@ -168,14 +175,16 @@ class _Collector:
 
 
 def _stored(model: Model, requests: Iterable[Request], store: Store) -> Iterator[Completion]:
-    key = key_function(model.identity)
-    for some in batched(requests, KEYS_PER_LOOKUP):
-        wanted = [key(request) for request in some]
-        found = store.get(wanted)
-        for one, request in zip(wanted, some, strict=True):
-            if one not in found:
+    """The stored completion of each request, in order."""
+    key_of = key_function(model.identity)
+    for chunk in batched(requests, KEYS_PER_LOOKUP):
+        keys = [key_of(request) for request in chunk]
+        stored = store.get(keys)
+        for key, request in zip(keys, chunk, strict=True):
+            if key not in stored:
                 raise PotstillError(f"{store.path}: a stored completion disappeared. Rerun the same command.")
-            completion = found[one] if not found[one].id else copy(found[one])
+            # A prompt that occurs in two rows: each row gets its own object.
+            completion = stored[key] if not stored[key].id else copy(stored[key])
             completion.id, completion.sample = request.id, request.sample
             yield completion
 
@@ -184,14 +193,14 @@ def _run(collecting: Coroutine[Any, Any, None]) -> None:
     """`asyncio.run`, also where an event loop is running already, as in a notebook."""
 
     def run() -> None:
-        # A request leaves little garbage in cycles, and a collection among so many objects takes long.
-        before = gc.get_threshold()
-        gc.set_threshold(GC_THRESHOLD, *before[1:])
+        # Requests leave few reference cycles, and a collection takes long while so many objects are alive.
+        thresholds = gc.get_threshold()
+        gc.set_threshold(GC_THRESHOLD, *thresholds[1:])
         try:
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 runner.run(collecting)
         finally:
-            gc.set_threshold(*before)
+            gc.set_threshold(*thresholds)
 
     try:
         asyncio.get_running_loop()
@@ -203,7 +212,7 @@ def _run(collecting: Coroutine[Any, Any, None]) -> None:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's event loop, where it is to be had."""
+    """uvloop's event loop if it is installed, else None for asyncio's."""
     with suppress(ImportError):
         import uvloop
 

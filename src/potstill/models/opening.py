@@ -1,4 +1,4 @@
-"""Open what a recipe names as a model."""
+"""Open the models that a recipe names."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def open_model(source: LocalWeights | Endpoint | Served, batch_size: int, dtype: Dtype, store: Store) -> Model:
-    """A model that answers requests; ``batch_size`` and ``dtype`` are for models of this process.
+    """A model that completes requests. ``batch_size`` (rows) and ``dtype`` apply to models in this process only.
 
-    Raises `RecipeError` for a model that is not there or whose key is missing.
+    Raises `RecipeError` for a model that does not exist or whose key is missing.
     """
     source.check()
     match source:
@@ -33,7 +33,7 @@ def open_model(source: LocalWeights | Endpoint | Served, batch_size: int, dtype:
 
 
 def open_folder(folder: Path, name: str, batch_size: int, dtype: Dtype) -> Model:
-    """The weights in ``folder``, loaded with the first request."""
+    """A model in this process; its weights in ``folder`` are loaded with the first request."""
     from potstill.models.local import loading, weights
     from potstill.models.local.model import LocalModel
 

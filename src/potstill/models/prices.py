@@ -1,4 +1,4 @@
-"""Prices of servers: those of the recipe, and a shipped, dated table."""
+"""Prices of servers: from the recipe, or from a dated table in the package."""
 
 import re
 from functools import cache
@@ -13,42 +13,43 @@ from potstill.config import Section
 
 
 class Price(Section):
-    """What a server's tokens cost."""
+    """Price of a server's tokens."""
 
     input: float = Field(ge=0)
-    """US dollars for a million tokens of prompt."""
+    """US dollars per million prompt tokens."""
     output: float = Field(ge=0)
-    """US dollars for a million tokens of completion, reasoning included."""
+    """US dollars per million completion tokens, reasoning included."""
     cached_input: float | None = Field(default=None, ge=0)
-    """US dollars for a million tokens of prompt that the server had read before. Left out: as `input`."""
+    """US dollars per million prompt tokens that the server had cached. Default: as `input`."""
 
-    def times(self, factor: float) -> "Price":
+    def scaled(self, factor: float) -> "Price":
+        """All prices multiplied by ``factor``."""
         cached = None if self.cached_input is None else factor * self.cached_input
         return Price(input=factor * self.input, output=factor * self.output, cached_input=cached)
 
-    def of(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
-        """US dollars for so many tokens; ``cached_tokens`` are among ``prompt_tokens``."""
-        cached = self.input if self.cached_input is None else self.cached_input
-        read = self.input * (prompt_tokens - cached_tokens) + cached * cached_tokens
-        return (read + self.output * completion_tokens) / 1e6
+    def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
+        """Cost in US dollars; ``cached_tokens`` are among ``prompt_tokens``."""
+        cached_input = self.input if self.cached_input is None else self.cached_input
+        prompt = self.input * (prompt_tokens - cached_tokens) + cached_input * cached_tokens
+        return (prompt + self.output * completion_tokens) / 1e6
 
 
-BATCH_PRICE = 0.5
-"""Part of the price that OpenAI and Azure charge for requests in batches (as of 2026)."""
+BATCH_PRICE_FACTOR = 0.5
+"""Fraction of the price that OpenAI and Azure charge for requests in batches (as of 2026)."""
 
 
-def listed(url: str, model: str) -> tuple[float, float, float] | None:
-    """US dollars for a million tokens of input, cached input and output; None for what the table does not have.
+def lookup(url: str, model: str) -> tuple[float, float, float] | None:
+    """US dollars per million tokens of input, cached input and output; None for a model that is not in the table.
 
-    A model's dated versions (``gpt-4o-2024-08-06``) cost as the model does.
+    Dated versions of a model (``gpt-4o-2024-08-06``) have the price of the model.
     """
     models = _table()["hosts"].get(urlsplit(url).hostname, {})
-    found = models.get(re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model))
-    return tuple(found) if found else None
+    price = models.get(re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model))
+    return tuple(price) if price else None
 
 
 def as_of() -> str:
-    """Year and month of the table."""
+    """Year and month of the table, as ``2026-06``."""
     return str(_table()["as_of"])
 
 

@@ -1,4 +1,4 @@
-"""What a reasoning model thinks, apart from what it answers."""
+"""Separates the reasoning of a model from its answer."""
 
 OPEN, CLOSE = "<think>", "</think>"
 
@@ -6,7 +6,7 @@ OPEN, CLOSE = "<think>", "</think>"
 def split(text: str) -> tuple[str, str]:
     """``(reasoning, answer)`` of a text that may begin with a ``<think>`` block.
 
-    Some chat templates open the block in the prompt, so that only its end stands in the text; a block without end was
+    Some chat templates open the block in the prompt, so that the text contains only its end. A block without an end was
     cut, and no answer follows.
     """
     before, closed, after = text.partition(CLOSE)

@@ -1,4 +1,4 @@
-"""What a recipe may say of models: weights of this process, endpoints, servers to start, and budgets."""
+"""Model sections of a recipe: local weights, endpoints, servers to start, and budgets."""
 
 import json
 import os
@@ -16,35 +16,35 @@ from potstill.errors import RecipeError
 from potstill.models import prices
 from potstill.models.local import packaged
 from potstill.models.local.weights import LocalWeights
-from potstill.models.prices import BATCH_PRICE, Price
+from potstill.models.prices import BATCH_PRICE_FACTOR, Price
 from potstill.models.remote import address
 
 
 class ModelSpec(Protocol):
-    """A model that a recipe names, and what it says of itself."""
+    """The interface of all model sections."""
 
     @property
     def name(self) -> str:
-        """The name that people know it by."""
+        """The name to show to the user."""
 
     @property
     def charged(self) -> Price | None:
-        """What its tokens cost, where that is known."""
+        """The price of its tokens; None if it is unknown or nothing is charged."""
 
     @property
     def price_note(self) -> str:
-        """Where the price comes from; empty where that goes without saying."""
+        """A sentence on the source of the price; empty if it needs no explanation."""
 
     @property
     def concurrency(self) -> int:
-        """Requests in flight at once, at most."""
+        """Maximum number of concurrent requests."""
 
     @property
     def thinking_tokens(self) -> int:
-        """Tokens that it may think for, in addition to those of the answer."""
+        """Maximum number of reasoning tokens, in addition to those of the answer."""
 
     def check(self) -> None:
-        """Raises `RecipeError` for a model that cannot be used here; downloads, loads and asks nothing."""
+        """Raises `RecipeError` for a model that cannot be used here. Does not download, load or request anything."""
 
     def download(self) -> object:
         """Download its weights unless they are cached. Raises `PotstillError`."""
@@ -57,19 +57,19 @@ class ModelSpec(Protocol):
 
 
 class Budget(Section):
-    """What may be spent on a model, across all stages and invocations of a run. At a limit no further request is sent."""
+    """Spending limits of a model, across all stages and invocations of a run. At a limit no further request is sent."""
 
     max_cost: float | None = Field(default=None, gt=0)
-    """US dollars; needs a price."""
+    """US dollars; requires a price."""
     max_tokens: int | None = Field(default=None, ge=1)
     """Tokens of prompts and completions."""
     max_requests: int | None = Field(default=None, ge=1)
-    """Requests that are answered."""
+    """Completed requests."""
 
 
 def _base_address(url: str) -> str:
     parts = urlsplit(url)
-    parts.port  # noqa: B018 - raises ValueError for a port that is none
+    parts.port  # noqa: B018 - raises ValueError for an invalid port
     if parts.path.rstrip("/").endswith("/chat/completions"):
         raise ValueError("leave out /chat/completions: it is appended to the base address")
     return url
@@ -81,14 +81,14 @@ def _without_secrets(url: str) -> str:
         name, _, value = pair.partition("=")
         if name != "api-version" and value != "{api_key}":
             raise ValueError(
-                "only api-version may stand in a url's query; a key is written {api_key}, as in ...?code={api_key}, and read "
+                "only api-version is allowed in a url's query; write {api_key} for a key, as in ...?code={api_key}; it is read "
                 "from the variable that api_key_env names"
             )
     return url
 
 
 def _json_object(fields: dict[str, Any]) -> dict[str, Any]:
-    """As it is sent: YAML has numbers as keys, and JSON has not."""
+    """The fields as they are sent: YAML allows numbers as keys, JSON does not."""
     try:
         sent: dict[str, Any] = json.loads(json.dumps(fields, allow_nan=False))
         orjson.dumps(sent)
@@ -108,36 +108,36 @@ class Endpoint(Section):
     ]
     """Base address, such as `https://api.example.com/v1`, or of an Azure deployment
     `https://NAME.openai.azure.com/openai/deployments/DEPLOYMENT?api-version=2024-10-21`; `/chat/completions` is appended.
-    No password in it: see `api_key_env`. Where the key belongs into the address, `{api_key}` stands for it."""
+    It must not contain a password: see `api_key_env`. If the key is part of the address, write `{api_key}` in its place."""
     model: str
     """Name of the model on that server."""
     same_as: str | None = None
-    """Answers count as those of this one model, whichever server or name they come from."""
+    """Stored answers are shared between all endpoints with this value, whatever their `url` and `model`."""
     api_key_env: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
-    """Name of the environment variable that holds the key or bearer token. The key itself never stands in a recipe."""
+    """Name of the environment variable with the key or bearer token. A recipe never contains the key itself."""
     api_key_header: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")] = "Authorization"
-    """Header in which the key is sent: `Authorization` (as a bearer token), or for keys of Azure `api-key`."""
+    """Header in which the key is sent: `Authorization` (as a bearer token), or `api-key` for Azure."""
     mode: Literal["requests", "batch"] = "requests"
-    """`batch` hands the requests in as files (OpenAI's and Azure's batch endpoints): answers within a day, at half the
+    """`batch` submits the requests as files (the batch endpoints of OpenAI and Azure): answers within a day, at half the
     price."""
     extra_body: Annotated[dict[Any, Any], AfterValidator(_json_object)] = {}
-    """Fields added to the body of each request, such as `reasoning_effort: low`."""
+    """Fields added to the JSON body of each request, such as `reasoning_effort: low`."""
     thinking_tokens: int = Field(default=0, ge=0)
-    """Tokens that a reasoning model may think for, beside those of the answer (`max_tokens`)."""
+    """Maximum number of reasoning tokens, in addition to those of the answer (`max_tokens`)."""
     concurrency: int = Field(default=16, ge=1, le=4096)
-    """Requests in flight at once, at most; fewer while the server pushes back."""
+    """Maximum number of concurrent requests; reduced automatically while the server is throttling."""
     requests_per_minute: float | None = Field(default=None, gt=0)
-    """Requests sent in a minute, at most. What the server says of its limits (`x-ratelimit-*`) is followed in any case."""
+    """Maximum number of requests per minute. The server's own limits (`x-ratelimit-*` headers) always apply."""
     tokens_per_minute: float | None = Field(default=None, gt=0)
-    """Tokens of prompts and completions in a minute, at most."""
+    """Maximum number of tokens per minute, prompts and completions together."""
     timeout: float = Field(default=120.0, gt=0)
-    """Seconds until a request counts as lost."""
+    """Seconds until a request fails with a timeout."""
     first_token_timeout: float | None = Field(default=None, gt=0)
-    """Seconds until an answer must begin; answers are streamed then."""
+    """Seconds until the first token must arrive. If set, answers are streamed."""
     max_attempts: int = Field(default=8, ge=1, le=100)
-    """Times a request is tried when the server is busy or out of reach."""
+    """Maximum number of attempts at a request when the server is busy or unreachable."""
     price: Price | None = None
-    """What it charges. Left out: as a shipped, dated table says, for the servers that it has; otherwise no cost is shown."""
+    """Its prices. Default: those of a dated table in this package; for servers that the table lacks, no cost is shown."""
 
     @property
     def name(self) -> str:
@@ -145,21 +145,21 @@ class Endpoint(Section):
 
     @property
     def charged(self) -> Price | None:
-        """The recipe's price or the shipped table's, by ``mode``; None where neither has one."""
+        """The price in the recipe or else in the packaged table, reduced in batch mode; None if neither has one."""
         price = self.price
-        if price is None and (listed := prices.listed(self.url, self.model)):
+        if price is None and (listed := prices.lookup(self.url, self.model)):
             price = Price(input=listed[0], cached_input=listed[1], output=listed[2])
-        return price.times(BATCH_PRICE) if price and self.mode == "batch" else price
+        return price.scaled(BATCH_PRICE_FACTOR) if price and self.mode == "batch" else price
 
     @property
     def price_note(self) -> str:
         half = " at half price, in batches" if self.mode == "batch" else ""
         if self.charged and self.price is None:
-            return f"By the prices of {prices.as_of()}{half}; give model.price if they have changed."
-        return f"By the recipe's prices{half}." if self.charged and half else ""
+            return f"Based on the prices of {prices.as_of()}{half}; set model.price if they have changed."
+        return f"Based on the recipe's prices{half}." if self.charged and half else ""
 
     def read_key(self) -> str:
-        """The key out of the environment; empty where none is sent. Raises `RecipeError` when it is not set."""
+        """The key from the environment; empty if none is sent. Raises `RecipeError` when it is not set or invalid."""
         if self.api_key_env is None:
             return ""
         key = os.environ.get(self.api_key_env, "").strip()
@@ -169,14 +169,14 @@ class Endpoint(Section):
                 f"Set it: export {self.api_key_env}=..."
             )
         if not key.isprintable() or not key.isascii():
-            raise RecipeError(f"The key in {self.api_key_env} holds characters that no key has; set it again.")
+            raise RecipeError(f"The key in {self.api_key_env} contains invalid characters; set it again.")
         return key
 
     def check(self) -> None:
         address.proxy_for(address.join(self.url, self.read_key(), ""))
 
     def download(self) -> None:
-        """Nothing: the weights are the server's."""
+        """Does nothing: the weights are on the server."""
 
     def is_downloaded(self) -> bool:
         return True
@@ -186,31 +186,31 @@ class Endpoint(Section):
         return None
 
     @model_validator(mode="after")
-    def _a_key_where_one_is_sent(self) -> "Endpoint":
+    def _require_key_variable(self) -> "Endpoint":
         if "{api_key}" in self.url and self.api_key_env is None:
-            raise ValueError("the url asks for {api_key}; name its variable in api_key_env")
+            raise ValueError("the url contains {api_key}; name its variable in api_key_env")
         return self
 
 
 class Served(Section):
-    """A server that potstill starts on a loopback port and stops again when it is done."""
+    """A server that potstill starts on a loopback port and stops when it is done."""
 
     serve: Literal["llama.cpp", "vllm"]
-    """`llama.cpp` for a GGUF that memory holds (`pip install 'potstill[llama-cpp]'`), `vllm` on GPUs (`vllm serve`)."""
+    """`llama.cpp` for a GGUF file that fits into memory (`pip install 'potstill[llama-cpp]'`), `vllm` for GPUs (`vllm serve`)."""
     model: LocalWeights
     """For llama.cpp `packaged/NAME` or a `.gguf` file, for vLLM `hf/ORG/NAME` or a folder."""
     concurrency: int = Field(default=8, ge=1, le=4096)
-    """Requests in flight at once; the slots of llama.cpp."""
+    """Maximum number of concurrent requests; the number of slots of llama.cpp."""
     context: int = Field(default=4096, ge=64)
-    """Tokens of prompt and answer that each request may have."""
+    """Maximum number of tokens of prompt and answer together, for each request."""
     arguments: list[str] = []
-    """Further arguments of `vllm serve`, such as `--tensor-parallel-size=8`."""
+    """Additional arguments of `vllm serve`, such as `--tensor-parallel-size=8`."""
     thinking_tokens: int = Field(default=0, ge=0)
-    """Tokens that a reasoning model may think for, beside those of the answer (`max_tokens`)."""
+    """Maximum number of reasoning tokens, in addition to those of the answer (`max_tokens`)."""
     timeout: float = Field(default=600.0, gt=0)
-    """Seconds until a request counts as lost."""
+    """Seconds until a request fails with a timeout."""
     start_timeout: float = Field(default=1800.0, gt=0)
-    """Seconds until the server must answer for the first time."""
+    """Seconds until the server must be ready."""
 
     @property
     def name(self) -> str:
@@ -242,7 +242,7 @@ class Served(Section):
             raise RecipeError(f"Model '{self.model}': there is no such file.")
 
     def download(self) -> str:
-        """What the server is given: the path of a GGUF file, which is downloaded if it is packaged; for vLLM a name or
+        """The model argument of the server: the path of a GGUF file, downloaded if it is packaged; for vLLM a name or
         folder."""
         if self.model.packaged_name:
             return str(packaged.download(self.model.packaged_name))
@@ -257,7 +257,7 @@ class Served(Section):
         return None
 
     @model_validator(mode="after")
-    def _one_kind(self) -> "Served":
+    def _validate_combination(self) -> "Served":
         gguf = self.model.packaged_name or self.model.location.endswith(".gguf")
         if self.serve == "llama.cpp" and not gguf:
             raise ValueError("llama.cpp reads a .gguf file or packaged/NAME")

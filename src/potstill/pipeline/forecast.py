@@ -89,7 +89,7 @@ def _estimate(run: Run, planned: Planned, renderer: Renderer, seen: set[bytes]) 
         prompt_tokens=round(prompt_tokens),
         completion_tokens=round(completion_tokens),
         at_most=not counted.stored or planned.more > 0,
-        cost=price.of(round(prompt_tokens), round(completion_tokens)) if price else None,
+        cost=price.cost(round(prompt_tokens), round(completion_tokens)) if price else None,
         seconds=seconds if counted.stored else None,
         estimated=planned.estimated or planned.more > 0,
     )

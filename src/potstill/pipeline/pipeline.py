@@ -61,7 +61,7 @@ def plan(run: Run) -> list[StagePlan]:
         if may_be_stale:
             reason = f"if the output of {causes[0]} changes"
         plans.append(StagePlan(stage.name, stale, may_be_stale, reason))
-        if stale and stage.dry_run and not run.recipe.data.asks_teacher:
+        if stale and stage.dry_run and not run.recipe.data.uses_teacher:
             for part in {part for later in STAGES for part in later.parts(run.recipe) if part.file == EXAMPLES}:
                 overrides[str(part)] = digest_of_rows(stage.dry_run(run.recipe), part)
         elif stale or may_be_stale:

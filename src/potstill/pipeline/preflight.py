@@ -21,7 +21,7 @@ def check(run: Run) -> None:
     for model in _models(run.recipe):
         model.check()
     for path in run.recipe.data.files():
-        files.check(path)
+        files.require_rows(path)
     _check_writable(run.folder)
     reused = sum(_size(run.path(name)) for name in (STUDENT, CHECKPOINTS))
     _check_disk_space(run.folder, max(needed_bytes(run.recipe) - reused, TABLES_BYTES))

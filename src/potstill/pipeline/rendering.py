@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from potstill.data.examples import examples
 from potstill.models import Message, Request
-from potstill.models.remote.wire import tokens_about
+from potstill.models.remote.wire import estimate_prompt_tokens
 from potstill.models.specs import ModelSpec
 from potstill.recipe.recipe import Recipe
 from potstill.stages import generate
@@ -55,7 +55,7 @@ class Renderer:
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         if self.tokenizer is None:
-            return tokens_about(Request("", messages))
+            return estimate_prompt_tokens(Request("", messages))
         return len(self.tokenizer(self.render(messages), add_special_tokens=False)["input_ids"])
 
     def prompt(self, who: str, example: Example, messages: Sequence[Message]) -> Prompt:

@@ -123,7 +123,7 @@ class Stage:
         return ""
 
     def _recipe_values(self, recipe: Recipe) -> dict[str, Any]:
-        keys = (*self.recipe, *(self.asked_keys if recipe.data.asks_teacher else ()))
+        keys = (*self.recipe, *(self.asked_keys if recipe.data.uses_teacher else ()))
         prefixes = tuple(f"{key}." for key in keys)
         ignored = () if self.shows_recipe else EXECUTION_ONLY_KEYS
         values = _flat(recipe.model_dump(mode="json"))
@@ -135,7 +135,7 @@ def _user_files(run: Run, before: Mapping[str, Any]) -> dict[str, Any]:
     digests = {}
     for path in run.recipe.data.files():
         name = f"content of {path}"
-        contents = files.contents(path)
+        contents = files.data_files(path)
         joined = "".join(file_sha256(file) for file in contents)
         digests[name] = hashlib.sha256(joined.encode()).hexdigest() if contents else before.get(name)
     return digests

@@ -27,11 +27,11 @@ from potstill.workspace.digests import Part
 
 
 def _data_asks(recipe: Recipe) -> bool:
-    return recipe.data.asks_teacher
+    return recipe.data.uses_teacher
 
 
 def _data_does_not_ask(recipe: Recipe) -> bool:
-    return not recipe.data.asks_teacher
+    return not recipe.data.uses_teacher
 
 
 STAGES: tuple[Stage, ...] = (

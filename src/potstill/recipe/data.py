@@ -1,4 +1,4 @@
-"""What a recipe may say of data, and what each source says of itself."""
+"""The recipe section `data`: the sources of examples."""
 
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -12,29 +12,29 @@ STDIN = Path("-")
 
 
 class DataSource(Section):
-    """What the stages ask of any source of examples."""
+    """A source of examples, as the stages see it."""
 
     has_answers: ClassVar[bool] = False
-    """Whether its rows carry the teacher's answers, so that the teacher is not asked again."""
+    """Whether its rows contain the teacher's answers, so that no requests are needed."""
 
     @property
     def real(self) -> "DataSource":
-        """The source of the rows that were not synthesized."""
+        """The source of the real rows, which are not synthesized."""
         return self
 
     @property
     def synthesis(self) -> "Synthesize | None":
-        """How the teacher is asked for new inputs; None where it is not."""
+        """How new inputs are requested from the teacher; None where none are."""
         return None
 
     @property
-    def asks_teacher(self) -> bool:
-        """Whether the data stage asks the teacher."""
+    def uses_teacher(self) -> bool:
+        """Whether the data stage sends requests to the teacher."""
         return self.synthesis is not None
 
     @property
     def new_inputs(self) -> int:
-        """The number of inputs that the teacher is asked for."""
+        """The number of new inputs requested from the teacher."""
         return self.synthesis.n if self.synthesis else 0
 
     def files(self) -> list[Path]:
@@ -44,18 +44,18 @@ class DataSource(Section):
 
 
 class WordProblems(DataSource):
-    """Arithmetic word problems made from a seed; see `potstill.data.word_problems`."""
+    """Arithmetic word problems generated from a seed; see `potstill.data.word_problems`."""
 
     source: Literal["word_problems"] = "word_problems"
     """Where the examples come from."""
     train: int = Field(default=150, ge=1)
     """Questions that the teacher answers."""
     validation: int = Field(default=30, ge=1)
-    """Questions by which a checkpoint is chosen."""
+    """Validation questions, to select a checkpoint."""
     test: int = Field(default=100, ge=1)
-    """Test questions of the templates that training uses, none of them a training question."""
+    """Test questions from the templates of the training questions; none is a training question."""
     test_unseen: int = Field(default=100, ge=0)
-    """Test questions of templates that training never uses."""
+    """Test questions from templates that training never uses."""
 
 
 def _data_file(path: Path, info: ValidationInfo) -> Path:
@@ -67,18 +67,18 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Rows(DataSource):
-    """What is the same for all rows of a user's."""
+    """Options of any source of the user's own rows."""
 
     preset: str | None = None
-    """Name of a data set whose form the rows have, such as `gsm8k`; see `potstill.data.presets`."""
+    """Name of a data set whose format the rows have, such as `gsm8k`; see `potstill.data.presets`."""
     columns: dict[str, str] = {}
-    """Your column for each of potstill's: the task's own (`question`), `gold`, and, if you have them, `id`, `group`, `system`
-    (a system prompt for teacher and student), `prompt` (the student's prompt, kept as it is) and `rationale` (a person's).
-    Left out: the column of the same name."""
+    """Your column for each of potstill's: the task's own (`question`), `gold`, and, where you have them, `id`, `group`, `system`
+    (a system prompt for teacher and student), `prompt` (the student's prompt, used unchanged) and `rationale` (written by a human).
+    Default: the column of the same name."""
     unlabelled: Literal["refuse", "keep", "drop"] | None = None
-    """What becomes of rows without gold. Left out: they are refused where the task scores answers against gold, else kept."""
+    """What to do with rows without gold. Default: `refuse` where the task scores answers against gold, otherwise `keep`."""
     limit: int | None = Field(default=None, ge=1)
-    """At most so many rows are taken from the head of each file or split."""
+    """Maximum number of rows, taken from the start of each file or split."""
 
 
 class Files(Rows):
@@ -89,11 +89,11 @@ class Files(Rows):
     train: DataFile
     """Rows that the teacher answers. Paths are relative to the recipe's folder; `-` is standard input, as JSON Lines."""
     validation: DataFile | Count = 30
-    """Rows by which a checkpoint is chosen: a file, or so many drawn by seed out of `train`."""
+    """Rows to select a checkpoint: a file, or the number of rows drawn by seed from `train`."""
     test: DataFile | Count = 100
-    """Rows that systems are compared on: a file, or so many drawn by seed out of `train`."""
+    """Rows to compare systems on: a file, or the number of rows drawn by seed from `train`."""
     test_unseen: DataFile | None = None
-    """A second test set, of a kind that training never sees."""
+    """A second test set, of a kind that does not occur in training."""
 
 
 class Hub(Rows):
@@ -102,51 +102,51 @@ class Hub(Rows):
     source: Literal["hub"]
     """Where the examples come from."""
     name: str | None = None
-    """Its name there, such as `openai/gsm8k`. Left out: the preset's."""
+    """Its name on the hub, such as `openai/gsm8k`. Default: the preset's."""
     config: str | None = None
-    """Its configuration. Left out: the preset's, or the only one."""
+    """Its configuration. Default: the preset's, or the only one."""
     revision: str | None = None
-    """Commit, tag or branch; a commit makes the data the same for ever."""
+    """Commit, tag or branch; only a commit guarantees that the data never changes."""
     train: str | None = None
-    """Split that the teacher answers. Left out: the preset's, or `train`."""
+    """Split that the teacher answers. Default: the preset's, or `train`."""
     validation: Count | str | None = None
-    """Split by which a checkpoint is chosen, or so many rows drawn by seed out of `train`. Left out: the preset's, or 30."""
+    """Split to select a checkpoint, or the number of rows drawn by seed from `train`. Default: the preset's, or 30."""
     test: Count | str | None = None
-    """Split that systems are compared on, or so many rows drawn by seed out of `train`. Left out: the preset's, or 100."""
+    """Split to compare systems on, or the number of rows drawn by seed from `train`. Default: the preset's, or 100."""
     test_unseen: str | None = None
-    """A second test split, of a kind that training never sees."""
+    """A second test split, of a kind that does not occur in training."""
 
     @model_validator(mode="after")
-    def _named(self) -> "Hub":
+    def _has_name(self) -> "Hub":
         if self.name is None and self.preset is None:
             raise ValueError("a data set needs a name or a preset")
         return self
 
 
 class Logs(DataSource):
-    """Answers of a teacher that are paid for already: request and response logs of OpenAI-compatible servers, batch input
-    and output files, Bedrock invocation logs, or pairs of prompt and completion. Nothing is asked again."""
+    """Answers of a teacher that are already paid for: request and response logs of OpenAI-compatible servers, batch input
+    and output files, Bedrock invocation logs, or pairs of prompt and completion. No requests are sent to the teacher."""
 
     has_answers: ClassVar[bool] = True
 
     source: Literal["logs"]
     """Where the examples come from."""
     train: DataFile
-    """The log, or a folder of its files. The student is trained on its prompts as they are."""
+    """The log, or a folder of its files. The student is trained on the logged prompts unchanged."""
     validation: Count = 30
-    """So many drawn by seed out of `train`; they have no gold, so the last epoch is taken."""
+    """Number of rows drawn by seed from `train`; they have no gold, so the checkpoint of the last epoch is used."""
     test: Count = 100
-    """So many drawn by seed out of `train`, to compare the student with the logged answers."""
+    """Number of rows drawn by seed from `train`, to compare the student with the logged answers."""
     redact: list[str] = []
-    """Personal data that is taken out of prompts and answers before anything is written: `email`, `phone`, `card`, `iban`,
-    `ip`, in this order."""
+    """Kinds of personal data to redact in prompts and answers before anything is written: `email`, `phone`, `card`, `iban`,
+    `ip`."""
     redact_patterns: dict[str, str] = {}
-    """Your own: a name, which is written in its place, and a regular expression."""
+    """Your own patterns: a name, which replaces each match, and a regular expression."""
     limit: int | None = Field(default=None, ge=1)
-    """At most so many rows are taken from the head of the log."""
+    """Maximum number of rows, taken from the start of the log."""
 
     @model_validator(mode="after")
-    def _rules(self) -> "Logs":
+    def _valid_redaction(self) -> "Logs":
         Redactor(self.redact, self.redact_patterns)
         return self
 
@@ -161,30 +161,30 @@ _Rows = Annotated[WordProblems, Tag("word_problems")] | Annotated[Files, Tag("fi
 
 
 class Synthesize(DataSource):
-    """New inputs made by the teacher from few real ones; see `potstill.stages.data.synthesize`. They are only trained on: validation
-    and test rows are real ones."""
+    """New inputs that the teacher writes from a few real ones; see `potstill.stages.data.synthesize`. They are used for training
+    only: validation and test rows are real."""
 
     source: Literal["synthesize"]
     """Where the examples come from."""
     seeds: Annotated[_Rows, Discriminator(_source)]
-    """The real data. Its training rows are what new ones are made from, and are trained on as well."""
+    """The real data. New inputs are derived from its training rows, which are used for training too."""
     n: Count
-    """New inputs that are asked for; those that are unreadable or too like another are dropped."""
+    """Number of new inputs to request; unreadable ones and near-duplicates are dropped."""
     methods: list[Literal["new", "harder", "reworded", "renamed"]] = Field(
         default=["new", "harder", "renamed"], min_length=1
     )
-    """By turns: `new` ones like three that are shown; one made `harder`, `reworded`, or with other names and numbers
-    (`renamed`)."""
+    """Methods, used in turn: `new` inputs similar to three examples; an input made `harder`, `reworded`, or given other names
+    and numbers (`renamed`)."""
     topics: list[str] = []
-    """Of which each new input gets one."""
+    """Topics, of which each new input gets one."""
     difficulties: list[str] = []
-    """Of which each new input gets one, such as `easy`, `hard`."""
+    """Levels, such as `easy` and `hard`, of which each new input gets one."""
     similarity: float = Field(default=0.6, gt=0, le=1)
-    """Part of shared runs of three words (Jaccard) from which on two inputs are too like each other."""
+    """Two inputs are near-duplicates from this Jaccard similarity of their word trigrams on."""
     temperature: float = Field(default=0.9, gt=0)
-    """Of the teacher while it makes inputs."""
+    """Sampling temperature of the teacher for new inputs."""
     max_tokens: int = Field(default=512, ge=1)
-    """New tokens an input may have."""
+    """Maximum tokens of a new input."""
 
     @property
     def real(self) -> DataSource:
@@ -198,12 +198,12 @@ class Synthesize(DataSource):
         return self.seeds.files()
 
 
-def _written_out(value: Any) -> Any:
+def _expand_preset_name(value: Any) -> Any:
     return {"source": "hub", "preset": value} if isinstance(value, str) else value
 
 
 Data = Annotated[
     _Rows | Annotated[Logs, Tag("logs")] | Annotated[Synthesize, Tag("synthesize")],
     Discriminator(_source),
-    BeforeValidator(_written_out),
+    BeforeValidator(_expand_preset_name),
 ]

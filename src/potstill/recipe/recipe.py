@@ -302,7 +302,7 @@ class Recipe(Section):
     def asks_teacher(self) -> bool:
         """Whether the teacher gets any request."""
         evaluated = any(s.role is Role.TEACHER and not self.answered_by_data(s) for s in self.systems)
-        return self.generates or evaluated or self.data.asks_teacher
+        return self.generates or evaluated or self.data.uses_teacher
 
     @property
     def shows_training_examples(self) -> bool:

@@ -1,6 +1,6 @@
-"""Personal data taken out of texts before anything is written.
+"""Redact personal data in texts before anything is written.
 
-Patterns find what has the form of an address or a number, not names of people or places: look at what remains.
+The patterns match addresses and numbers by their format, not names of people or places: review the redacted texts.
 """
 
 import ipaddress
@@ -13,13 +13,13 @@ import regex
 
 from potstill.errors import did_you_mean
 
-SECONDS = 0.5
-"""That a user's pattern may take for one text."""
+PATTERN_TIMEOUT_SECONDS = 0.5
+"""Time limit for one of the user's patterns on one text."""
 
-_LETTERS = r"A-Za-z0-9\u00c0-\u052f"  # of scripts that put spaces between words
-_APART = r"(?: ?[/-] ?|[.\u2011]|[ \u00a0])"
-_ALONE = r"(?<![\w+#])(?<!\d[.,:/-])(?<![A-Za-z]-)"
-"""Before a phone number: no letter, no decimal, no order number such as AB-0123."""
+_LETTERS = r"A-Za-z0-9\u00c0-\u052f"  # only of scripts that separate words by spaces
+_SEPARATOR = r"(?: ?[/-] ?|[.\u2011]|[ \u00a0])"
+_NO_PREFIX = r"(?<![\w+#])(?<!\d[.,:/-])(?<![A-Za-z]-)"
+"""What must not precede a phone number: a letter, the start of a decimal or of an order number such as AB-0123."""
 _NO_DATE = r"(?!\d\d?(?P<sign>[./ -])\d\d?(?P=sign)(?:\d{4}|\d\d(?!(?P=sign)?\d))(?!\d))"
 
 RULES: dict[str, re.Pattern[str]] = {
@@ -34,123 +34,132 @@ RULES: dict[str, re.Pattern[str]] = {
         r"|(?<![\w:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,8}(?:\.\d{1,3}){0,3}(?![\w:])"
     ),
     "phone": re.compile(
-        rf"(?<![\w+])\+(?:[1-9]\d{{7,14}}|[1-9]\d{{0,2}}{_APART}?\(\d{{1,4}}\)(?:{_APART}?\d){{4,11}}"
-        rf"|[1-9](?:{_APART}?\d){{7,14}})(?!\d)"  # +49301234567, +44 (0)20 7946 0958, +49 30 1234567
+        rf"(?<![\w+])\+(?:[1-9]\d{{7,14}}|[1-9]\d{{0,2}}{_SEPARATOR}?\(\d{{1,4}}\)(?:{_SEPARATOR}?\d){{4,11}}"
+        rf"|[1-9](?:{_SEPARATOR}?\d){{7,14}})(?!\d)"  # +49301234567, +44 (0)20 7946 0958, +49 30 1234567
         # 030 1234567, (030) 1234567, 01 23 45 67 89, 0049 30 1234567: at least nine digits
-        rf"|{_ALONE}{_NO_DATE}(?=(?:[ ./()\u00a0\u2011-]{{0,3}}\d){{9}})"
-        rf"(?:\(00?[1-9]\d{{0,4}}\){_APART}?|00?[1-9]\d{{0,4}}{_APART})\d(?:{_APART}?\d){{3,10}}(?!\d)"
-        rf"|{_ALONE}(?:1[-. ])?(?:\([2-9]\d\d\) ?|[2-9]\d\d[-. ])\d{{3}}[-. ]\d{{4}}(?!\d)"  # (555) 123-4567
-        rf"|{_ALONE}1[3-9]\d[- ]\d{{4}}[- ]\d{{4}}(?!\d)"  # 138 1234 5678
+        rf"|{_NO_PREFIX}{_NO_DATE}(?=(?:[ ./()\u00a0\u2011-]{{0,3}}\d){{9}})"
+        rf"(?:\(00?[1-9]\d{{0,4}}\){_SEPARATOR}?|00?[1-9]\d{{0,4}}{_SEPARATOR})\d(?:{_SEPARATOR}?\d){{3,10}}(?!\d)"
+        rf"|{_NO_PREFIX}(?:1[-. ])?(?:\([2-9]\d\d\) ?|[2-9]\d\d[-. ])\d{{3}}[-. ]\d{{4}}(?!\d)"  # (555) 123-4567
+        rf"|{_NO_PREFIX}1[3-9]\d[- ]\d{{4}}[- ]\d{{4}}(?!\d)"  # 138 1234 5678
     ),
 }
-"""In this order; each takes time that grows with the text's length and no faster."""
+"""Applied in this order. Each takes time linear in the length of the text."""
 
 
 class Redactor:
-    """Puts "[EMAIL]" where an address stood, and counts. Raises `ValueError` for a rule that is not there or a bad pattern.
+    """Replaces an address by "[EMAIL]", and counts. Raises `ValueError` for an unknown rule or an invalid pattern.
 
-    rules: names of `RULES`. patterns: a user's own, by name; they go first. A text for which one of these takes longer than
-    `SECONDS` is replaced as a whole.
+    rules: names of `RULES`. patterns: the user's own, by name; they are applied first. A text for which one of these takes
+    longer than `PATTERN_TIMEOUT_SECONDS` is replaced completely.
     """
 
     def __init__(self, rules: Sequence[str], patterns: Mapping[str, str] = MappingProxyType({})) -> None:
         if unknown := [name for name in rules if name not in RULES]:
             raise ValueError(
-                f"there is no rule '{unknown[0]}'.{did_you_mean(unknown[0], list(RULES))} There are {', '.join(RULES)}."
+                f"there is no rule '{unknown[0]}'.{did_you_mean(unknown[0], list(RULES))} The rules are {', '.join(RULES)}."
             )
         self.rules = [name for name in RULES if name in rules]
-        self.patterns = {name: _compiled(name, pattern) for name, pattern in patterns.items()}
+        self.patterns = {name: _compile(name, pattern) for name, pattern in patterns.items()}
         self.counts: Counter[str] = Counter()
 
     def __call__(self, text: str) -> str:
         for name, pattern in self.patterns.items():
-            text, n = _replaced_by_own(pattern, f"[{name.upper()}]", text)
+            text, n = _redact_own(pattern, f"[{name.upper()}]", text)
             self.counts[name] += n
         for name in self.rules:
-            text, n = _replaced(RULES[name], _CHECKS.get(name, re.Match.end), f"[{name.upper()}]", text)
+            text, n = _redact(RULES[name], _MATCH_ENDS.get(name, re.Match.end), f"[{name.upper()}]", text)
             self.counts[name] += n
         return text
 
 
-def _compiled(name: str, pattern: str) -> "regex.Pattern[str]":
+def _compile(name: str, pattern: str) -> "regex.Pattern[str]":
     if name in RULES:
-        raise ValueError(f"'{name}' is the name of a rule; give the pattern another.")
+        raise ValueError(f"'{name}' is the name of a rule; give the pattern another name.")
     if not re.fullmatch(r"\w[\w-]*", name):
-        raise ValueError(f"'{name}' is no name for a pattern: letters, digits, _ and - make one.")
+        raise ValueError(f"'{name}' is not a name for a pattern; use letters, digits, _ and -.")
     try:
         return regex.compile(pattern)
     except (regex.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"{name}: no regular expression: {error}") from error
+        raise ValueError(f"{name}: not a regular expression: {error}") from error
 
 
-def _replaced_by_own(pattern: "regex.Pattern[str]", placeholder: str, text: str) -> tuple[str, int]:
-    found = 0
+def _redact_own(pattern: "regex.Pattern[str]", placeholder: str, text: str) -> tuple[str, int]:
+    n = 0
 
-    def put(match: "regex.Match[str]") -> str:
-        nonlocal found
-        found += bool(match[0])
+    def replace(match: "regex.Match[str]") -> str:
+        nonlocal n
+        n += bool(match[0])
         return placeholder if match[0] else ""
 
     try:
-        return pattern.sub(put, text, timeout=SECONDS), found
+        return pattern.sub(replace, text, timeout=PATTERN_TIMEOUT_SECONDS), n
     except (TimeoutError, MemoryError):
         return placeholder, 1
 
 
-def _replaced(
+def _redact(
     pattern: re.Pattern[str], end_of: Callable[[re.Match[str]], int], placeholder: str, text: str
 ) -> tuple[str, int]:
-    """``end_of`` says where the found thing ends; 0 for none, after which the search goes on at the next character."""
+    """``end_of`` gives the end of the personal data in a match; 0 for none, and the search continues at the next character."""
     pieces: list[str] = []
-    kept = at = found = 0
-    while match := pattern.search(text, at):
-        at = match.start() + 1
+    copied = position = n = 0
+    while match := pattern.search(text, position):
+        position = match.start() + 1
         if end := end_of(match):
-            pieces += text[kept : match.start()], placeholder
-            kept = at = end
-            found += 1
-    return "".join([*pieces, text[kept:]]), found
+            pieces += text[copied : match.start()], placeholder
+            copied = position = end
+            n += 1
+    return "".join([*pieces, text[copied:]]), n
 
 
 def _card(match: re.Match[str]) -> int:
-    """By the check of Luhn (ISO/IEC 7812-1)."""
+    """The end of a number that passes the Luhn check (ISO/IEC 7812-1)."""
     digits = [int(c) for c in match[0] if c.isdigit()]
     doubled = [2 * d - 9 if d > 4 else 2 * d for d in digits[0::2]]
     return match.end() if sum(doubled + digits[1::2]) % 10 == 0 and any(digits) else 0
 
 
+MIN_IBAN_CHARACTERS, MIN_IBAN_DIGITS = 15, 8
 _AS_DIGITS = str.maketrans({chr(ord("A") + n): str(10 + n) for n in range(26)})
 
 
 def _iban(match: re.Match[str]) -> int:
-    """By the check of ISO 13616: the remainder by 97 is 1. Words in capitals may follow: the longest that passes."""
-    found = match[0].replace("\u00a0", " ").replace("-", " ")
-    at, n, number, end = match.start() - 1, 0, "", 0
-    for word, digits in zip(found.split(" "), found.translate(_AS_DIGITS).split(" "), strict=True):
-        at += len(word) + 1
+    """The end of the longest prefix that passes the check of ISO 13616: the remainder modulo 97 is 1.
+
+    The match may continue into words in capitals that follow the number."""
+    text = match[0].replace("\u00a0", " ").replace("-", " ")
+    position, n, number, end = match.start() - 1, 0, "", 0
+    for word, digits in zip(text.split(" "), text.translate(_AS_DIGITS).split(" "), strict=True):
+        position += len(word) + 1
         n += len(word)
         number += digits
-        if n < 15 or int(number[6:] + number[:6]) % 97 != 1:
+        if n < MIN_IBAN_CHARACTERS or int(number[6:] + number[:6]) % 97 != 1:
             continue
-        if sum(map(str.isdigit, match.string[match.start() : at])) >= 8 and not _in_a_word(match.string, at):
-            end = at
+        if sum(map(str.isdigit, match.string[match.start() : position])) >= MIN_IBAN_DIGITS and not _in_a_word(
+            match.string, position
+        ):
+            end = position
     return end
 
 
-def _in_a_word(text: str, at: int) -> bool:
-    return text[at : at + 1].isascii() and text[at : at + 1].isalnum()
+def _in_a_word(text: str, position: int) -> bool:
+    following = text[position : position + 1]
+    return following.isascii() and following.isalnum()
+
+
+MIN_IPV6_CHARACTERS = 6
 
 
 def _ip(match: re.Match[str]) -> int:
-    """Addresses that are in use as such: of `::` in programs and `10:30:45` none is."""
-    found = match[0] if match[0].endswith("::") else match[0].removesuffix(":")
-    if ":" in found and (len(found) < 6 or not any(c.isdigit() for c in found)):
+    """The end of a valid address; `::` in a program and `10:30:45` are not addresses."""
+    address = match[0] if match[0].endswith("::") else match[0].removesuffix(":")
+    if ":" in address and (len(address) < MIN_IPV6_CHARACTERS or not any(c.isdigit() for c in address)):
         return 0
     try:
-        ipaddress.ip_address(found)
+        ipaddress.ip_address(address)
     except ValueError:
         return 0
-    return match.start() + len(found)
+    return match.start() + len(address)
 
 
-_CHECKS: Mapping[str, Callable[[re.Match[str]], int]] = {"card": _card, "iban": _iban, "ip": _ip}
+_MATCH_ENDS: Mapping[str, Callable[[re.Match[str]], int]] = {"card": _card, "iban": _iban, "ip": _ip}

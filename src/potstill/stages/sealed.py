@@ -1,6 +1,6 @@
-"""Test sets are locked when they are first used, and every evaluation on them is counted.
+"""Lock a test set at its first use, and count every evaluation on it.
 
-A test set that is looked at again and again is trained on in the end, by the one who looks.
+Whoever evaluates on a test set again and again ends up selecting for it: its scores become optimistic.
 """
 
 import hashlib
@@ -19,33 +19,33 @@ TABLE = (
 )
 
 
-def check(run: Run, split: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Raises `PotstillError` when the run, with the same data section and task, was evaluated on another test set before."""
+def require_unchanged(run: Run, split: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Raises `PotstillError` when the run, with the same seed, task and data section, was evaluated on another test set before."""
     with run.store.connection() as connection, transaction(connection):
         connection.execute(TABLE)
-        found = connection.execute(
+        earlier = connection.execute(
             "SELECT test_set, time FROM evaluations WHERE run = ? AND split = ? AND data = ? ORDER BY time",
-            [run.id, split, _data(run)],
+            [run.id, split, _config_digest(run)],
         ).fetchone()
-    if found and found[0] != _digest(split, rows):
+    if earlier and earlier[0] != _digest(split, rows):
         raise PotstillError(
-            f"The questions of the split '{split}' changed since {found[1]}, when they were first used: a test set is "
-            "chosen once. Restore the file, or give the recipe another 'name' to start a new run."
+            f"The questions of the split '{split}' changed since {earlier[1]}, when they were first used: a test set is "
+            "fixed at its first use. Restore the file, or give the recipe another 'name' to start a new run."
         )
 
 
-def count(run: Run, split: str, rows: Sequence[Mapping[str, Any]], student: str) -> dict[str, str | int]:
+def record_evaluation(run: Run, split: str, rows: Sequence[Mapping[str, Any]], student: str) -> dict[str, str | int]:
     """Record an evaluation of the student with the digest ``student``.
 
-    Returns the test set's ``sha256``, ``first_used``, and the numbers of ``evaluations`` and ``students`` on it;
-    ``test_sets`` is the number of test sets that this run was evaluated on.
+    Returns the ``sha256`` of the test set, the time ``first_used``, and the numbers of ``evaluations`` and of distinct
+    ``students`` on it; ``test_sets`` is the number of test sets that this run was evaluated on.
     """
     digest = _digest(split, rows)
     with run.store.connection() as connection, transaction(connection):
         connection.execute(TABLE)
         connection.execute(
             "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?)",
-            [digest, run.id, split, _data(run), student, now()],
+            [digest, run.id, split, _config_digest(run), student, now()],
         )
         first, evaluations, students = connection.execute(
             "SELECT min(time), count(*), count(DISTINCT student) FROM evaluations WHERE test_set = ?", [digest]
@@ -66,8 +66,8 @@ def _digest(split: str, rows: Sequence[Mapping[str, Any]]) -> str:
     return digest_of_rows(rows, Part("", splits=(split,)))
 
 
-def _data(run: Run) -> str:
-    """Digest of what decides the test set, except for the data itself."""
+def _config_digest(run: Run) -> str:
+    """Digest of the configuration that determines the test set: seed, task and data section."""
     recipe = run.recipe
     task = f"{recipe.task.model_dump_json(exclude={'prompts'})} {list(recipe.task.columns)}"
     return hashlib.sha256(f"{recipe.seed} {task} {recipe.data.model_dump_json()}".encode()).hexdigest()

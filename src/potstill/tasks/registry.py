@@ -5,13 +5,15 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
+from potstill import tasks
 from potstill.errors import did_you_mean
 from potstill.tasks.task import Task
 
 
 def names() -> list[str]:
     """Names of the tasks: files of this folder that have prompts beside them, and entry points of other packages."""
-    builtin = [file.stem for file in Path(__file__).parent.glob("*.yaml") if file.with_suffix(".py").exists()]
+    files = [file for folder in tasks.__path__ for file in Path(folder).glob("*.yaml")]
+    builtin = [file.stem for file in files if file.with_suffix(".py").exists()]
     return sorted({*builtin, *(entry.name for entry in _entry_points())})
 
 

@@ -1,1 +1,1 @@
-"""Models in this process, and their weights."""
+"""Models that run in this process, and their weights."""

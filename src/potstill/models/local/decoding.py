@@ -1,8 +1,8 @@
-"""A batch of half-finished answers: the attention cache and what is needed for each row's next token.
+"""A batch of unfinished answers: their KV cache, and the logits of each row's next token.
 
-Rows join and leave while the batch runs. The prefix that all prompts share is held once, the rest row by row. Columns
-that a row does not use are masked; positions count a row's tokens only, so that padding changes nothing but the last
-bits.
+Rows are added and dropped while the batch runs (continuous batching). The cache holds the prefix that all prompts share
+once, and the rest row by row. Columns that a row does not use are masked; positions count only the row's own tokens, so
+that padding changes nothing but the last bits.
 """
 
 import copy
@@ -18,10 +18,10 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from potstill.errors import PotstillError
 
-SPARE = 64
-"""Columns of room kept for tokens to come."""
-ATTENTION = "potstill"
-"""Name of `_attend` among the attention functions of transformers."""
+SPARE_COLUMNS = 64
+"""Columns (tokens) that a buffer allocates ahead."""
+ATTENTION_NAME = "potstill"
+"""Name of `_attend` in the registry of attention functions of transformers."""
 
 
 def _attend(
@@ -34,10 +34,10 @@ def _attend(
     shared: DynamicCache | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention of one query a row [rows, heads, 1, size] over the ``shared`` prefix and over each row's own columns.
+    """Attention of one query per row [rows, heads, 1, size] over the ``shared`` prefix and the row's own columns.
 
-    One product reads the shared keys for all rows (Juravsky et al. 2024, arXiv 2402.05099), where separate copies of
-    them would be read, and held, for each. Without ``shared`` it is the usual attention.
+    Returns [rows, 1, heads, size]. One product reads the shared keys for all rows (Juravsky et al. 2024,
+    arXiv 2402.05099), instead of a copy for each row. Without ``shared`` it is the usual attention.
     """
     if shared is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
@@ -49,49 +49,49 @@ def _attend(
     groups = key.shape[1]
     query = query.view(rows, groups, heads // groups, size) * (size**-0.5 if scaling is None else scaling)
     by_group = query.transpose(0, 1).reshape(groups, -1, size)
-    before = (by_group @ layer.keys[0].transpose(1, 2)).view(groups, rows, heads // groups, -1).transpose(0, 1)
-    own = query @ key.transpose(2, 3)
+    prefix_scores = (by_group @ layer.keys[0].transpose(1, 2)).view(groups, rows, heads // groups, -1).transpose(0, 1)
+    own_scores = query @ key.transpose(2, 3)
     if attention_mask is not None:
-        own = own.masked_fill(~attention_mask, float("-inf"))
-    weights = torch.cat([before, own], -1).softmax(-1, dtype=torch.float32).to(query.dtype)
-    prefix = before.shape[-1]
-    said = weights[..., prefix:] @ value
-    by_group = weights[..., :prefix].transpose(0, 1).reshape(groups, -1, prefix)
-    said += (by_group @ layer.values[0]).view(groups, rows, heads // groups, size).transpose(0, 1)
-    return said.reshape(rows, 1, heads, size), None
+        own_scores = own_scores.masked_fill(~attention_mask, float("-inf"))
+    weights = torch.cat([prefix_scores, own_scores], -1).softmax(-1, dtype=torch.float32).to(query.dtype)
+    width = prefix_scores.shape[-1]
+    output = weights[..., width:] @ value
+    by_group = weights[..., :width].transpose(0, 1).reshape(groups, -1, width)
+    output += (by_group @ layer.values[0]).view(groups, rows, heads // groups, size).transpose(0, 1)
+    return output.reshape(rows, 1, heads, size), None
 
 
-AttentionInterface.register(ATTENTION, _attend)
-AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+AttentionInterface.register(ATTENTION_NAME, _attend)
+AttentionMaskInterface.register(ATTENTION_NAME, sdpa_mask)
 
 
 class _Slots(DynamicLayer):
-    """One layer's keys and values [rows, heads, columns, size] in room that is kept.
+    """One layer's keys and values [rows, heads, columns, size], in buffers that are larger than what they hold.
 
-    `DynamicLayer` copies all rows for each token; here a token, a row that joins and a row that leaves copy only
-    themselves.
+    `DynamicLayer` copies all rows for each token. Here a new token, an added row and a dropped row copy only themselves.
     """
 
     keys: torch.Tensor
     values: torch.Tensor
-    room: tuple[torch.Tensor, torch.Tensor] | None = None
+    buffer: tuple[torch.Tensor, torch.Tensor] | None = None
+    """Of keys and of values; filled are the first ``rows`` rows in the columns from ``start`` to ``end``."""
     rows = start = end = 0
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        self._make_room(self.rows, 0, key_states.shape[-2], like=key_states)
+        self._reserve(self.rows, 0, key_states.shape[-2], like=key_states)
         self.end += key_states.shape[-2]
         self._view()
         self.keys[:, :, self.end - self.start - key_states.shape[-2] :] = key_states
         self.values[:, :, self.end - self.start - key_states.shape[-2] :] = value_states
         return self.keys, self.values
 
-    def join(self, keys: torch.Tensor, values: torch.Tensor, capacity: int) -> None:
-        """Take in rows below one's own, their last column under one's own last column."""
+    def append(self, keys: torch.Tensor, values: torch.Tensor, capacity: int) -> None:
+        """Add rows below the present ones, aligned at the last column; ``capacity`` rows are allocated."""
         rows, _, width, _ = keys.shape
         widened = max(width - (self.end - self.start), 0)
-        self._make_room(capacity, widened, 0, like=keys)
+        self._reserve(capacity, widened, 0, like=keys)
         self.start -= widened
         self.rows += rows
         self._view()
@@ -99,7 +99,7 @@ class _Slots(DynamicLayer):
         self.values[-rows:, :, -width:] = values
 
     def drop(self, moves: Sequence[tuple[int, int]], rows: int, columns: int) -> None:
-        """Copy rows from place to place, then keep the first ``rows`` of them, without the first ``columns``."""
+        """Copy rows by ``moves`` (to, from), then keep the first ``rows`` rows, without their first ``columns`` columns."""
         for hole, source in moves:
             self.keys[hole] = self.keys[source]
             self.values[hole] = self.values[source]
@@ -108,25 +108,28 @@ class _Slots(DynamicLayer):
         self._view()
 
     def _view(self) -> None:
-        assert self.room is not None
-        self.keys, self.values = (room[: self.rows, :, self.start : self.end] for room in self.room)
+        assert self.buffer is not None
+        self.keys, self.values = (part[: self.rows, :, self.start : self.end] for part in self.buffer)
 
-    def _make_room(self, rows: int, before: int, after: int, like: torch.Tensor) -> None:
-        """Room for ``rows`` rows in all, and for so many columns before and after those that are filled."""
-        if self.room is not None:
-            held, _, columns, _ = self.room[0].shape
-            if held >= rows and self.start >= before and columns - self.end >= after:
+    def _reserve(self, rows: int, before: int, after: int, like: torch.Tensor) -> None:
+        """Allocate ``rows`` rows in all, and the given numbers of free columns before and after the filled ones."""
+        if self.buffer is not None:
+            allocated, _, columns, _ = self.buffer[0].shape
+            if allocated >= rows and self.start >= before and columns - self.end >= after:
                 return
-            rows = max(rows, held)
+            rows = max(rows, allocated)
         filled = self.end - self.start
-        # Zeros, since what is masked still is multiplied by 0.
-        larger = [like.new_zeros(rows, like.shape[1], before + filled + after + SPARE, like.shape[3]) for _ in range(2)]
-        if self.room is not None:
+        # Zeros: masked columns are still multiplied by a weight of 0.
+        larger = [
+            like.new_zeros(rows, like.shape[1], before + filled + after + SPARE_COLUMNS, like.shape[3])
+            for _ in range(2)
+        ]
+        if self.buffer is not None:
             for new, old in zip(larger, (self.keys, self.values), strict=True):
                 new[: self.rows, :, before : before + filled] = old
         else:
             self.lazy_initialization(like, like)
-        self.room = larger[0], larger[1]
+        self.buffer = larger[0], larger[1]
         self.start, self.end = before, before + filled
         self._view()
 
@@ -135,18 +138,18 @@ class Batch:
     """Up to ``capacity`` rows whose prompts all begin with the tokens in ``prefix``."""
 
     def __init__(self, model: PreTrainedModel, prefix: DynamicCache, capacity: int) -> None:
-        model.set_attn_implementation(ATTENTION)
+        model.set_attn_implementation(ATTENTION_NAME)
         self.model, self.prefix, self.capacity = model, prefix, capacity
         self.cache = _new_cache(model)
         self.cache.layers = [_Slots() for _ in self.cache.layers]
         self.mask = torch.ones(0, 0, dtype=torch.long)
-        """[rows, columns]: 1 where a row has a token, the prefix left out."""
+        """[rows, columns], without the prefix: 1 where a row has a token."""
         self.positions = torch.zeros(0, 1, dtype=torch.long)
-        """[rows, 1]: of each row's last token."""
+        """[rows, 1]: position of each row's last token."""
 
     @torch.inference_mode()
-    def read(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Read prompts and take them in as the last rows; returns the logits [prompts, vocabulary] of their next tokens."""
+    def prefill(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Add prompts as the last rows; returns the logits [prompts, vocabulary] of their first tokens."""
         shared = self.prefix.get_seq_length()
         own = max(map(len, prompts)) - shared
         ids = torch.zeros(len(prompts), own, dtype=torch.long)
@@ -161,11 +164,11 @@ class Batch:
         if shared:
             cache.batch_repeat_interleave(len(prompts))
         logits = self._forward(ids, mask, positions, cache)
-        for mine, theirs in zip(self._layers(), cache.layers, strict=True):
-            assert isinstance(theirs, DynamicLayer)
-            assert theirs.keys is not None
-            assert theirs.values is not None
-            mine.join(theirs.keys[:, :, shared:], theirs.values[:, :, shared:], self.capacity)
+        for layer, added in zip(self._layers(), cache.layers, strict=True):
+            assert isinstance(added, DynamicLayer)
+            assert added.keys is not None
+            assert added.values is not None
+            layer.append(added.keys[:, :, shared:], added.values[:, :, shared:], self.capacity)
         width = max(self.mask.shape[1], own)
         self.mask = torch.cat([pad(m, (width - m.shape[1], 0)) for m in (self.mask, mask[:, shared:])])
         self.positions = torch.cat([self.positions, positions[:, -1:]])
@@ -181,10 +184,10 @@ class Batch:
 
     @torch.inference_mode()
     def drop(self, leaving: Sequence[int]) -> list[int]:
-        """Let rows go, and the columns that only they used; returns the old places of those that stay, in new order."""
+        """Drop rows, and the columns that only they used; returns the old indices of the remaining rows in new order."""
         rows = self.mask.shape[0] - len(leaving)
-        holes = [place for place in leaving if place < rows]
-        sources = [place for place in range(rows, self.mask.shape[0]) if place not in leaving]
+        holes = [row for row in leaving if row < rows]
+        sources = [row for row in range(rows, self.mask.shape[0]) if row not in leaving]
         moves = list(zip(holes, sources, strict=True))
         order = list(range(rows))
         for hole, source in moves:
@@ -217,10 +220,10 @@ class Batch:
 
 
 @torch.inference_mode()
-def read_prefix(model: PreTrainedModel, tokens: Sequence[int]) -> DynamicCache:
+def prefill_prefix(model: PreTrainedModel, tokens: Sequence[int]) -> DynamicCache:
     """The cache of one row that holds ``tokens``.
 
-    Raises `PotstillError` for architectures whose memory is not a plain attention cache: rows cannot join or leave those.
+    Raises `PotstillError` for architectures without a plain KV cache: rows cannot be added to or dropped from added.
     """
     cache = _new_cache(model)
     if tokens:
@@ -233,7 +236,7 @@ def _new_cache(model: PreTrainedModel) -> DynamicCache:
     cache = DynamicCache(config=model.config)
     if any(type(layer) is not DynamicLayer for layer in cache.layers):
         raise PotstillError(
-            f"{model.config.model_type}: models of this kind (sliding windows, recurrent layers) cannot be run in process yet. "
-            "Serve it and name its url, or choose another."
+            f"{model.config.model_type}: models of this architecture (sliding windows, recurrent layers) are not supported in process "
+            "yet. Run it in a server and give its url, or choose another model."
         )
     return cache

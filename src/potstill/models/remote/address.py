@@ -1,4 +1,4 @@
-"""Addresses of an endpoint: its URLs with a key in them, the proxy on the way, and how to recognize a secret in a text."""
+"""Addresses of an endpoint: URLs that contain a key, the environment's proxy, and the forms in which a secret may appear."""
 
 from ipaddress import ip_address
 from urllib.parse import quote
@@ -10,13 +10,13 @@ from potstill.errors import RecipeError
 
 
 def join(url: str, key: str, path: str) -> URL:
-    """The address of ``path`` below a base address, which keeps its query; ``{api_key}`` in it becomes the key."""
+    """The address of ``path`` below a base address, whose query it keeps; ``{api_key}`` is replaced by the key."""
     base = URL(url.replace("{api_key}", quote(key, safe="")), encoded="{api_key}" in url)
     return (base.with_query(None) / path).with_query(base.query) if path else base
 
 
-def spellings_of(secret: str | None) -> set[str]:
-    """A secret as it may appear in a text: as it is, in an address, in JSON."""
+def encodings(secret: str | None) -> set[str]:
+    """The forms in which a secret may appear in a text: unchanged, in an address, in JSON."""
     if not secret:
         return set()
     in_query, in_path = URL.build(query={"k": secret}).raw_query_string[2:], URL.build(path=f"/{secret}").raw_path[1:]
@@ -29,19 +29,19 @@ def proxy_for(address: URL) -> URL | None:
     Raises `RecipeError` when the environment variable is not an address.
     """
     host = address.host or ""
-    here = host in ("localhost", "0.0.0.0", "::") or _is_loopback(host)
-    named = None if here or proxy_bypass(host) else getproxies().get(address.scheme)
-    if not named:
+    is_local = host in ("localhost", "0.0.0.0", "::") or _is_loopback(host)
+    value = None if is_local or proxy_bypass(host) else getproxies().get(address.scheme)
+    if not value:
         return None
     try:
-        proxy = URL(named if "://" in named else f"http://{named}")
-        proxy.port  # noqa: B018 - read, since it may be no number
+        proxy = URL(value if "://" in value else f"http://{value}")
+        proxy.port  # noqa: B018 - raises ValueError for an invalid port
     except ValueError:
         proxy = URL()
     if not proxy.host or proxy.scheme not in ("http", "https"):
         raise RecipeError(
             f"The environment variable {address.scheme}_proxy should be the address of an HTTP proxy, such as "
-            "http://127.0.0.1:3128, and is not. Fix it, or name the server's host in no_proxy."
+            "http://127.0.0.1:3128, and is not. Fix it, or add the server's host to no_proxy."
         )
     return proxy
 

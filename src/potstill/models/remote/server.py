@@ -1,4 +1,6 @@
-"""The way to an endpoint: its key, its addresses, a session, and what may be shown of its answers."""
+"""HTTP access to an endpoint: its key, addresses and session, and masking of secrets in its messages."""
+
+from typing import Any
 
 import aiohttp
 from yarl import URL
@@ -7,12 +9,10 @@ from potstill.models import Completion
 from potstill.models.remote import address, wire
 from potstill.models.specs import Endpoint
 
-LONGEST_DETAIL = 500
+MAX_DETAIL_CHARACTERS = 500
 """Characters of a server's error message that are kept."""
-
-
-LONGEST_CONNECT = 10.0
-"""Seconds until an address that takes no connection counts as out of reach."""
+CONNECT_TIMEOUT_SECONDS = 10.0
+"""Time after which an address that accepts no connection counts as unreachable."""
 
 
 class Server:
@@ -24,46 +24,58 @@ class Server:
         self._key = endpoint.read_key()
         self.proxy = address.proxy_for(self.address(""))
         password = self.proxy.raw_password if self.proxy else None
-        self._secrets = address.spellings_of(self._key) | address.spellings_of(password)
+        self._secrets = address.encodings(self._key) | address.encodings(password)
 
-    def session(self, **headers: str) -> aiohttp.ClientSession:
-        headers["Accept-Encoding"] = "identity"
+    def session(self) -> aiohttp.ClientSession:
+        headers = {"Accept-Encoding": "identity"}
         if self._key and "{api_key}" not in self.endpoint.url:
             bearer = "Bearer " if self.endpoint.api_key_header.lower() == "authorization" else ""
             headers[self.endpoint.api_key_header] = bearer + self._key
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=self.endpoint.timeout, sock_connect=LONGEST_CONNECT),
+            timeout=aiohttp.ClientTimeout(total=self.endpoint.timeout, sock_connect=CONNECT_TIMEOUT_SECONDS),
             headers=headers,
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
     def address(self, path: str) -> URL:
-        """Of a path below the endpoint's base address, which keeps its query."""
+        """The address of ``path`` below the endpoint's base address, with the query of the latter."""
         return address.join(self.endpoint.url, self._key, path)
 
-    def settle(self, completion: Completion) -> None:
-        """Put in what a completion cost, and leave out what nobody should read in its error."""
+    def finalize(self, completion: Completion) -> None:
+        """Set the cost of a completion, and mask secrets in its error message."""
         completion.detail = self.masked(completion.detail)
         if self.price and not completion.error:
-            completion.cost = self.price.of(
+            completion.cost = self.price.cost(
                 completion.prompt_tokens, completion.completion_tokens, completion.cached_tokens
             )
 
     def masked(self, text: str) -> str:
-        """What a server says, without the key and not too long."""
+        """A server's message without the key and the proxy's password, cut to `MAX_DETAIL_CHARACTERS`."""
         for secret in sorted(self._secrets, key=len, reverse=True) if text else ():
             text = text.replace(secret, "***")
-        return text[:LONGEST_DETAIL]
+        return text[:MAX_DETAIL_CHARACTERS]
 
 
-async def read(answer: aiohttp.ClientResponse) -> bytes:
-    """The body. Raises `ValueError` when it is longer than anything a model says."""
+def identity(endpoint: Endpoint) -> dict[str, Any]:
+    """The part of the store's key that identifies the endpoint."""
+    common = {
+        "engine": "chat-completions",
+        "extra_body": endpoint.extra_body,
+        "thinking_tokens": endpoint.thinking_tokens,
+    }
+    if endpoint.same_as:
+        return common | {"model": endpoint.same_as}
+    return common | {"url": endpoint.url.rstrip("/"), "model": endpoint.model}
+
+
+async def receive_body(response: aiohttp.ClientResponse) -> bytes:
+    """The decompressed body. Raises `ValueError` when it is longer than `wire.MAX_RESPONSE_BYTES`."""
     body = bytearray()
-    while block := await answer.content.readany():
+    while block := await response.content.readany():
         body += block
-        if len(body) > wire.LARGEST_ANSWER:
-            raise ValueError(wire.TOO_LARGE)
-    encoding = answer.headers.get("Content-Encoding", "")
-    return wire.decompressed(bytes(body), encoding) if encoding else bytes(body)
+        if len(body) > wire.MAX_RESPONSE_BYTES:
+            raise ValueError(wire.RESPONSE_TOO_LARGE)
+    encoding = response.headers.get("Content-Encoding", "")
+    return wire.decompress(bytes(body), encoding) if encoding else bytes(body)

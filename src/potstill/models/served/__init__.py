@@ -1,1 +1,1 @@
-"""Servers started for a run."""
+"""Local servers, started for a run."""

@@ -1,4 +1,4 @@
-"""A server of our own, started when the first request comes and stopped after the last."""
+"""A local model server that is started with the first request and stopped after the last."""
 
 import asyncio
 import os
@@ -23,8 +23,10 @@ from potstill.models.served import supervisor
 from potstill.models.specs import Endpoint, Served
 from potstill.progress import echo
 
-SHOWN = 12
-"""Last lines of a server's log that stand in an error."""
+LOG_LINES_IN_ERROR = 12
+LOG_BYTES_READ = 20_000
+HEALTH_CHECK_TIMEOUT_SECONDS = 5.0
+HEALTH_CHECK_INTERVAL_SECONDS = 0.1
 
 
 class ServedModel:
@@ -38,96 +40,97 @@ class ServedModel:
         self.identity: Mapping[str, Any] = _identity(served, self._path)
 
     async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[Sequence[Completion]]:
-        """Raises `PotstillError` when the server does not start or dies."""
+        """Raises `PotstillError` when the server does not start or exits early."""
         source = aiter(requests)
         try:
             first = await anext(source)
         except StopAsyncIteration:
             return
 
-        async def all_of_them() -> AsyncIterator[Request]:
+        async def all_requests() -> AsyncIterator[Request]:
             yield first
             async for request in source:
                 yield request
 
-        async with running(self.served, self._path) as (url, ended):
+        async with run_server(self.served, self._path) as (url, exited):
             model = ChatModel(
                 Endpoint(
                     url=url, model=self._path, concurrency=self.served.concurrency, timeout=self.served.timeout,
                     thinking_tokens=self.served.thinking_tokens,
                 )
             )  # fmt: skip
-            watched: set[asyncio.Future[Any]] = {ended}
-            groups = aiter(model.complete(all_of_them()))
+            watched: set[asyncio.Future[Any]] = {exited}
+            groups = aiter(model.complete(all_requests()))
             while True:
-                coming: asyncio.Future[Any] = asyncio.ensure_future(anext(groups))
-                await asyncio.wait({coming, *watched}, return_when=asyncio.FIRST_COMPLETED)
-                if not coming.done():
-                    coming.cancel()
+                next_group: asyncio.Future[Any] = asyncio.ensure_future(anext(groups))
+                await asyncio.wait({next_group, *watched}, return_when=asyncio.FIRST_COMPLETED)
+                if not next_group.done():
+                    next_group.cancel()
                     with suppress(asyncio.CancelledError, StopAsyncIteration):
-                        await coming
-                    ended.result()
+                        await next_group
+                    exited.result()
                 try:
-                    yield coming.result()
+                    yield next_group.result()
                 except StopAsyncIteration:
                     return
 
 
 @asynccontextmanager
-async def running(served: Served, path: str) -> AsyncIterator[tuple[str, "asyncio.Future[None]"]]:
-    """The server's address, and a future that raises `PotstillError` when it ends before it should."""
+async def run_server(served: Served, path: str) -> AsyncIterator[tuple[str, "asyncio.Future[None]"]]:
+    """Run the server within the context: its address, and a future that raises `PotstillError` when it exits early."""
     port = _free_port()
     echo(f"  {served.serve}: starting the server")
     with tempfile.TemporaryFile() as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, supervisor.__file__, *command(served, path, port),
+            sys.executable, supervisor.__file__, *command_line(served, path, port),
             stdin=asyncio.subprocess.PIPE, stdout=log, stderr=log,
             env=os.environ | {"OMP_WAIT_POLICY": "passive"},
         )  # fmt: skip
 
-        async def died() -> None:
+        async def wait_for_exit() -> None:
             code = await process.wait()
-            killed = code - 128 if code > 128 else -code
-            why = f"signal {killed}" if killed > 0 else f"exit code {code}"
+            signal_number = code - 128 if code > 128 else -code
+            reason = f"signal {signal_number}" if signal_number > 0 else f"exit code {code}"
             log.seek(0)
-            lines = log.read()[-20_000:].decode("utf-8", "replace").splitlines()[-SHOWN:]
+            lines = log.read()[-LOG_BYTES_READ:].decode("utf-8", "replace").splitlines()[-LOG_LINES_IN_ERROR:]
             raise PotstillError(
-                f"The {served.serve} server ended by itself ({why}). What was answered is kept. Its last words:\n"
+                f"The {served.serve} server exited unexpectedly ({reason}). Completed requests are saved. Last log lines:\n"
                 + "\n".join(lines)
             )
 
-        ended = asyncio.ensure_future(died())
+        exited = asyncio.ensure_future(wait_for_exit())
         try:
-            await _healthy(f"http://127.0.0.1:{port}/health", served, ended)
-            yield f"http://127.0.0.1:{port}/v1", ended
+            await _wait_until_healthy(f"http://127.0.0.1:{port}/health", served, exited)
+            yield f"http://127.0.0.1:{port}/v1", exited
         finally:
-            ended.cancel()
+            exited.cancel()
             with suppress(asyncio.CancelledError, PotstillError):
-                await ended
+                await exited
             assert process.stdin is not None
-            process.stdin.close()  # the supervisor ends its command
+            process.stdin.close()  # which makes the supervisor end its command
             await process.wait()
 
 
-async def _healthy(url: str, served: Served, ended: "asyncio.Future[None]") -> None:
-    until = time.monotonic() + served.start_timeout
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+async def _wait_until_healthy(url: str, served: Served, exited: "asyncio.Future[None]") -> None:
+    deadline = time.monotonic() + served.start_timeout
+    timeout = aiohttp.ClientTimeout(total=HEALTH_CHECK_TIMEOUT_SECONDS)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
         while True:
-            if ended.done():
-                ended.result()
+            if exited.done():
+                exited.result()
             interrupt.raise_if_requested()
             with suppress(aiohttp.ClientError, TimeoutError):
-                async with session.get(url) as answer:
-                    if answer.status == 200:
+                async with session.get(url) as response:
+                    if response.status == 200:
                         return
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 raise PotstillError(
                     f"The {served.serve} server was not ready after {served.start_timeout:g} s; raise start_timeout."
                 )
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(HEALTH_CHECK_INTERVAL_SECONDS)
 
 
-def command(served: Served, path: str, port: int) -> list[str]:
+def command_line(served: Served, path: str, port: int) -> list[str]:
     """The server's command line."""
     if served.serve == "vllm":
         return [
@@ -139,16 +142,17 @@ def command(served: Served, path: str, port: int) -> list[str]:
 
 
 def _identity(served: Served, path: str) -> dict[str, Any]:
-    what = {"engine": served.serve, "thinking_tokens": served.thinking_tokens}
+    """The part of the store's key that identifies the model: the hash of local weights, or else its name."""
+    common = {"engine": served.serve, "thinking_tokens": served.thinking_tokens}
     if Path(path).is_file():
-        return what | {"weights": packaged.file_sha256(Path(path))}
+        return common | {"weights": packaged.file_sha256(Path(path))}
     if Path(path).is_dir():
         from potstill.models.local import weights
 
-        return what | {"weights": weights.sha256(Path(path))}
-    return what | {"model": path}
+        return common | {"weights": weights.sha256(Path(path))}
+    return common | {"model": path}
 
 
 def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

@@ -1,4 +1,4 @@
-"""A llama.cpp server in this process: MODEL.gguf PORT SLOTS CONTEXT; it serves until it is killed."""
+"""A llama.cpp server in this process, which runs until it is killed. Arguments: MODEL.gguf PORT SLOTS CONTEXT."""
 
 import signal
 import sys
@@ -13,7 +13,7 @@ def main() -> None:
     params.hostnames = ["127.0.0.1"] if hasattr(params, "hostnames") else None
     params.port = port
     params.n_parallel = slots
-    params.n_ctx = context * slots  # which it divides among its slots
+    params.n_ctx = context * slots  # llama.cpp divides it among its slots
     params.kv_unified = False
     params.ui = False
     server = xllamacpp.Server(params)

@@ -1,1 +1,1 @@
-"""The store of completions."""
+"""The store of completions, and its maintenance."""

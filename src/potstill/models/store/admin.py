@@ -1,4 +1,4 @@
-"""Looking after a store: what is in it, taking it along, making it smaller, and saving what is whole of a damaged one."""
+"""Store maintenance: statistics, export/import, pruning, recovery."""
 
 import gzip
 import io
@@ -14,11 +14,21 @@ from urllib.parse import quote
 
 from potstill.errors import PotstillError, RecipeError
 from potstill.models import encodable
-from potstill.models.store.store import COLUMNS, Store, checksum, diagnosed, transaction
-from potstill.models.store.wal import log_is_whole
+from potstill.models.store.store import (
+    COLUMNS,
+    KEY_BYTES,
+    Store,
+    checksum,
+    is_corruption,
+    transaction,
+    translate_errors,
+)
+from potstill.models.store.wal import wal_is_intact
 
-EXPORTED = (*COLUMNS, "model", "run", "time")
-_TYPES: Mapping[str, Any] = {
+EXPORTED_COLUMNS = (*COLUMNS, "model", "run", "time")
+ROW_IDS_PER_PAGE = 64
+"""More rows than fit into one page of the file."""
+_COLUMN_TYPES: Mapping[str, Any] = {
     **dict.fromkeys(("text", "reasoning", "finish_reason", "logprobs", "model", "run"), str),
     **dict.fromkeys(("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens"), int),
     **dict.fromkeys(("seconds", "cost", "time"), int | float),
@@ -27,7 +37,7 @@ _TYPES: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class ModelUsage:
-    """What one model has answered, or failed to."""
+    """Stored completions and failures of one model; ``cost`` in US dollars."""
 
     model: str
     completions: int
@@ -35,24 +45,24 @@ class ModelUsage:
     completion_tokens: int
     cost: float
     failures: dict[str, int]
-    """Requests by kind of error that were answered neither then nor later."""
+    """Number of requests by kind of error, without those that succeeded later."""
 
 
 def open_existing(path: Path) -> Store:
-    """The store that is there. Raises `RecipeError` where there is none: one that is only looked at is not made."""
-    _there(path)
+    """Open a store without ever creating one. Raises `RecipeError` where there is none."""
+    _require_file(path)
     return Store(path)
 
 
-def _there(path: Path) -> None:
+def _require_file(path: Path) -> None:
     if not path.is_file():
-        raise RecipeError(f"{path}: {'this is no file' if path.exists() else 'there is no store yet'}.")
+        raise RecipeError(f"{path}: {'this is not a file' if path.exists() else 'there is no store yet'}.")
 
 
 def stats(path: Path) -> list[ModelUsage]:
-    """What is in the store, by model."""
-    _there(path)
-    with diagnosed(path), closing(_only_read(path)) as connection:
+    """Usage by model, sorted by name. Raises `RecipeError` where there is no store, `PotstillError` for a corrupt one."""
+    _require_file(path)
+    with translate_errors(path), closing(_connect_read_only(path)) as connection:
         if not _has_tables(connection):
             return []
         answered = {
@@ -67,48 +77,52 @@ def stats(path: Path) -> list[ModelUsage]:
         ):
             failures.setdefault(model, {})[kind] = n
     return [
-        ModelUsage(model, n, int(read), int(written), cost, failures.get(model, {}))
+        ModelUsage(model, n, int(prompt_tokens), int(completion_tokens), cost, failures.get(model, {}))
         for model in sorted({*answered, *failures})
-        for _, n, read, written, cost in [answered.get(model, (model, 0, 0, 0, 0.0))]
+        for _, n, prompt_tokens, completion_tokens, cost in [answered.get(model, (model, 0, 0, 0, 0.0))]
     ]
 
 
 def verify(path: Path) -> list[str]:
-    """What is wrong with the file, in SQLite's words; empty when it is whole. Nothing is changed."""
-    _there(path)
-    found = (
-        [] if log_is_whole(Path(f"{path.resolve()}-wal")) else ["answers in its log are damaged, and those after them"]
-    )
+    """Faults of the file, one message each; empty when it is intact. Changes nothing."""
+    _require_file(path)
+    faults = []
+    if not wal_is_intact(Path(f"{path.resolve()}-wal")):
+        faults.append("its write-ahead log is corrupt; the completions from there on are lost")
     try:
-        with closing(_only_read(path)) as connection:
-            found += [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
-            if not found and _has_tables(connection) and (lost := sum(row is None for row in _readable(connection))):
-                found.append(f"{lost} completions cannot be read")
+        with closing(_connect_read_only(path)) as connection:
+            faults += [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
+            if not faults and _has_tables(connection) and (lost := sum(row is None for row in _salvage(connection))):
+                faults.append(f"{lost} completions cannot be read")
     except sqlite3.DatabaseError as error:
-        if not _is_damage(error):
-            with diagnosed(path):
+        if not is_corruption(error):
+            with translate_errors(path):
                 raise
-        found.append(str(error))
-    return [line for said in found for line in said.splitlines()]
+        faults.append(str(error))
+    return [line for fault in faults for line in fault.splitlines()]
 
 
 def export(path: Path, target: Path) -> tuple[int, int]:
     """Write every completion as a line of JSON (gzipped if the name ends with ``.gz``); returns rows written and lost.
 
-    Of a damaged file what can be read is written, and row numbers that cannot be read are counted.
+    Of a corrupt file every readable row is written; the other row ids count as lost, an upper bound.
+    Raises `RecipeError` where ``target`` exists or has no folder, `PotstillError` where nothing can be read.
     """
-    _there(path)
+    _require_file(path)
     if target.exists():
         raise RecipeError(f"{target} exists already; name a new file.")
     if not target.absolute().parent.is_dir():
-        raise RecipeError(f"{target}: there is no folder {target.parent}. Make it, or name another.")
+        raise RecipeError(f"{target}: there is no folder {target.parent}. Create it, or name another.")
     part = target.with_name(target.name + ".part")
     written = lost = 0
     try:
-        with closing(_only_read(path)) as connection, _writing(part, gzipped=target.suffix == ".gz") as file:
-            # Whatever the file's header says of its length: the pages that are there can be read.
+        with (
+            closing(_connect_read_only(path)) as connection,
+            _open_for_writing(part, gzipped=target.suffix == ".gz") as file,
+        ):
+            # A truncated file: without this SQLite refuses all of it, although the remaining pages can be read.
             connection.execute("PRAGMA writable_schema=1")
-            for row in _readable(connection):
+            for row in _salvage(connection):
                 if row is None:
                     lost += 1
                     continue
@@ -117,8 +131,8 @@ def export(path: Path, target: Path) -> tuple[int, int]:
                 written += 1
         part.replace(target)
     except sqlite3.DatabaseError as error:
-        if not _is_damage(error):
-            with diagnosed(path):
+        if not is_corruption(error):
+            with translate_errors(path):
                 raise
         raise PotstillError(f"{path}: nothing in it can be read ({error}).") from error
     finally:
@@ -127,31 +141,31 @@ def export(path: Path, target: Path) -> tuple[int, int]:
 
 
 def import_(store: Store, source: Path) -> tuple[int, int]:
-    """Add the completions of an exported file; returns rows added, and rows that were there already.
+    """Add the completions of an exported file; returns the numbers of rows added, and of rows already stored.
 
-    Raises `RecipeError` for a line that is no exported completion; then nothing is added.
+    Raises `RecipeError` for a line that is not an exported completion; then nothing is added.
     """
     if not source.exists() or source.is_dir():
         raise RecipeError(f"{source}: there is no such file.")
-    columns = (*EXPORTED, "checksum")
+    columns = (*EXPORTED_COLUMNS, "checksum")
     insert = f"INSERT OR IGNORE INTO completions ({','.join(columns)}) VALUES ({','.join('?' * len(columns))})"
-    read = 0
+    n = 0
     with store.connection() as connection, transaction(connection):
         before = connection.total_changes
-        for row in _imported(source):
+        for row in _parse_export(source):
             connection.execute(insert, row)
-            read += 1
+            n += 1
         added = connection.total_changes - before
-    return added, read - added
+    return added, n - added
 
 
-def prune(store: Store, model: str | None, before: float | None, *, really: bool) -> int:
-    """Remove completions of a model, or older than a time (seconds since 1970); returns how many, removed or not."""
+def prune(store: Store, model: str | None, before: float | None, *, delete: bool) -> int:
+    """Count completions of ``model`` stored ``before`` a time (seconds since 1970; None: any); ``delete`` removes them."""
     where = " AND ".join(["1", *["model = ?"] * (model is not None), *["time < ?"] * (before is not None)])
     values = [value for value in (model, before) if value is not None]
     with store.connection() as connection:
         (n,) = connection.execute(f"SELECT count(*) FROM completions WHERE {where}", values).fetchone()
-        if really:
+        if delete:
             with transaction(connection):
                 connection.execute(f"DELETE FROM completions WHERE {where}", values)
                 connection.execute(f"DELETE FROM failures WHERE {where}", values)
@@ -159,51 +173,46 @@ def prune(store: Store, model: str | None, before: float | None, *, really: bool
     return int(n)
 
 
-def _only_read(path: Path) -> sqlite3.Connection:
-    """A connection that changes nothing: at its end another would copy the log into the file and remove it."""
+def _connect_read_only(path: Path) -> sqlite3.Connection:
+    """A connection that changes nothing; a writable one would, when closed, copy the WAL into the file and delete it."""
     address = f"file:{quote(str(path.resolve()))}?mode=ro"
     connection = sqlite3.connect(address, uri=True, isolation_level=None)
     try:
         connection.execute("SELECT count(*) FROM sqlite_schema")
     except sqlite3.OperationalError as error:
-        if _is_damage(error) or Path(f"{path.resolve()}-wal").exists():
+        if is_corruption(error) or Path(f"{path.resolve()}-wal").exists():
             return connection
-        connection.close()  # on a disk that is read only, where SQLite cannot lock
+        connection.close()  # a read-only disk, where SQLite cannot lock
         connection = sqlite3.connect(f"{address}&immutable=1", uri=True, isolation_level=None)
     except sqlite3.DatabaseError:
-        pass  # whoever reads will see it
+        pass  # raised again by the first query of the caller
     return connection
 
 
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "decode to UTF-8" in str(error)
-
-
 def _has_tables(connection: sqlite3.Connection) -> bool:
-    """Raises `PotstillError` for a database of somebody else's."""
+    """False for an empty file. Raises `PotstillError` for a database that is not a store."""
     names = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if names and "completions" not in names:
-        raise PotstillError("This is a database, and no store of potstill's.")
+        raise PotstillError("This database is not a store of potstill.")
     return bool(names)
 
 
-def _readable(connection: sqlite3.Connection) -> Iterator[dict[str, Any] | None]:
-    """Every row in order, None for one that cannot be read; around damage the range is halved until it stands alone."""
-    ranges = [(1, _numbered(connection))]
+def _salvage(connection: sqlite3.Connection) -> Iterator[dict[str, Any] | None]:
+    """Every row in order of ids, None for an id that cannot be read; a range with an unreadable row is bisected."""
+    ranges = [(1, _highest_id(connection))]
     while ranges:
         low, high = ranges.pop()
         if low > high:
             continue
         last = low - 1
         try:
-            query = f"SELECT id, checksum, {','.join(EXPORTED)} FROM completions WHERE id BETWEEN ? AND ? ORDER BY id"
-            for number, written, *values in connection.execute(query, [low, high]):
-                last = number
-                row = dict(zip(EXPORTED, values, strict=True))
-                yield None if _wrong(row) or written != checksum(values[: len(COLUMNS)]) else row
+            query = f"SELECT id, checksum, {','.join(EXPORTED_COLUMNS)} FROM completions WHERE id BETWEEN ? AND ? ORDER BY id"
+            for id_, stored_checksum, *values in connection.execute(query, [low, high]):
+                last = id_
+                row = dict(zip(EXPORTED_COLUMNS, values, strict=True))
+                yield None if _invalid_column(row) or stored_checksum != checksum(values[: len(COLUMNS)]) else row
         except sqlite3.DatabaseError:
-            # What came before the damage has been given; the rest is tried in halves.
+            # The rows before the unreadable one were yielded; the rest is retried in halves.
             low = last + 1
             if low == high:
                 yield None
@@ -212,20 +221,20 @@ def _readable(connection: sqlite3.Connection) -> Iterator[dict[str, Any] | None]
                 ranges += [(middle + 1, high), (low, middle)]
 
 
-def _numbered(connection: sqlite3.Connection) -> int:
-    """The highest number that a row has, or may have where the way to it is damaged."""
+def _highest_id(connection: sqlite3.Connection) -> int:
+    """The highest row id; an upper bound where the pages that hold it are corrupt."""
     try:
         return int(connection.execute("SELECT coalesce(max(id), 0) FROM completions").fetchone()[0])
     except sqlite3.DatabaseError:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
-        return int(pages) * 64
+        return int(pages) * ROW_IDS_PER_PAGE
 
 
-def _wrong(row: Mapping[str, Any]) -> str:
-    """The first column that is not what it should be; empty if all are."""
-    if not isinstance(row["key"], bytes) or len(row["key"]) != 32:
+def _invalid_column(row: Mapping[str, Any]) -> str:
+    """The name of the first column whose value has a wrong type or is out of range; empty if all are valid."""
+    if not isinstance(row["key"], bytes) or len(row["key"]) != KEY_BYTES:
         return "key"
-    for name, kind in _TYPES.items():
+    for name, kind in _COLUMN_TYPES.items():
         value = row[name]
         if not isinstance(value, kind) or (isinstance(value, str) and encodable(value) != value):
             return name
@@ -235,34 +244,34 @@ def _wrong(row: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def _writing(path: Path, *, gzipped: bool) -> Iterator[IO[str]]:
+def _open_for_writing(path: Path, *, gzipped: bool) -> Iterator[IO[str]]:
     with gzip.open(path, "wt", encoding="utf-8") if gzipped else path.open("w", encoding="utf-8") as file:
         yield file
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[IO[str]]:
-    """A file of text, gzipped or not, whatever it is called; a pipe too."""
+def _open_for_reading(path: Path) -> Iterator[IO[str]]:
+    """A text file or pipe, gzipped or not, recognized by its content and not by its name."""
     with path.open("rb") as file:
-        unpacked: Any = gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == b"\x1f\x8b" else file
-        with io.TextIOWrapper(unpacked, encoding="utf-8-sig") as text:
+        decompressed: Any = gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == b"\x1f\x8b" else file
+        with io.TextIOWrapper(decompressed, encoding="utf-8-sig") as text:
             yield text
 
 
-def _imported(source: Path) -> Iterator[list[Any]]:
+def _parse_export(source: Path) -> Iterator[list[Any]]:
     try:
-        with _reading(source) as file:
+        with _open_for_reading(source) as file:
             for number, line in enumerate(file, 1):
                 if not line.strip():
                     continue
                 try:
                     row = json.loads(line)
                     row["key"] = bytes.fromhex(row["key"])
-                    wrong = _wrong(row)
+                    invalid = _invalid_column(row)
                 except (ValueError, KeyError, TypeError, RecursionError) as error:
-                    raise RecipeError(f"{source}, line {number}: no exported completion: {error!r}.") from error
-                if wrong:
-                    raise RecipeError(f"{source}, line {number}: '{wrong}' is not what it should be.")
-                yield [*(row[name] for name in EXPORTED), checksum([row[name] for name in COLUMNS])]
+                    raise RecipeError(f"{source}, line {number}: not an exported completion: {error!r}.") from error
+                if invalid:
+                    raise RecipeError(f"{source}, line {number}: '{invalid}' has a wrong type or is out of range.")
+                yield [*(row[name] for name in EXPORTED_COLUMNS), checksum([row[name] for name in COLUMNS])]
     except (gzip.BadGzipFile, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise RecipeError(f"{source}: it cannot be read to its end: {error}.") from error
+        raise RecipeError(f"{source}: it is truncated or corrupt: {error}.") from error

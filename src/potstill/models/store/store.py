@@ -1,4 +1,4 @@
-"""Every completion that was ever paid for, in one SQLite file, by what was asked."""
+"""Content-addressed cache of completions in one SQLite file, keyed by request."""
 
 import hashlib
 import os
@@ -22,14 +22,15 @@ from potstill.models import Completion, ErrorKind, Request, Sampling
 T = TypeVar("T")
 FILE_NAME = "completions.sqlite"
 KEY_VERSION = 2
-LAYOUT = 3
-"""Version of the tables, as SQLite's ``user_version``."""
-LONGEST_LOCK = 60.0
-"""Seconds to wait for another process that writes."""
+KEY_BYTES = 32
+SCHEMA_VERSION = 3
+"""Version of the tables, stored as SQLite's ``user_version``."""
+LOCK_TIMEOUT_SECONDS = 60.0
+"""How long to wait for another process that writes."""
 KEYS_PER_LOOKUP = 500
-"""Keys looked up together."""
-LOG_PAGES = 16_384
-"""Pages of 4 KiB of SQLite's log after which it is copied into the file: a commit that does so waits for the disk."""
+"""Keys in one SQL statement."""
+WAL_CHECKPOINT_PAGES = 16_384
+"""Length of SQLite's write-ahead log (pages of 4 KiB) at which a commit copies it into the file, and waits for the disk."""
 COLUMNS = (
     "text", "reasoning", "finish_reason", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens",
     "logprobs", "seconds", "cost", "key",
@@ -50,20 +51,20 @@ CREATE TABLE batches (
 
 
 def key_function(identity: Mapping[str, Any]) -> Callable[[Request], bytes]:
-    """A function from a request to the model of that identity to its key in the store.
+    """A function that returns the store key (32 bytes) of a request to the model with ``identity``.
 
-    A key is the SHA-256 of everything that decides the answer, and of nothing else: neither the row's id nor its place.
+    A key is the SHA-256 of everything that decides the answer. The row's id and its position are not part of it.
     """
-    begun: dict[tuple[Sampling, int], Any] = {}
+    hashers: dict[tuple[Sampling, int], Any] = {}
 
     def key(request: Request) -> bytes:
-        which = (request.sampling, request.sample)
-        if (hasher := begun.get(which)) is None:
+        draw = (request.sampling, request.sample)
+        if (hasher := hashers.get(draw)) is None:
             sampling = asdict(request.sampling)
             if request.sampling.temperature == 0:
                 del sampling["top_p"], sampling["seed"]
-            asked = {"version": KEY_VERSION, "model": identity, "sampling": sampling, "sample": request.sample}
-            hasher = begun[which] = hashlib.sha256(_json(asked))
+            prefix = {"version": KEY_VERSION, "model": identity, "sampling": sampling, "sample": request.sample}
+            hasher = hashers[draw] = hashlib.sha256(_json(prefix))
         hasher = hasher.copy()
         hasher.update(_json([request.schema, *request.messages]))
         return bytes(hasher.digest())
@@ -76,32 +77,34 @@ def _json(value: Any) -> bytes:
 
 
 class Store:
-    """Completions by key, for several threads and processes at once (WAL).
+    """Completions by key; several threads and processes can use one file concurrently (SQLite in WAL mode).
 
-    What was put outlives the process from then on, and a power cut after `sync`.
+    A completion that `put` stored survives a crash of the process; after `sync` it survives a power cut.
+
+    Opening creates the file and its folder. Raises `PotstillError` for a corrupt file or one with another schema.
     """
 
     def __init__(self, path: Path) -> None:
-        path = path.resolve()  # SQLite puts its log beside the file itself, not beside a link to it
+        path = path.resolve()  # SQLite writes its WAL beside the file itself, not beside a link to it
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._lock = threading.Lock()
-        # SQLite does not wait for another process that is changing the mode at the same time.
+        # SQLite does not wait for another process that changes the journal mode concurrently.
         with FileLock(f"{path}.lock"), self.connection() as connection:
-            (layout,) = connection.execute("PRAGMA user_version").fetchone()
+            (schema_version,) = connection.execute("PRAGMA user_version").fetchone()
             (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            if tables and layout != LAYOUT:
+            if tables and schema_version != SCHEMA_VERSION:
                 raise PotstillError(
                     f"{path} was not written by this version of potstill. Move it away, or name another file in POTSTILL_STORE."
                 )
-            connection.execute("PRAGMA journal_mode=WAL")  # also of a copy, which SQLite makes without
+            connection.execute("PRAGMA journal_mode=WAL")  # a copy that SQLite made is not in WAL mode
             if not tables:
-                connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={LAYOUT}; COMMIT")
+                connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={SCHEMA_VERSION}; COMMIT")
 
     @contextmanager
     def connection(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for one thread at a time, in autocommit mode. Raises `PotstillError` for a damaged file."""
-        with self._lock, diagnosed(self.path):
+        """The connection, for one thread at a time, in autocommit mode. Raises `PotstillError` for a corrupt file."""
+        with self._lock, translate_errors(self.path):
             if not hasattr(self, "_connection"):
                 self._connection = connect(self.path)
             yield self._connection
@@ -112,26 +115,35 @@ class Store:
             return {row[0] for row in connection.execute(_where("SELECT key FROM completions", keys), keys)}
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, Completion]:
-        """The stored completions among ``keys``, without id; for the others, what they failed with."""
+        """The stored completions of ``keys``, without request ids; for the others their last failure, if there is one.
+
+        Raises `PotstillError` for a row whose checksum does not match.
+        """
         with self.connection() as connection:
             rows = connection.execute(_where(f"SELECT checksum, {','.join(COLUMNS)} FROM completions", keys), keys)
-            found: dict[bytes, Completion] = {}
-            for written, *row in rows:
-                if written != checksum(row):
-                    raise _damaged(self.path, "an answer is not as it was written")
-                found[row[-1]] = Completion("", 0, *row)
-            if missing := [key for key in keys if key not in found]:
+            completions: dict[bytes, Completion] = {}
+            for stored_checksum, *row in rows:
+                if stored_checksum != checksum(row):
+                    raise _corrupt(self.path, "the checksum of a completion does not match")
+                completions[row[-1]] = Completion("", 0, *row)
+            if missing := [key for key in keys if key not in completions]:
                 failed = connection.execute(_where("SELECT key, kind, detail FROM failures", missing), missing)
                 for key, kind, detail in failed:
-                    found[key] = Completion("", 0, key=key, error=ErrorKind(kind), detail=detail)
-        return found
+                    completions[key] = Completion("", 0, key=key, error=ErrorKind(kind), detail=detail)
+        return completions
 
     def put(
-        self, completions: Sequence[Completion], model: str = "", run: str = "", seconds: float = LONGEST_LOCK
+        self,
+        completions: Sequence[Completion],
+        model: str = "",
+        run: str = "",
+        *,
+        lock_timeout: float = LOCK_TIMEOUT_SECONDS,
     ) -> None:
-        """Commit completions, and failures apart from them; a completion that is there already stays.
+        """Commit completions, and failures to a table of their own; a stored completion is never replaced.
 
-        Raises `Locked` when another process has the file locked for ``seconds``.
+        ``run`` is the id of the run that pays. Raises `Locked` when another process holds the file's lock for longer
+        than ``lock_timeout`` seconds.
         """
         now = time.time()
         rows = [
@@ -143,38 +155,44 @@ class Store:
         failed = [(c.key, c.error.value, c.detail, model, run, now) for c in completions if c.error is not None]
         into = f"INSERT OR IGNORE INTO completions ({','.join(COLUMNS)}, checksum, model, run, time)"
         with self.connection() as connection:
-            connection.execute(f"PRAGMA busy_timeout={seconds * 1000:.0f}")
+            connection.execute(f"PRAGMA busy_timeout={lock_timeout * 1000:.0f}")
             try:
                 _insert(connection, into, answered)
                 _insert(connection, "INSERT OR REPLACE INTO failures", failed)
             finally:
-                connection.execute(f"PRAGMA busy_timeout={LONGEST_LOCK * 1000:.0f}")
+                connection.execute(f"PRAGMA busy_timeout={LOCK_TIMEOUT_SECONDS * 1000:.0f}")
 
-    def begin_batch(self, mark: str, server: str, keys: Sequence[bytes]) -> None:
-        """Note that these requests are about to be handed in; ``mark`` goes with them, to find them again."""
+    def begin_batch(self, label: str, server: str, keys: Sequence[bytes]) -> None:
+        """Record a batch before it is submitted; ``keys`` are the store keys of its requests.
+
+        ``label`` is unique, and part of the batch itself: it identifies the batch on the server while its id is unknown.
+        """
         with self.connection() as connection:
-            row = (mark, server, b"".join(keys), time.time())
+            row = (label, server, b"".join(keys), time.time())
             connection.execute("INSERT INTO batches (mark, server, keys, time) VALUES (?, ?, ?, ?)", row)
 
-    def name_batch(self, mark: str, id_: str) -> None:
-        """Note the name that the server gave it."""
+    def name_batch(self, label: str, id_: str) -> None:
+        """Record the id that the server gave the batch."""
         with self.connection() as connection:
-            connection.execute("UPDATE batches SET id = ? WHERE mark = ?", [id_, mark])
+            connection.execute("UPDATE batches SET id = ? WHERE mark = ?", [id_, label])
 
-    def end_batch(self, mark: str) -> None:
-        """Its answers are kept, or it never came to be."""
+    def end_batch(self, label: str) -> None:
+        """Forget a batch: its answers are stored, or it was never created."""
         with self.connection() as connection:
-            connection.execute("DELETE FROM batches WHERE mark = ?", [mark])
+            connection.execute("DELETE FROM batches WHERE mark = ?", [label])
 
     def open_batches(self, server: str) -> list[tuple[str, str | None, set[bytes]]]:
-        """Mark, name and keys of the batches that were handed in to a server and not ended."""
+        """Label, id (None while unknown) and keys of the batches that were submitted to ``server`` and not ended."""
         with self.connection() as connection:
             rows = connection.execute("SELECT mark, id, keys FROM batches WHERE server = ? ORDER BY time", [server])
-            return [(mark, id_, {keys[i : i + 32] for i in range(0, len(keys), 32)}) for mark, id_, keys in rows]
+            return [
+                (label, id_, {keys[i : i + KEY_BYTES] for i in range(0, len(keys), KEY_BYTES)})
+                for label, id_, keys in rows
+            ]
 
     def sync(self) -> None:
-        """Return when all that was put is on the disk."""
-        # Not by SQLite's synchronous=FULL, which would wait for the disk at every commit.
+        """Return when everything that was put is on the disk."""
+        # SQLite's synchronous=FULL would wait for the disk at every commit.
         descriptor = os.open(f"{self.path}-wal", os.O_RDWR)
         try:
             os.fsync(descriptor)
@@ -182,7 +200,7 @@ class Store:
             os.close(descriptor)
 
     def spent(self, run: str, model: str) -> tuple[int, int, float]:
-        """Requests answered, tokens of prompts and completions, and US dollars that ``run`` has spent on ``model``."""
+        """What ``run`` has spent on ``model``: requests answered, tokens of prompts and completions, US dollars."""
         with self.connection() as connection:
             requests, tokens, cost = connection.execute(
                 "SELECT count(*), total(prompt_tokens + completion_tokens), total(cost) FROM completions WHERE run = ? AND model = ?",
@@ -192,44 +210,50 @@ class Store:
 
 
 class Locked(PotstillError):  # noqa: N818
-    """Another process holds the store."""
+    """Another process holds the store's lock."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=LONGEST_LOCK, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA cache_size=-65536")
-    connection.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
+    connection.execute(f"PRAGMA wal_autocheckpoint={WAL_CHECKPOINT_PAGES}")
     return connection
 
 
 @contextmanager
-def diagnosed(path: Path) -> Iterator[None]:
-    """Say what SQLite's errors mean for the user. Raises `PotstillError`."""
+def translate_errors(path: Path) -> Iterator[None]:
+    """Within, SQLite's errors about the file ``path`` become `PotstillError` with a remedy; others pass unchanged."""
     try:
         yield
     except sqlite3.DatabaseError as error:
+        if is_corruption(error):
+            raise _corrupt(path, str(error)) from error
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "decode to UTF-8" in str(error):
-            raise _damaged(path, str(error)) from error
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise Locked(
-                f"{path} has been locked by another process for too long. Wait for it, or stop it; then run again."
+                f"{path} has been locked by another process for too long. Wait for that process or stop it, then rerun."
             ) from error
         if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
-            raise PotstillError(f"{path} cannot be written ({error}). Mend its permissions.") from error
+            raise PotstillError(f"{path} cannot be written ({error}). Fix its permissions.") from error
         raise
 
 
-def _damaged(path: Path, why: str) -> PotstillError:
+def is_corruption(error: sqlite3.DatabaseError) -> bool:
+    """Whether the error says that the file's content is corrupt; also for text that is not UTF-8."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "decode to UTF-8" in str(error)
+
+
+def _corrupt(path: Path, reason: str) -> PotstillError:
     return PotstillError(
-        f"{path} is damaged ({why}); nothing in it was changed. `potstill store export FILE` saves what is whole; then move "
-        "the damaged file away and `potstill store import FILE`."
+        f"{path} is corrupt ({reason}); nothing in it was changed. `potstill store export FILE` recovers what is intact; "
+        "then move the corrupt file away and `potstill store import FILE`."
     )
 
 
 def checksum(row: Sequence[Any]) -> int | None:
-    """CRC-32 of what matters in a row of `COLUMNS`: bits flip on disks unseen. None where the row cannot be one."""
+    """CRC-32 of a row of `COLUMNS` without seconds and cost, since disks flip bits silently; None if a type is wrong."""
     try:
         return zlib.crc32(row[-1], zlib.crc32(orjson.dumps(row[:8])))
     except TypeError:
@@ -238,6 +262,7 @@ def checksum(row: Sequence[Any]) -> int | None:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """A write transaction: committed at the end, rolled back if an exception leaves it."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -249,21 +274,22 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _insert(connection: sqlite3.Connection, into: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """One statement for many rows, its own transaction: it needs Python's lock once, not once for each row."""
-    for some in batched(rows, KEYS_PER_LOOKUP):
-        values = ",".join([f"({_marks(len(some[0]))})"] * len(some))
-        connection.execute(f"{into} VALUES {values}", [value for row in some for value in row])
+    """Insert many rows with one statement, which is its own transaction: it takes Python's lock once, not for each row."""
+    for chunk in batched(rows, KEYS_PER_LOOKUP):
+        values = ",".join([f"({_placeholders(len(chunk[0]))})"] * len(chunk))
+        connection.execute(f"{into} VALUES {values}", [value for row in chunk for value in row])
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of ``size`` items, the last one shorter (itertools.batched of Python 3.12)."""
     rest = iter(items)
-    while some := list(islice(rest, size)):
-        yield some
+    while chunk := list(islice(rest, size)):
+        yield chunk
 
 
 def _where(select: str, keys: Sequence[bytes]) -> str:
-    return f"{select} WHERE key IN ({_marks(len(keys))})"
+    return f"{select} WHERE key IN ({_placeholders(len(keys))})"
 
 
-def _marks(n: int) -> str:
+def _placeholders(n: int) -> str:
     return ",".join("?" * n)

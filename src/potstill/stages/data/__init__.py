@@ -1,1 +1,1 @@
-"""Make the examples."""
+"""Create the examples."""

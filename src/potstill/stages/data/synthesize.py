@@ -1,5 +1,5 @@
-"""New inputs from a few seeds: by self-instruction (Wang et al. 2022, arXiv 2212.10560) and by rewriting (Xu et al. 2023, arXiv
-2304.12244). They have no gold, and are used for training only."""
+"""New inputs from a few seed inputs: by self-instruction (Wang et al. 2022, arXiv 2212.10560) and by rewriting (Xu et al. 2023,
+arXiv 2304.12244). They have no gold, and are used for training only."""
 
 import json
 import random
@@ -22,11 +22,11 @@ from potstill.tasks import Column, Example, Task, json_schema, prompts
 from potstill.workspace.artifacts import SYNTHESIS
 from potstill.workspace.run import Run
 
-TEXTS = Path(__file__).with_suffix(".yaml")
-SHOWN = 3
-"""Number of real inputs shown in a request for a new one; a request to rewrite shows the one to rewrite."""
+PROMPTS_FILE = Path(__file__).with_suffix(".yaml")
+INPUTS_PER_PROMPT = 3
+"""Number of real inputs in a prompt for a new one; a prompt to rewrite contains only the input to rewrite."""
 _WORD = re.compile(r"\w+")
-SCHEMAS: Mapping[Column, Mapping[str, Any]] = {
+COLUMN_SCHEMAS: Mapping[Column, Mapping[str, Any]] = {
     Column.TEXT: {"type": "string"},
     Column.OPTIONS: {"type": "array", "items": {"type": "string"}},
     Column.MESSAGES: {"type": "string"},
@@ -40,59 +40,61 @@ def synthesize(recipe: Recipe, run: Run, source: Synthesize, real: Sequence[Exam
     `PotstillError` as `complete` does, and when no reply is readable.
     """
     seeds = [example for example in real if example["split"] == "train"]
-    asked = list(requests(recipe, source, seeds))
-    to_ask = [request for request, _ in asked]
-    completions = complete_within_budget(recipe.teacher, to_ask, "new inputs", run.store, run.id)
+    planned_requests = list(requests(recipe, source, seeds))
+    to_send = [request for request, _ in planned_requests]
+    completions = complete_within_budget(recipe.teacher, to_send, "new inputs", run.store, run.id)
     seen = _NearDuplicates(source.similarity)
     for example in real:
         seen.add(recipe.task.question_key(example))
     new: list[Example] = []
     dropped: Counter[str] = Counter()
     unreadable = ""
-    for (request, method), completion in zip(asked, completions, strict=True):
+    for (request, method), completion in zip(planned_requests, completions, strict=True):
         columns = parse_input(recipe.task, completion.text) if completion.finish_reason == "stop" else None
         if columns is None:
             dropped["unreadable"] += 1
             unreadable = unreadable or completion.text
-        elif seen.has_near(text := recipe.task.question_key(columns)):
+        elif seen.has_similar(text := recipe.task.question_key(columns)):
             dropped["near-duplicate"] += 1
         else:
             seen.add(text)
             new += recipe.task.expand(_example(request.id, method, columns), recipe.seed)
-    if dropped["unreadable"] == len(asked):
+    if dropped["unreadable"] == len(planned_requests):
         raise PotstillError(
-            f"None of the teacher's {len(asked)} replies holds a new input in JSON; the first begins {unreadable[:80]!r}. "
-            "Try a larger teacher, or write rows by hand."
+            f"None of the teacher's {len(planned_requests)} replies holds a new input in JSON; the first begins {unreadable[:80]!r}. "
+            "Use a larger teacher, or write rows by hand."
         )
-    texts = {"real": seeds, "new": new}
-    measured = {name: diversity([recipe.task.question_key(e) for e in of]) for name, of in texts.items()}
-    run.write_json(SYNTHESIS, {"requested": len(asked), "created": len(new), "dropped": dict(dropped), **measured})
-    reasons = ", ".join(f"{n} {why}" for why, n in dropped.most_common())
-    echo(f"  {len(new)} new inputs from {len(asked)} requests" + (f" ({reasons})" if reasons else ""))
-    echo("  distinct trigrams of words: " + ", ".join(f"{name} {m['distinct']:.0%}" for name, m in measured.items()))
+    by_kind = {"real": seeds, "new": new}
+    measured = {name: diversity([recipe.task.question_key(e) for e in of_kind]) for name, of_kind in by_kind.items()}
+    run.write_json(
+        SYNTHESIS, {"requested": len(planned_requests), "created": len(new), "dropped": dict(dropped), **measured}
+    )
+    reasons = ", ".join(f"{n} {reason}" for reason, n in dropped.most_common())
+    echo(f"  {len(new)} new inputs from {len(planned_requests)} requests" + (f" ({reasons})" if reasons else ""))
+    echo("  distinct word trigrams: " + ", ".join(f"{name} {m['distinct']:.0%}" for name, m in measured.items()))
     return new
 
 
 def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
-    """The requests for new inputs."""
+    """The requests of the data stage, for `potstill plan`."""
     if source := recipe.data.synthesis:
         seeds = [example for example in known.rows("train") if not example["origin"]]
         yield Planned("new inputs", recipe.teacher, [request for request, _ in requests(recipe, source, seeds)])
 
 
 def requests(recipe: Recipe, source: Synthesize, seeds: Sequence[Example]) -> Iterator[tuple[Request, str]]:
-    """Requests for new inputs, each with its method: methods take turns, seeds and attributes are drawn by seed."""
+    """Requests for new inputs, each with its method. Methods alternate; seed inputs and attributes are drawn by the recipe's seed."""
     task = recipe.task
     rng = random.Random(f"synthesize:{recipe.seed}")
     sampling = Sampling(max_tokens=source.max_tokens, temperature=source.temperature, top_p=1.0, seed=recipe.seed)
     for i in range(source.n):
         method = source.methods[i % len(source.methods)]
-        shown = rng.sample(list(seeds), min(len(seeds), SHOWN if method == "new" else 1))
+        inputs = rng.sample(list(seeds), min(len(seeds), INPUTS_PER_PROMPT if method == "new" else 1))
         attributes = {
             "topic": rng.choice(source.topics) if source.topics else "",
             "difficulty": rng.choice(source.difficulties) if source.difficulties else "",
         }
-        messages = [{"role": "user", "content": _prompt(task, method, shown, attributes)}]
+        messages = [{"role": "user", "content": _prompt(task, method, inputs, attributes)}]
         yield Request(f"new-{i}", messages, sampling, schema=_schema(task)), method
 
 
@@ -103,13 +105,13 @@ def _example(id_: str, method: str, columns: Mapping[str, Any]) -> dict[str, Any
 
 def parse_input(task: Task, text: str) -> dict[str, Any] | None:
     """The columns of a new input in a reply; None where one is missing or unusable."""
-    inside = parse_json(text)
-    if not isinstance(inside, dict):
+    values = parse_json(text)
+    if not isinstance(values, dict):
         return None
     try:
         return {
             name: column.parse(
-                [{"role": "user", "content": inside[name]}] if column is Column.MESSAGES else inside[name]
+                [{"role": "user", "content": values[name]}] if column is Column.MESSAGES else values[name]
             )
             for name, column in task.columns.items()
         }
@@ -118,8 +120,8 @@ def parse_input(task: Task, text: str) -> dict[str, Any] | None:
 
 
 def diversity(texts: Sequence[str]) -> dict[str, float]:
-    """``distinct``: the number of distinct trigrams of words divided by the number of all (Li et al. 2016, arXiv 1510.03055, for
-    unigrams and bigrams); ``words``: the mean number of words."""
+    """``distinct``: the number of distinct word trigrams divided by the number of all word trigrams (Li et al. 2016, arXiv
+    1510.03055, for unigrams and bigrams); ``words``: the mean number of words of a text."""
     trigrams = [_trigrams(text) for text in texts]
     total = sum(map(len, trigrams))
     distinct = set().union(*trigrams)
@@ -129,7 +131,7 @@ def diversity(texts: Sequence[str]) -> dict[str, float]:
 
 @dataclass
 class _NearDuplicates:
-    """Finds texts that share most trigrams of words with an earlier one."""
+    """Finds texts that share most word trigrams with an earlier text."""
 
     similarity: float
     texts: list[set[str]] = field(default_factory=list)
@@ -141,11 +143,11 @@ class _NearDuplicates:
             self.texts_with.setdefault(trigram, []).append(len(self.texts))
         self.texts.append(trigrams)
 
-    def has_near(self, text: str) -> bool:
+    def has_similar(self, text: str) -> bool:
         """Whether the Jaccard similarity with an earlier text is at least ``similarity``."""
         trigrams = _trigrams(text)
-        shared = Counter(place for trigram in trigrams for place in self.texts_with.get(trigram, ()))
-        return any(n >= self.similarity * (len(trigrams) + len(self.texts[place]) - n) for place, n in shared.items())
+        shared = Counter(index for trigram in trigrams for index in self.texts_with.get(trigram, ()))
+        return any(n >= self.similarity * (len(trigrams) + len(self.texts[index]) - n) for index, n in shared.items())
 
 
 def _trigrams(text: str) -> set[str]:
@@ -154,21 +156,21 @@ def _trigrams(text: str) -> set[str]:
 
 
 def _schema(task: Task) -> dict[str, Any]:
-    return json_schema.object_schema({name: dict(SCHEMAS[column]) for name, column in task.columns.items()})
+    return json_schema.object_schema({name: dict(COLUMN_SCHEMAS[column]) for name, column in task.columns.items()})
 
 
-def _prompt(task: Task, method: str, shown: Iterable[Mapping[str, Any]], attributes: Mapping[str, str]) -> str:
-    texts = prompts.load(TEXTS)
+def _prompt(task: Task, method: str, inputs: Iterable[Mapping[str, Any]], attributes: Mapping[str, str]) -> str:
+    texts = prompts.load(PROMPTS_FILE)
     parts = [texts[method]]
     if any(attributes.values()):
         lines = prompts.render(texts["attributes"], attributes)
         parts.append(" ".join(part for part in re.split(r"(?<=\.) ", lines) if not part.endswith(": .")))
-    for row in shown:
-        columns = {name: _flat(row[name], column) for name, column in task.columns.items()}
+    for row in inputs:
+        columns = {name: _as_json(row[name], column) for name, column in task.columns.items()}
         parts.append(json.dumps(columns, ensure_ascii=False))
-    form = ", ".join(f'"{name}": ...' for name in task.columns)
-    return "\n\n".join([*(text.strip() for text in parts), f"Reply with JSON alone: {{{form}}}"])
+    keys = ", ".join(f'"{name}": ...' for name in task.columns)
+    return "\n\n".join([*(text.strip() for text in parts), f"Reply with JSON alone: {{{keys}}}"])
 
 
-def _flat(value: Any, column: Column) -> Any:
+def _as_json(value: Any, column: Column) -> Any:
     return next(m["content"] for m in value if m["role"] == "user") if column is Column.MESSAGES else value

@@ -40,7 +40,7 @@ def evaluate(recipe: Recipe, run: Run) -> None:
         if ids:
             of_split = {system: [row for row in rows if row["id"] in ids] for system, rows in predictions.items()}
             splits[split] = summary(of_split, recipe.task, recipe.evaluate)
-            splits[split]["sealed"] = sealed.count(run, split, examples, student)
+            splits[split]["sealed"] = sealed.record_evaluation(run, split, examples, student)
     run.write_json(EVALUATION, {"splits": splits, "verdict": verdict(splits)})
 
 

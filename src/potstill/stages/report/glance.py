@@ -65,7 +65,7 @@ def _cost(generated: Sequence[GeneratedRow], stages: Mapping[str, Any], price: P
     minutes = sum(entry["seconds"] for entry in stages.values()) / 60
     return (
         f"For {len(generated)} training rows the teacher read {prompt:,} tokens and wrote {completion:,}"
-        + (f", ${price.of(prompt, completion, cached):.2f} at its server's prices. " if price else ". ")
+        + (f", ${price.cost(prompt, completion, cached):.2f} at its server's prices. " if price else ". ")
         + f"All stages took {minutes:.1f} minutes on this machine."
     )
 

@@ -1,4 +1,4 @@
-"""preview, plan, budgets and the store's verbs, as a user types them."""
+"""preview, plan, budgets and the store commands, through the command line."""
 
 import gzip
 import json
@@ -9,28 +9,21 @@ import sys
 
 import pytest
 
-import small
 from small import potstill
 
 
-def said(*arguments, cwd):
+def output_of(*arguments, cwd):
     result = potstill(*arguments, cwd=cwd)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
 
 @pytest.fixture
-def teacher():
-    with small.Teacher() as server:
-        yield server
-
-
-@pytest.fixture
-def work(tmp_path, teacher, tiny_folder):
-    recipe = small.RECIPE.format(url=teacher.url, student=tiny_folder)
-    recipe = recipe.replace("concurrency: 4", "concurrency: 4, price: {input: 1000, output: 1000}")
-    (tmp_path / "r.yaml").write_text(recipe)
-    return tmp_path
+def work(work):
+    """The recipe with a price for the teacher."""
+    text = (work / "r.yaml").read_text()
+    (work / "r.yaml").write_text(text.replace("concurrency: 4", "concurrency: 4, price: {input: 1000, output: 1000}"))
+    return work
 
 
 def budget(work, limit):
@@ -39,25 +32,25 @@ def budget(work, limit):
     (work / "r.yaml").write_text(text.replace(line, line[:-1] + ", budget: {" + limit + "}}"))
 
 
-def test_preview_shows_what_each_model_sees(work, teacher):
-    shown = json.loads(said("preview", "r.yaml", "-n", "3", "--json", cwd=work))
-    assert [one["who"] for one in shown] == ["teacher", "student"] * 3
-    first, second = shown[:2]
+def test_preview_shows_the_prompt_of_each_model(work, teacher):
+    prompts = json.loads(output_of("preview", "r.yaml", "-n", "3", "--json", cwd=work))
+    assert [prompt["who"] for prompt in prompts] == ["teacher", "student"] * 3
+    first, second = prompts[:2]
     assert "[user]" in first["text"]
     assert not first["exact"]
-    # Nothing of what the teacher is told reaches the student, and the student's own template is used.
+    # The student's prompt has its own chat template and nothing of the teacher's instructions.
     assert second["text"].startswith("user:")
     assert second["text"].endswith(";a:")
     assert second["exact"]
     assert second["tokens"] == len(second["text"].encode())
     assert "Answer: NUMBER" in first["text"]
     assert "Answer: NUMBER" not in second["text"]
-    assert "--- student, " in said("preview", "r.yaml", cwd=work)
+    assert "--- student, " in output_of("preview", "r.yaml", cwd=work)
     assert not teacher.seen
 
 
-def test_plan_says_what_is_left_and_what_it_will_cost(work, teacher):
-    generate, direct = json.loads(said("plan", "r.yaml", "--json", cwd=work))
+def test_plan_estimates_the_remaining_requests_and_their_cost(work, teacher):
+    generate, direct = json.loads(output_of("plan", "r.yaml", "--json", cwd=work))
     assert (generate["requests"], generate["stored"], generate["at_most"]) == (24, 0, True)
     assert generate["completion_tokens"] == 24 * 64
     assert generate["cost"] == pytest.approx((generate["prompt_tokens"] + 24 * 64) / 1000)
@@ -66,20 +59,20 @@ def test_plan_says_what_is_left_and_what_it_will_cost(work, teacher):
     assert potstill("generate", "r.yaml", cwd=work).returncode == 0
     text = (work / "r.yaml").read_text()
     (work / "r.yaml").write_text(text.replace("train: 24", "train: 30"))
-    generate, _ = json.loads(said("plan", "r.yaml", "--json", cwd=work))
+    generate, _ = json.loads(output_of("plan", "r.yaml", "--json", cwd=work))
     assert (generate["requests"], generate["stored"], generate["at_most"]) == (30, 24, False)
     assert generate["completion_tokens"] == 6 * 12
-    assert "generate: 6 of 30 requests to send" in said("plan", "r.yaml", cwd=work)
+    assert "generate: 6 of 30 requests to send" in output_of("plan", "r.yaml", cwd=work)
 
 
-def test_plan_counts_a_prompt_in_several_rows_once(work, teacher):
+def test_plan_counts_a_duplicated_prompt_once(work, teacher):
     rows = [{"question": f"What is {i % 4} + 1?", "gold": str(i % 4 + 1), "id": str(i)} for i in range(30)]
     (work / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     text = (work / "r.yaml").read_text()
     begin, end = text.index("data:"), text.index("teacher:")
-    named = "data: {source: files, train: rows.jsonl, validation: 2, test: 2}\n"
-    (work / "r.yaml").write_text(text[:begin] + named + text[end:])
-    generate, _ = json.loads(said("plan", "r.yaml", "--json", cwd=work))
+    section = "data: {source: files, train: rows.jsonl, validation: 2, test: 2}\n"
+    (work / "r.yaml").write_text(text[:begin] + section + text[end:])
+    generate, _ = json.loads(output_of("plan", "r.yaml", "--json", cwd=work))
     before = teacher.seen.total()
     potstill("generate", "r.yaml", cwd=work)
     assert generate["requests"] == teacher.seen.total() - before <= 4
@@ -89,12 +82,12 @@ def test_plan_counts_a_prompt_in_several_rows_once(work, teacher):
     ("limit", "more", "requests"),
     [("max_requests: 10", "max_requests: 1000", 10), ("max_tokens: 520", "max_tokens: 100000", 10), ("max_cost: 0.52", "max_cost: 900", 10)],
 )  # fmt: skip
-def test_a_budget_stops_the_run_which_goes_on_when_it_is_raised(work, teacher, limit, more, requests):
+def test_a_spent_budget_stops_the_run_and_a_higher_one_resumes_it(work, teacher, limit, more, requests):
     budget(work, limit)
     stopped = potstill("generate", "r.yaml", cwd=work)
     assert stopped.returncode == 1
     assert f"its budget is spent: {limit.replace(': ', ' is ')}" in stopped.stderr
-    # Each answer is 52 tokens; the estimate of what is in flight may stop it an answer early or late.
+    # Each answer has 52 tokens; the estimate for requests in flight may stop the run one answer early or late.
     assert requests - 1 <= teacher.seen.total() <= requests + 1
     before = teacher.seen.total()
     assert potstill("generate", "r.yaml", cwd=work).returncode == 1
@@ -104,7 +97,7 @@ def test_a_budget_stops_the_run_which_goes_on_when_it_is_raised(work, teacher, l
     assert teacher.seen.total() == len(teacher.seen) == 24
 
 
-def test_a_cost_needs_a_price(work):
+def test_max_cost_needs_a_price(work):
     text = (work / "r.yaml").read_text().replace(", price: {input: 1000, output: 1000}", "")
     (work / "r.yaml").write_text(text)
     budget(work, "max_cost: 1")
@@ -113,34 +106,36 @@ def test_a_cost_needs_a_price(work):
     assert "budget.max_cost needs model.price" in result.stderr
 
 
-def test_the_store_is_counted_taken_along_and_pruned(work, teacher):
+def test_store_stats_export_import_and_prune(work, teacher):
     assert potstill("generate", "r.yaml", cwd=work).returncode == 0
-    (share,) = json.loads(said("store", "stats", "--json", cwd=work))
-    assert share == {
+    (usage,) = json.loads(output_of("store", "stats", "--json", cwd=work))
+    assert usage == {
         "model": "t", "completions": 24, "prompt_tokens": 24 * 40, "completion_tokens": 24 * 12, "cost": pytest.approx(24 * 0.052),
         "failures": {},
     }  # fmt: skip
-    assert said("store", "verify", cwd=work).endswith(": intact\n")
-    assert "24 completions" in said("store", "export", "all.jsonl.gz", cwd=work)
+    assert output_of("store", "verify", cwd=work).endswith(": intact\n")
+    assert "24 completions" in output_of("store", "export", "all.jsonl.gz", cwd=work)
     assert potstill("store", "export", "all.jsonl.gz", cwd=work).returncode == 2
     assert len(gzip.decompress((work / "all.jsonl.gz").read_bytes()).splitlines()) == 24
-    assert said("store", "prune", "--model", "t", cwd=work) == "24 completions would be removed; --yes removes them\n"
-    assert said("store", "prune", "--model", "other", "--yes", cwd=work) == "0 completions removed\n"
-    assert said("store", "prune", "--model", "t", "--yes", cwd=work) == "24 completions removed\n"
-    assert said("store", "stats", cwd=work) == "The store is empty.\n"
-    assert said("store", "import", "all.jsonl.gz", cwd=work) == "24 completions added, 0 were there already\n"
-    assert said("store", "import", "all.jsonl.gz", cwd=work) == "0 completions added, 24 were there already\n"
-    asked = teacher.seen.total()
+    assert (
+        output_of("store", "prune", "--model", "t", cwd=work) == "24 completions would be removed; --yes removes them\n"
+    )
+    assert output_of("store", "prune", "--model", "other", "--yes", cwd=work) == "0 completions removed\n"
+    assert output_of("store", "prune", "--model", "t", "--yes", cwd=work) == "24 completions removed\n"
+    assert output_of("store", "stats", cwd=work) == "The store is empty.\n"
+    assert output_of("store", "import", "all.jsonl.gz", cwd=work) == "24 completions added, 0 were there already\n"
+    assert output_of("store", "import", "all.jsonl.gz", cwd=work) == "0 completions added, 24 were there already\n"
+    before = teacher.seen.total()
     (work / "runs" / "small" / "generated.parquet").unlink()
     assert potstill("generate", "r.yaml", cwd=work).returncode == 0
-    assert teacher.seen.total() == asked
+    assert teacher.seen.total() == before
     (work / "bad.jsonl").write_text('{"key": "00"}\n')
     result = potstill("store", "import", "bad.jsonl", cwd=work)
     assert result.returncode == 2
     assert "bad.jsonl, line 1" in result.stderr
 
 
-def test_what_is_whole_of_a_damaged_store_is_saved(work, teacher):
+def test_a_corrupt_store_is_recovered_by_export_and_import(work, teacher):
     text = (work / "r.yaml").read_text()
     (work / "r.yaml").write_text(text.replace("train: 24", "train: 400"))
     assert potstill("generate", "r.yaml", cwd=work).returncode == 0
@@ -157,31 +152,31 @@ def test_what_is_whole_of_a_damaged_store_is_saved(work, teacher):
     middle = len(content) // 2 // 4096 * 4096
     content[middle : middle + 8192] = b"\xff" * 8192
     path.write_bytes(content)
-    damaged = potstill("store", "verify", cwd=work)
-    assert damaged.returncode == 1
-    assert "export FILE` recovers what is intact" in damaged.stderr
-    out = said("store", "export", "saved.jsonl", cwd=work)
-    saved = [json.loads(line) for line in (work / "saved.jsonl").read_text().splitlines()]
-    assert 200 < len(saved) < 400
-    assert f"{400 - len(saved)} could not be read" in out
+    verified = potstill("store", "verify", cwd=work)
+    assert verified.returncode == 1
+    assert "export FILE` recovers what is intact" in verified.stderr
+    out = output_of("store", "export", "recovered.jsonl", cwd=work)
+    recovered = [json.loads(line) for line in (work / "recovered.jsonl").read_text().splitlines()]
+    assert 200 < len(recovered) < 400
+    assert f"{400 - len(recovered)} could not be read" in out
     assert path.read_bytes() == content
-    path.rename(work / "damaged.sqlite")
-    assert f"{len(saved)} completions added" in said("store", "import", "saved.jsonl", cwd=work)
-    asked = teacher.seen.total()
+    path.rename(work / "corrupt.sqlite")
+    assert f"{len(recovered)} completions added" in output_of("store", "import", "recovered.jsonl", cwd=work)
+    before = teacher.seen.total()
     (work / "runs" / "small" / "generated.parquet").unlink()
     assert potstill("generate", "r.yaml", cwd=work).returncode == 0
-    assert teacher.seen.total() == asked + 400 - len(saved)
+    assert teacher.seen.total() == before + 400 - len(recovered)
 
 
-def test_the_store_verbs_make_nothing_where_no_store_is(work):
+def test_the_store_commands_create_no_store(work):
     for verb in ("stats", "prune", "verify"):
         result = potstill("store", verb, "--store", "typo/completions.sqlite", cwd=work)
         assert (result.returncode, "there is no store yet" in result.stderr) == (2, True)
     assert not (work / "typo").exists()
 
 
-def test_text_that_is_no_text_is_damage(work, teacher):
-    said("generate", "r.yaml", cwd=work)
+def test_text_that_is_not_utf8_is_corruption(work, teacher):
+    output_of("generate", "r.yaml", cwd=work)
     store = work / "runs" / "completions.sqlite"
     with sqlite3.connect(store) as connection:
         connection.execute("UPDATE completions SET text = CAST(X'FFFE' AS TEXT) WHERE id = 3")
@@ -193,10 +188,10 @@ def test_text_that_is_no_text_is_damage(work, teacher):
     assert "is corrupt" in again.stderr
     assert "store export" in again.stderr
     assert potstill("store", "export", "no/where.jsonl", cwd=work).returncode == 2
-    assert "23 completions; up to 1 could not be read" in said("store", "export", "all.jsonl", cwd=work)
+    assert "23 completions; up to 1 could not be read" in output_of("store", "export", "all.jsonl", cwd=work)
 
 
-def test_a_budget_counts_its_own_model_only(work, teacher):
+def test_a_budget_counts_only_its_own_model(work, teacher):
     budget(work, "max_requests: 40")
-    said("run", "r.yaml", cwd=work)  # base and student answer 12 questions each in this process
+    output_of("run", "r.yaml", cwd=work)  # base and student answer 12 questions each in this process
     assert teacher.seen.total() == 24 + 12
