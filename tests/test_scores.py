@@ -2,6 +2,8 @@
 
 import pytest
 
+from potstill.recipe.recipe import Evaluate
+from potstill.recipe.systems import System
 from potstill.stages.evaluate.summary import summary
 from potstill.tasks.registry import parse_task
 
@@ -20,7 +22,7 @@ def row(id_, words, overlap, *, gold="a summary"):
 
 def test_scores_against_gold_use_rows_with_gold_and_count_a_missing_answer_as_zero():
     rows = [row(1, 10, 0.6), row(2, 10, 0.4), row(3, 0, 0), row(4, 10, 0, gold=None), row(5, 0, 0, gold=None)]
-    metrics = summary({"student": rows}, SUMMARIZATION, 0.95, 0.05)["systems"]["student"]["metrics"]
+    metrics = summary({System.STUDENT: rows}, SUMMARIZATION, Evaluate())["systems"]["student"]["metrics"]
     assert metrics["rouge_l"]["estimate"] == pytest.approx(1.0 / 3)
     assert metrics["words"]["estimate"] == 10
 
@@ -28,7 +30,8 @@ def test_scores_against_gold_use_rows_with_gold_and_count_a_missing_answer_as_ze
 def test_summaries_of_similar_length_are_also_compared_separately():
     student = [row(i, 20, 0.5) for i in range(6)] + [row(i, 60, 0.9) for i in range(6, 10)]
     teacher = [row(i, 24, 0.4) for i in range(6)] + [row(i, 20, 0.3) for i in range(6, 10)]
-    (comparison,) = summary({"student": student, "teacher-direct": teacher}, SUMMARIZATION, 0.95, 0.05)["comparisons"]
+    predictions = {System.STUDENT: student, System.TEACHER_DIRECT: teacher}
+    (comparison,) = summary(predictions, SUMMARIZATION, Evaluate())["comparisons"]
     assert comparison["scores"]["rouge_l"]["estimate"] == pytest.approx((6 * 0.1 + 4 * 0.6) / 10)
     assert comparison["matched"]["n"] == 6
     assert comparison["matched"]["scores"]["rouge_l"]["estimate"] == pytest.approx(0.1)
