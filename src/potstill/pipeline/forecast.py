@@ -106,10 +106,10 @@ class _Count:
         self.sample = _Sample()
 
     def run(self, run: Run) -> None:
-        asked = self.planned.model
+        section = self.planned.model
         key = None
-        if asked.model.is_downloaded():
-            key = key_function(open_model(asked.model, asked.batch_size, asked.dtype, run.store).identity)
+        if section.model.is_downloaded():
+            key = key_function(open_model(section.model, section.batch_size, section.dtype, run.store).identity)
         for some in batched(self.planned.requests, KEYS_PER_LOOKUP):
             self.requests += len(some)
             self.max_tokens = some[0].sampling.max_tokens

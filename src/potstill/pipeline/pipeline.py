@@ -52,7 +52,7 @@ def plan(run: Run) -> list[StagePlan]:
     plans: list[StagePlan] = []
     overrides: dict[str, str] = {}
     uncertain: dict[str, str] = {}
-    """Files that a stage may write anew, with the stage's name."""
+    """Files that a stage may rewrite, with the stage's name."""
     for stage in STAGES:
         reason = stage.stale_reason(run, stage.inputs(run, overrides))
         parts = stage.parts(run.recipe)

@@ -27,12 +27,12 @@ def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
         return
     shots = FewShotExamples(recipe, known.rows)
     if recipe.calibrates:
-        asked = requests(recipe, known.rows("validation"), shots, 1)
-        yield Planned("generate: validation", recipe.teacher, (request for _, request in asked))
+        pairs = requests(recipe, known.rows("validation"), shots, 1)
+        yield Planned("generate: validation", recipe.teacher, (request for _, request in pairs))
     samples = recipe.generate.samples
-    asked = requests(recipe, known.rows("train"), shots, samples)
+    pairs = requests(recipe, known.rows("train"), shots, samples)
     more = 0 if known.complete else recipe.data.new_inputs * samples
-    yield Planned("generate", recipe.teacher, (request for _, request in asked), more)
+    yield Planned("generate", recipe.teacher, (request for _, request in pairs), more)
 
 
 def requests(
@@ -107,9 +107,9 @@ def _rows(recipe: Recipe, run: Run) -> Iterator[GeneratedRow]:
 
 
 def _ask(recipe: Recipe, run: Run, split: str, name: str) -> Iterator[tuple[Example, tuple[Request, Completion]]]:
-    asked = _SplitRequests(recipe, run, split)
-    completions = complete_within_budget(recipe.teacher, asked, name, run.store, run.id)
-    for (example, request), completion in zip(asked.with_examples(), completions, strict=True):
+    split_requests = _SplitRequests(recipe, run, split)
+    completions = complete_within_budget(recipe.teacher, split_requests, name, run.store, run.id)
+    for (example, request), completion in zip(split_requests.with_examples(), completions, strict=True):
         yield example, (request, completion)
 
 

@@ -30,13 +30,13 @@ def judged(recipe: Recipe, run: Run, task: Task, answers: Answers, name: str) ->
     judge = recipe.evaluate.judge
     if judge is None:
         return task
-    asked: dict[tuple[str, str], Request] = {}
+    requests: dict[tuple[str, str], Request] = {}
     for example, answer in answers:
         if answer is not None and example["gold"] is not None:
-            asked[example["id"], answer] = request(judge, task, example, answer, str(len(asked)))
+            requests[example["id"], answer] = request(judge, task, example, answer, str(len(requests)))
     progress = f"judge of {name}"
-    judgements = complete_within_budget(judge, list(asked.values()), progress, run.store, run.id)
-    verdicts = {pair: verdict(judgement.text) for pair, judgement in zip(asked, judgements, strict=True)}
+    judgements = complete_within_budget(judge, list(requests.values()), progress, run.store, run.id)
+    verdicts = {pair: verdict(judgement.text) for pair, judgement in zip(requests, judgements, strict=True)}
     if unreadable := sum(one is None for one in verdicts.values()):
         echo(
             f"  {progress}: {unreadable} of {len(verdicts)} judgements are unreadable; those answers count as incorrect"
@@ -49,12 +49,12 @@ def planned(recipe: Recipe, what: str, examples: Iterable[Example], answers: int
     judge = recipe.evaluate.judge
     if judge is not None:
         with_gold = (example for example in examples if example["gold"] is not None)
-        asked = (
+        requests = (
             request(judge, recipe.task, example, example["gold"], example["id"])
             for example in with_gold
             for _ in range(answers)
         )
-        yield Planned(what, judge, asked, estimated=True)
+        yield Planned(what, judge, requests, estimated=True)
 
 
 def request(judge: Judge, task: Task, example: Example, answer: str, id_: str) -> Request:

@@ -23,6 +23,16 @@ class Column(StrEnum):
         """Convert a value of the user to this kind of column. Raises `ValueError` with what is wrong with the value."""
         return {Column.TEXT: parse_text, Column.OPTIONS: parse_options, Column.MESSAGES: parse_messages}[self](value)
 
+    def display(self, value: Any) -> str:
+        """The value as text for people; of a conversation its last turn."""
+        match self:
+            case Column.MESSAGES:
+                return str(value[-1]["content"])
+            case Column.OPTIONS | Column.INDICES:
+                return ", ".join(map(str, value))
+            case _:
+                return str(value)
+
     @property
     def empty(self) -> Any:
         """A placeholder value of this kind."""

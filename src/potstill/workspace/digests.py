@@ -14,7 +14,7 @@ from potstill.workspace.artifacts import EXAMPLES
 class Part:
     """What a stage depends on: a file or folder of a run, or some rows and columns of a Parquet file.
 
-    splits: rows of these splits only. kept: kept rows only. columns: these columns only.
+    splits: only rows of these splits. kept: only kept rows. columns: only these columns.
     """
 
     file: str

@@ -50,8 +50,8 @@ def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
     shots = FewShotExamples(recipe, known.rows)
     for system in recipe.systems:
         if system.role is Role.TEACHER and not recipe.answered_by_data(system):
-            asked = requests(recipe, system, examples, shots)
-            yield Planned(f"evaluate: {system.value}", recipe.teacher, asked)
+            to_teacher = requests(recipe, system, examples, shots)
+            yield Planned(f"evaluate: {system.value}", recipe.teacher, to_teacher)
     yield from judge.planned(recipe, "evaluate: judge", examples, len(recipe.systems))
 
 
@@ -72,32 +72,32 @@ def requests(recipe: Recipe, system: System, examples: Iterable[Example], shots:
 
 
 def _predict(recipe: Recipe, run: Run, system: System, examples: Sequence[Example]) -> list[Prediction]:
-    asked = requests(recipe, system, examples, FewShotExamples(recipe, run.examples))
-    completions = list(_complete(recipe, run, system, asked, examples))
+    sent = requests(recipe, system, examples, FewShotExamples(recipe, run.examples))
+    completions = list(_complete(recipe, run, system, sent, examples))
     task = run.task
     readings = [_read(task, *pair) for pair in zip(examples, completions, strict=True)]
     answers = ((e, parsed.answer) for e, kinds in zip(examples, readings, strict=True) for parsed in kinds.values())
     task = judge.judged(recipe, run, task, answers, system.value)
     return [
         _prediction(recipe, task, example, (request, completion), kinds)
-        for example, request, completion, kinds in zip(examples, asked, completions, readings, strict=True)
+        for example, request, completion, kinds in zip(examples, sent, completions, readings, strict=True)
     ]
 
 
 def _complete(
-    recipe: Recipe, run: Run, system: System, asked: list[Request], examples: Sequence[Example]
+    recipe: Recipe, run: Run, system: System, sent: list[Request], examples: Sequence[Example]
 ) -> Iterable[Completion]:
     if recipe.answered_by_data(system):
         return [logged_completion(example) for example in examples]
     student = recipe.student
     match system.role:
         case Role.TEACHER:
-            return complete_within_budget(recipe.teacher, asked, system.value, run.store, run.id)
+            return complete_within_budget(recipe.teacher, sent, system.value, run.store, run.id)
         case Role.BASE:
             model = open_model(student.model, student.batch_size, student.dtype, run.store)
         case Role.STUDENT:
             model = open_folder(run.student_folder, STUDENT, student.batch_size, student.dtype)
-    return complete(model, asked, system.value, Billing(run.store, run.id))
+    return complete(model, sent, system.value, Billing(run.store, run.id))
 
 
 def _read(task: Task, example: Example, completion: Completion) -> dict[str, Parsed]:

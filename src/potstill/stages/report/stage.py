@@ -71,9 +71,7 @@ def report(recipe: Recipe, run: Run) -> None:
 
 def _question(task: Task, example: Example) -> str:
     """The example's columns of the task, for people to read."""
-    values = [example[column] for column in task.columns]
-    flat = [v[-1]["content"] if isinstance(v, list) and isinstance(v[-1], dict) else v for v in values]
-    return "\n".join(", ".join(v) if isinstance(v, list) else v for v in flat)
+    return "\n".join(column.display(example[name]) for name, column in task.columns.items())
 
 
 def _percent(fraction: float) -> str:
