@@ -29,7 +29,7 @@ from potstill.answers.normalization import MAX_CHARACTERS, mixed_numbers_to_frac
     [
         ("  plain text \n", "plain text"),
         ("٤٢ and ४२", "42 and 42"),
-        ("Ｂ and ｚ, ＆", "B and z, ＆"),
+        ("Ａ and ｚ, ＆, ﬁ", "A and z, ＆, ﬁ"),
         ("½", "1/2"),
         ("3½ and 2 ¾", "7/2 and 11/4"),
         ("−5 and –5", "-5 and -5"),
@@ -113,6 +113,7 @@ def test_numbers_of_a_text_as_they_are_written():
         (r"so \boxed{7}", ("7", 3)),
         (r"so boxed{7}", ("7", 3)),
         (r"\boxed {\frac{1}{2}}.", (r"\frac{1}{2}", 0)),
+        (r"\boxed{1}\boxed{2}", ("1, 2", 0)),
         (r"\boxed{1} then \boxed{2}", ("2", 15)),
         (r"\boxed{1} and \boxed{2}", ("1, 2", 0)),
         (r"\boxed{1}, \boxed{2} or \boxed{3}", ("1, 2, 3", 0)),
@@ -142,6 +143,7 @@ def test_boxes_have_limits():
         ("$x^2$.", "x^2"), ("$$x$$", "x"), (r"\[x+1\]", "x+1"), (r"\( 7 \)", "7"), ("`7`", "7"), ("2 * 3", r"2 \cdot  3"),
         ("2**3", "2^3"), ("a <= b", r"a \leq  b"), ("a >= b", r"a \geq  b"), ("sqrt(5)", r"\sqrt{5}"), ("sin(x)", r"\sin (x)"),
         ("2π", r"2\pi"), ("√5", r"\sqrt{5}"), ("√(x)", r"\sqrt{x}"), ("5 or 6", "5 or 6"), (r"5 \text{ cm}", r"5 \text{ cm}"),
+        ("2X", "2X"), ("X", "X"), (r"\(5 + 1", r"\(5 + 1"),
         ("five apples", None), ("$", None), ("$5 and $6", None), (r"\boxed{7}", None), ("---", None), ("日本", None), ("", None),
     ],
 )  # fmt: skip
@@ -160,7 +162,8 @@ def test_spans_of_mathematics():
     ("text", "value"),
     [
         ("[1, 2]", [1, 2]), ('x {"a": 1} y', {"a": 1}), ('```json\n{"a": 1}\n```', {"a": 1}), ("```\n[1]\n``` and ```\n[2]\n```", [2]),
-        ('{"a": {"b": 1}}', {"a": {"b": 1}}), ("} {", None), ("{", None), ("none", None), ("NaN", None), ('x {"a": Infinity}', None),
+        ('{"a": {"b": 1}}', {"a": {"b": 1}}), ('x {"a": 1}y', {"a": 1}), ('{"a": 1} y', {"a": 1}),
+        ("```\n[2]\n```", [2]), ("} {", None), ("{", None), ("none", None), ("NaN", None), ('x {"a": Infinity}', None),
         ("[" * 100_000, None), ('{"a": 1} {"b": 2}', None), ("{}", {}),
     ],
 )  # fmt: skip
@@ -172,7 +175,7 @@ def test_json_in_a_text(text, value):
     ("text", "value"),
     [
         ('{"answer": 1}', {"answer": 1}), ('so {"rationale": "x", "answer": null}', {"rationale": "x", "answer": None}),
-        ('{"a": 1}', None), ('["answer"]', None), ('{"x": "\\"answer\\""}', None), ('"answer"', None),
+        ('{"a": 1}', None), ('{"\\u0061nswer": 1}', None), ('["answer"]', None), ('{"x": "\\"answer\\""}', None), ('"answer"', None),
     ],
 )  # fmt: skip
 def test_a_reply_in_json(text, value):
@@ -180,8 +183,8 @@ def test_a_reply_in_json(text, value):
 
 
 def test_lines_after_answer():
-    text = "Answer: 5\n**answer:** `six`\nthe Answer ： `7`\nanswer 8\nreanswer: 9"
-    assert answer_lines(text) == [("5", 0), ("six", 12), ("7", 32)]
+    text = "Answer: 5\n**answer:** `six`\nthe Answer ： `7`\nanswer 8\nreanswer: 9\nanswer: X"
+    assert answer_lines(text) == [("5", 0), ("six", 12), ("7", 32), ("X", 66)]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +192,7 @@ def test_lines_after_answer():
     [
         ("Answer: B", "B", "B", "B"), ("ANSWER : (b).", "b", "b", "(b)."), ("answer: A\nanswer: Berlin", None, "Berlin", "Berlin"),
         ("answer: in Berlin\nnow", None, None, "in Berlin"), ("answer: \nB", None, None, None), ("answer: ...", None, None, "..."),
-        ("B", None, None, None),
+        ("B", None, None, None), ("answer: X", "X", "X", "X"),
     ],
 )  # fmt: skip
 def test_a_letter_a_word_or_the_line_after_answer(text, letter, word, line):
@@ -239,7 +242,7 @@ def test_a_long_value_is_shown_in_part():
     [
         ("Spam", "Spam", "Spam"), ('**"spam"**.', "Spam", "Spam"), ("spam mail!", "Spam mail", "Spam mail"),
         ("spam, because", None, "Spam"), ("spam mail and", None, "Spam mail"), ("spammer", None, None), ("spam2", None, None),
-        ("*.NET*", ".NET", ".NET"), ("mail", None, None), ("", None, None),
+        ("*.NET*", ".NET", ".NET"), ("spams, x", None, None), ("*spam, because", None, "Spam"), ("mail", None, None), ("", None, None),
     ],
 )  # fmt: skip
 def test_a_text_that_is_or_begins_with_a_label(text, exact, leading):
@@ -264,6 +267,10 @@ def test_a_label_in_a_text(text, strict, found):
     assert extract_label(text, SPELLINGS, strict=strict) == found
 
 
+def test_a_label_may_begin_and_end_with_punctuation():
+    assert exact_label("(A)", {"(a)": "(a)"}) == "(a)"
+
+
 def test_a_rejected_label_is_not_the_last_one():
     plain = labels_by_spelling(["red", "blue"])
     assert extract_label("It is red, not blue", plain, strict=False) == ExtractedAnswer("red", "last-label", 6)
@@ -280,7 +287,8 @@ def test_a_rejected_label_is_not_the_last_one():
         ("x A, B", "B", "A", None), ("answer: A answer: b", "B", "B", None), (r"\boxed{A} \boxed{B}", "B", "B", None),
         ("The answer is A. The best is C", "C", "C", None), ("x not A", "A", "A", None), ("x not A, B", "B", "B", None),
         ("x B, A is wrong", "B", "B", None), ("x A bird, I think", None, None, None), ("A bird is C", "C", "C", None), ("BC", None, None, None),
-        ("x A", "A", "A", None),
+        ("x A", "A", "A", None), ("(x)", None, None, "X"), ("answer: A is wrong, x B", "B", "B", None),
+        ("not A, B", "B", "B", None),
     ],
 )  # fmt: skip
 def test_a_letter_at_the_end_the_beginning_or_alone(text, end, begin, exact):
@@ -297,6 +305,7 @@ def test_a_letter_at_the_end_the_beginning_or_alone(text, end, begin, exact):
         ("2 + 3 = 5\nSo the final answer is 5", "5", "2 + 3 = 5"),
         ("It costs 5. Therefore we get $5", "$5", "It costs 5."),
         ("5", "5", ""),
+        ("X.\nSo 5", "5", "X."),
         ("**Because.**\n\nAnswer: 5", "5", "Because."),
         ("x" * 100 + " so 5", "5", "x" * 100),
         ("so " * 40 + "5", "5", "so " * 19 + "so"),
