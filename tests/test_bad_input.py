@@ -55,7 +55,7 @@ def refused(result, code, *texts):
         (QUESTIONS + "What is 1 plus 3?,4,5\n", ["line 42", "more or fewer cells"]),
         (QUESTIONS + " ,4\n", ["line 42", "'question' is empty"]),
         (QUESTIONS.encode() + b"caf\xe9?,4\n", ["q.csv", "not UTF-8"]),
-        ("id," + QUESTIONS.replace("\n", "\n7,")[:-2], ["the id '7' stands there twice"]),
+        ("id," + QUESTIONS.replace("\n", "\n7,")[:-2], ["the id '7' is duplicated"]),
         ("question,answer\nWhat is 1 plus 3?,4\n", ["1 rows in 1 groups are too few", "data.test"]),
     ],
 )

@@ -8,6 +8,8 @@ import sys
 import pyarrow.parquet as pq
 import pytest
 
+from potstill.workspace.artifacts import CURATED
+
 RECIPE = """\
 name: small
 task: math
@@ -79,7 +81,7 @@ def test_training_changed_the_weights(run):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "text"),
     [
         ("student: {model: packaged/smollm2-135m-instruct", "student: {model: packaged/smol", "smollm2-135m-instruct"),
         ("student: {model: packaged/smollm2-135m-instruct", "student: {model: no/folder", "no config.json"),
@@ -90,12 +92,12 @@ def test_training_changed_the_weights(run):
         ),
     ],
 )
-def test_a_model_that_cannot_be_there_is_said_before_anything_is_asked(tmp_path, old, new, said):
+def test_an_impossible_model_is_reported_before_any_request(tmp_path, old, new, text):
     assert old in RECIPE
     (tmp_path / "r.yaml").write_text(RECIPE.replace(old, new))
     result = potstill("run", "r.yaml", cwd=tmp_path)
     assert (result.returncode, result.stdout) == (2, "")
-    assert said in result.stderr
+    assert text in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not (tmp_path / "runs").exists()
 
@@ -117,13 +119,11 @@ def test_python_carries_out_a_recipe_without_a_teacher(run, monkeypatch):
         + "evaluate: {systems: [student]}\n"
     )
     monkeypatch.chdir(folder)
-    made = potstill.run("gold.yaml")
-    assert made.report_path.is_file()
-    assert made.evaluation["splits"]["test"]["systems"]["student"]["n"] == 6
-    assert {row["completion"] for row in made.read("curated.parquet")} == {
-        row["gold"] for row in made.read("examples.parquet") if row["split"] == "train"
-    }
-    assert not made.path("student-checkpoints").exists()
+    done = potstill.run("gold.yaml")
+    assert done.report_path.is_file()
+    assert done.evaluation["splits"]["test"]["systems"]["student"]["n"] == 6
+    assert {row["completion"] for row in done.read(CURATED)} == {row["gold"] for row in done.examples("train")}
+    assert not done.path("student-checkpoints").exists()
 
 
 def test_evaluation_and_report_of_a_run_by_its_name(run):

@@ -61,7 +61,7 @@ def test_no_token_count_makes_a_cost_negative():
         REQUEST, 200, response(USAGE | {"prompt_tokens_details": {"cached_tokens": 9000}})
     )
     assert completion.cached_tokens == completion.prompt_tokens == 50
-    assert Price(input=2, output=0, cached_input=1).of(50, 7, completion.cached_tokens) > 0
+    assert Price(input=2, output=0, cached_input=1).cost(50, 7, completion.cached_tokens) > 0
 
 
 @given(

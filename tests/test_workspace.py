@@ -1,54 +1,58 @@
 """A workspace owns runs and the store; a run keeps its id; tables of many runs can be concatenated."""
 
-import json
 import re
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 import small
+from potstill.errors import PotstillError
+from potstill.pipeline import pipeline
 from potstill.recipe import loading
 from potstill.workspace import artifacts
 from potstill.workspace.artifacts import CURATED, GENERATED
 from potstill.workspace.run import Run
 from potstill.workspace.workspace import Workspace
-from small import potstill
 
 
-def run_id(folder):
-    return json.loads((folder / "manifest.json").read_text())["id"]
+def generate(folder):
+    """Carry out the recipe up to the teacher's answers, with ``folder`` as workspace."""
+    run = pipeline.start("r.yaml", Path(folder))
+    pipeline.carry_out(run, "generate")
+    return run
 
 
-def test_a_run_in_a_study_shares_the_store_of_the_workspace(work, teacher):
-    assert potstill("generate", "r.yaml", cwd=work).returncode == 0
+def test_a_run_in_a_study_shares_the_store_of_the_workspace(work, teacher, monkeypatch):
+    monkeypatch.chdir(work)
+    own = generate("runs")
     requested = teacher.seen.total()
-    assert potstill("generate", "r.yaml", "--runs", "runs/study", cwd=work).returncode == 0
+    nested = generate("runs/study")
     assert teacher.seen.total() == requested == 24
-    assert not (work / "runs" / "study" / "completions.sqlite").exists()
-    assert potstill("generate", "r.yaml", "--runs", "elsewhere", cwd=work).returncode == 0
+    assert not Path("runs/study/completions.sqlite").exists()
+    generate("elsewhere")
     assert teacher.seen.total() == 2 * requested, "another workspace has a store of its own"
-    runs = json.loads(potstill("runs", "--json", cwd=work).stdout)
-    assert {one["name"]: one["state"] for one in runs} == {
-        "small": "done up to generate",
-        "study/small": "done up to generate",
-    }
-    nested = Workspace(work / "runs").open("study/small")
-    assert nested.store_path == work / "runs" / "completions.sqlite"
-    assert run_id(work / "runs" / "small") != run_id(work / "runs" / "study" / "small")
+    assert own.id != nested.id
+    assert [(one.name, one.state) for one in Workspace(Path("runs")).summaries()] == [
+        ("small", "done up to generate"),
+        ("study/small", "done up to generate"),
+    ]
+    assert Workspace(work / "runs").open("study/small").store_path == work / "runs" / "completions.sqlite"
 
 
-def test_a_budget_survives_moving_the_workspace(work, teacher):
+def test_a_budget_survives_moving_the_workspace(work, teacher, monkeypatch):
     text = (work / "r.yaml").read_text()
     (work / "r.yaml").write_text(
         re.sub(r"(teacher: .*)\}$", r"\1, budget: {max_requests: 24}}", text, flags=re.MULTILINE)
     )
-    assert potstill("generate", "r.yaml", cwd=work).returncode == 0
-    before = run_id(work / "runs" / "small")
-    (work / "runs").rename(work / "moved")
-    stopped = potstill("run", "r.yaml", "--runs", "moved", cwd=work)
-    assert stopped.returncode == 1
-    assert "its budget is spent: max_requests is 24" in stopped.stderr
-    assert run_id(work / "moved" / "small") == before
+    monkeypatch.chdir(work)
+    before = generate("runs").id
+    Path("runs").rename("moved")
+    (work / "r.yaml").write_text((work / "r.yaml").read_text().replace("train: 24", "train: 25"))
+    with pytest.raises(PotstillError, match="its budget is spent: max_requests is 24"):
+        generate("moved")
+    assert Workspace(Path("moved")).open("small").id == before
     assert teacher.seen.total() == 24
 
 
