@@ -1,7 +1,23 @@
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 import small
+
+TOGETHER = ("tests/test_end_to_end.py", "tests/test_resume.py")
+"""Files whose tests share a costly run: one process gets all of them. (xdist's ``loadgroup`` has no effect in pytest 9.2,
+where it cannot rename tests any more.)"""
+
+
+class Scheduler(LoadScopeScheduling):
+    def _split_scope(self, nodeid):
+        file = nodeid.split("::")[0]
+        return file if file in TOGETHER else nodeid
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Scheduler(config, log)
+
 
 settings.register_profile("potstill", deadline=None)  # the first call of a test may import scipy
 settings.load_profile("potstill")

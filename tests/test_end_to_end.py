@@ -8,8 +8,6 @@ import sys
 import pyarrow.parquet as pq
 import pytest
 
-pytestmark = pytest.mark.xdist_group("end to end")
-
 RECIPE = """\
 name: small
 task: math

@@ -12,13 +12,10 @@ Sources of the expected numbers, none of which comes from potstill:
 import pytest
 
 from golden import assert_equal, metric, pair, prediction, rows
-from potstill.models import Completion, ErrorKind
 from potstill.recipe.recipe import Evaluate
 from potstill.recipe.systems import System
-from potstill.stages.evaluate.outcome import Outcome, outcome_of
 from potstill.stages.evaluate.summary import compare, find_difference, summary
 from potstill.stages.evaluate.verdict import detectable_difference, of_split, strongest, verdict
-from potstill.tasks import Parsed, Status
 from potstill.tasks.math import Math
 
 WILSON = {
@@ -296,6 +293,18 @@ def test_the_student_is_compared_with_every_system_and_the_verdict_names_the_str
     assert strongest(values["comparisons"], "student") is None
 
 
+def test_the_only_system_of_a_role_is_not_called_the_strongest():
+    base = rows((70, "correct"), (20, "incorrect"), (5, "correct"), (5, "incorrect"))
+    teacher = rows((88, "correct"), (2, "incorrect"), (8, "correct"), (2, "incorrect"))
+    student = rows((90, "correct"), (10, "incorrect"))
+    values = summary({BASE: base, STUDENT: student, System.TEACHER_DIRECT: teacher}, Math(), Evaluate())
+    assert verdict({"test": values}) == (
+        f"{TEST} (test, 100 questions) the student answers 90% correctly [83, 94]; compared with base (75%) it is better: "
+        "+15 [+5, +25] points, p = 0.0041; compared with teacher-direct (96%) it is not distinguishable: -6 [-13, +1] points, "
+        "p = 0.11."
+    )
+
+
 # Questions without gold, small tests, extremes
 
 
@@ -346,6 +355,8 @@ def test_a_student_alone_needs_no_comparison_and_no_caution():
     values = summary({STUDENT: rows((6, "correct"))}, Math(), Evaluate())
     assert_equal(values, {"systems": {"student": system(6, 6, "student")}, "comparisons": [], "without_gold": 0})
     assert of_split("test", values) == f"{TEST} (test, 6 questions) the student answers 100% correctly [61, 100]."
+    values = summary({STUDENT: rows((6, "incorrect"))}, Math(), Evaluate())
+    assert of_split("test", values) == f"{TEST} (test, 6 questions) the student answers 0% correctly [0, 39]."
 
 
 def test_a_split_without_the_student():
@@ -363,6 +374,10 @@ def test_the_difference_that_a_test_can_show(arguments, points):
     assert detectable_difference(*arguments) == pytest.approx(points)
 
 
+def test_one_question_shows_no_difference_at_all():
+    assert "differences of less than about 100 points; use more" in verdict({"test": of_pair(pair(0, 1, 0, 0))})
+
+
 @pytest.mark.parametrize(("n", "cautious"), [(99, True), (100, False)])
 def test_caution_is_for_fewer_than_100_questions(n, cautious):
     values = of_pair(pair(n - 20, 10, 5, 5))
@@ -373,24 +388,3 @@ def test_both_splits_are_told_of_in_their_order():
     first, second = of_pair(pair(36, 12, 2, 0)), of_pair(pair(36, 2, 12, 0))
     told = verdict({"test_unseen": first, "test": second})
     assert told == f"{of_split('test_unseen', first)} {of_split('test', second)}"
-
-
-# Outcomes
-
-
-@pytest.mark.parametrize(
-    ("completion", "parsed", "correct", "outcome"),
-    [
-        ({}, Parsed(Status.OK, "7"), True, Outcome.CORRECT),
-        ({}, Parsed(Status.OK, "7"), False, Outcome.INCORRECT),
-        ({}, Parsed(Status.OK, "7"), None, Outcome.ANSWERED),
-        ({}, Parsed(Status.TRUNCATED), False, Outcome.TRUNCATED),
-        ({}, Parsed(Status.REFUSED), None, Outcome.REFUSED),
-        ({}, Parsed(Status.UNPARSEABLE), False, Outcome.UNPARSEABLE),
-        ({}, Parsed(Status.ABSTAINED), False, Outcome.ABSTAINED),
-        ({"error": ErrorKind.TIMEOUT}, Parsed(Status.EMPTY), False, Outcome.ERROR),
-        ({}, Parsed(Status.EMPTY), False, Outcome.EMPTY),
-    ],
-)
-def test_the_outcome_of_an_answer(completion, parsed, correct, outcome):
-    assert outcome_of(Completion("q", 0, **completion), parsed, correct) is outcome

@@ -24,6 +24,7 @@ from potstill.tasks.summarization import Summarization
 T = {1: 12.70620474, 2: 4.30265273, 3: 3.18244631}
 STUDENT, BASE, TEACHER = System.STUDENT, System.BASE, System.TEACHER_DIRECT
 EVALUATE = Evaluate()
+PREFIX = "On new questions of the kind trained on"
 
 
 def mean_of_three(low, centre, high):
@@ -231,18 +232,62 @@ def test_without_gold_agreement_is_counted():
     )
 
 
+def test_the_level_reaches_scores_differences_and_agreement():
+    """At 90 percent t with one degree of freedom has the quantile 6.313752 (two scores 0.2 and 0.4: the standard error is
+    0.1), and R's prop.test(1, 2, conf.level = 0.9, correct = FALSE) gives 0.120199 to 0.879801."""
+    ninety = Evaluate(confidence=0.9)
+    student, teacher = [described(0, 20, 0.2), described(1, 20, 0.4)], [described(0, 20, 0), described(1, 20, 0)]
+    values = summary({STUDENT: student, TEACHER: teacher}, Summarization(), ninety)
+    expected = metric(0.3, 0.3 - 0.6313752, 0.3 + 0.6313752)
+    assert_equal(values["systems"]["student"]["metrics"]["rouge_l"], expected)
+    assert_equal(values["comparisons"][0]["scores"]["rouge_l"], expected)
+    answers = [prediction(i, "answered", gold=None, answer=answer, scores={}) for i, answer in enumerate("78")]
+    others = [prediction(i, "answered", gold=None, answer="7", scores={}) for i in range(2)]
+    (compared,) = summary({STUDENT: answers, TEACHER: others}, Math(), ninety)["comparisons"]
+    low = (1 + 1.6448536**2 / 2 - 1.6448536 * sqrt(0.5 + 1.6448536**2 / 4)) / (2 + 1.6448536**2)  # Wilson's formula
+    assert_equal(compared["agreement"], metric(0.5, low, 1 - low))
+
+
+def test_one_pair_of_similar_length_has_no_interval():
+    student, teacher = [described(0, 20, 0.2), described(1, 20, 0.4)], [described(0, 20, 0), described(1, 90, 0)]
+    (compared,) = summary({STUDENT: student, TEACHER: teacher}, Summarization(), EVALUATE)["comparisons"]
+    assert compared["matched"] == {"n": 1, "scores": {}}
+
+
+def test_a_described_split_in_words():
+    """The base comes before the teacher, agreement before the scores, and a comparison without any number is left out."""
+
+    def compared(b, role, scores, agreement=None):
+        return {"b": b, "role": role, "finding": "not decided by scores", "scores": scores, "agreement": agreement}
+
+    overlap = {"rouge_l": metric(0.1, 0.05, 0.15)}
+    values = {
+        "systems": {"student": {"role": "student", "n": 9, "metrics": {}}},
+        "comparisons": [
+            compared("teacher-direct", "teacher", overlap, metric(0.5, 0.2, 0.8)),
+            compared("teacher-cot", "teacher", {}),
+            compared("base", "base", overlap),
+        ],
+    }
+    assert verdict({"test": values}) == (
+        f"{PREFIX} (test, 9 examples) no score says which answers are correct; the scores are descriptive only. Student minus "
+        "base: rouge_l 0.1 [0.05, 0.15]. Student minus teacher-direct: the same answer to 50 [20, 80] % of the questions, "
+        "rouge_l 0.1 [0.05, 0.15]."
+    )
+
+
 # Words for numbers
 
 
 def test_numbers_in_words():
     assert points({"difference": 0.204, "low": -0.016, "high": 0.35}) == "+20 [-2, +35]"
+    assert points({"difference": 0.99, "low": 0.99, "high": 0.99}) == "+99 [+99, +99]"
     assert interval(metric(0.504, 0.301, 0.699)) == "50 [30, 70]"
+    assert interval(metric(0.99, 0.99, 0.99)) == "99 [99, 99]"
     assert score(metric(0.12345, -1.5, 20.04)) == "0.123 [-1.5, 20]"
 
 
 # The first lines of the report
-
-PREFIX = "On new questions of the kind trained on"
 
 
 def seen_at_a_glance(table, *, teacher=None, price=None, options=EVALUATE, **outcomes):

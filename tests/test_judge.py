@@ -79,7 +79,7 @@ def test_plan_counts_the_requests_to_the_judge(work):
     }  # fmt: skip
     assert parts["curate: judge"]["completion_tokens"] == 24 * 512
     assert parts["curate: judge"]["prompt_tokens"] > parts["generate"]["prompt_tokens"]
-    assert "curate: judge: about 24 of 24 requests to make" in potstill("plan", "r.yaml", cwd=folder).stdout
+    assert "curate: judge: about 24 of 24 requests to send" in potstill("plan", "r.yaml", cwd=folder).stdout
     assert not server.seen
 
 
@@ -102,7 +102,7 @@ def test_the_judge_decides_which_answers_are_correct_and_gets_each_request_once(
             "strict": float(correct is True), "lenient": float(correct is True),
         }  # fmt: skip
     unreadable = sum(expected(places[row["id"]]) is None for row in curated)
-    assert f"judge of the teacher's answers: {unreadable} of 24 judgements cannot be read" in result.stderr
+    assert f"judge of the teacher's answers: {unreadable} of 24 judgements are unreadable" in result.stderr
     assert max(server.seen.values()) == 1
     sent_before = server.seen.total()
     (folder / "r.yaml").write_text(
@@ -116,7 +116,7 @@ def test_the_judge_decides_which_answers_are_correct_and_gets_each_request_once(
     text = (folder / "r.yaml").read_text()
     (folder / "r.yaml").write_text(text.replace("model: j}", "model: j, concurrency: 3}, budget: {max_requests: 99}"))
     dry = potstill("run", "r.yaml", "--dry-run", "--json", cwd=folder)
-    assert [stage["stage"] for stage in json.loads(dry.stdout) if stage["again"]] == ["report"]
+    assert [stage["stage"] for stage in json.loads(dry.stdout) if stage["stale"]] == ["report"]
 
 
 def test_a_judge_and_the_judge_scorer_require_each_other(work):

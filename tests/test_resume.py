@@ -15,7 +15,6 @@ import pytest
 import small
 from small import potstill
 
-pytestmark = pytest.mark.xdist_group("resume")
 POTSTILL = [sys.executable, "-m", "potstill"]
 TIMES = {"seconds"}
 STAGES = ["data", "generate", "curate", "train", "evaluate", "report"]

@@ -15,7 +15,7 @@ Z = {0.8: 1.2815515655, 0.9: 1.6448536270, 0.95: 1.9599639845, 0.99: 2.575829303
 """Two-sided quantiles of the normal distribution."""
 TABLES = [
     (36, 12, 2, 0), (10, 7, 3, 20), (40, 4, 5, 1), (3, 1, 1, 3), (1, 9, 2, 8), (0, 5, 5, 0), (20, 20, 1, 20), (700, 40, 10, 250),
-    (2, 1, 1, 2), (50, 1, 0, 49), (0, 3, 1, 6), (6, 3, 1, 0), (48, 0, 2, 0), (48, 2, 0, 0),
+    (2, 1, 1, 2), (50, 1, 0, 49), (0, 3, 1, 6), (6, 3, 1, 0), (48, 0, 2, 0), (48, 2, 0, 0), (1, 0, 0, 1), (2, 1, 1, 1),
 ]  # fmt: skip
 """Pairs of answers: both correct, only a, only b, neither. Both signs of the correlation, zero cells, corrections above and
 below their limit."""
