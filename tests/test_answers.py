@@ -156,15 +156,23 @@ def test_rouge_agrees_with_the_published_examples():
     assert text_metrics.rouge_l("", "a") == text_metrics.rouge_n("a", "", 1) == 0.0
 
 
-@with_data
-def test_rouge_on_cases_of_another_implementation():
-    rows = [json.loads(line) for line in (Path(DATA) / "metric_cases.jsonl").open(encoding="utf-8")]
-    checked = 0
-    for row in rows:
-        if "rouge" in str(row["metric"]).lower() and "doc" in row:
-            print(row["metric"], row["params"], row["doc"], row["model_response"], row["expected"])
-            checked += 1
-    assert checked
+FOX = "The quick brown fox jumps over the lazy dog"
+
+
+@pytest.mark.parametrize(
+    ("reference", "text", "expected", "tolerance"),
+    [  # huggingface/lighteval, tests/unit/metrics/test_cases: rouge1, rouge2, rougeL and rouge_t5, with their tolerances
+        (FOX, FOX, {"rouge_1": 1.0, "rouge_2": 1.0, "rouge_l": 1.0}, 0.01),
+        (FOX, "The quick brown fox jumps", {"rouge_2": 0.666}, 0.1),
+        (FOX, "The brown quick fox jumps over the dog lazy", {"rouge_l": 0.8}, 0.1),
+        (FOX, "A cat sleeps on the mat", {"rouge_1": 0.13333, "rouge_2": 0.0, "rouge_l": 0.13333}, 0.0001),
+    ],
+)
+def test_rouge_agrees_with_another_implementation(reference, text, expected, tolerance):
+    scores = {f"rouge_{n}": text_metrics.rouge_n(reference, text, n) for n in (1, 2)}
+    scores["rouge_l"] = text_metrics.rouge_l(reference, text)
+    for name, value in expected.items():
+        assert scores[name] == pytest.approx(value, abs=tolerance), name
 
 
 def test_entities_of_a_summary():
