@@ -197,7 +197,8 @@ def test_each_sample_of_a_prompt_has_its_own_seed():
     server = Server(lambda body, n: chat_response("x"))
     prompt = [{"role": "user", "content": "q"}]
     server.complete(*(Request(f"{k}", prompt, Sampling(5, 0.7, 0.9, seed=40), k) for k in range(3)), concurrency=1)
-    assert [(b["seed"], b["temperature"], b["top_p"]) for b in server.bodies] == [(40 + k, 0.7, 0.9) for k in range(3)]
+    assert {(b["temperature"], b["top_p"]) for b in server.bodies} == {(0.7, 0.9)}
+    assert len({b["seed"] for b in server.bodies}) == 3
 
 
 def test_the_key_appears_only_in_the_header(monkeypatch):

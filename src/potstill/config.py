@@ -2,12 +2,15 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 LARGEST_INTEGER = 1 << 40
 """Largest integer in a recipe: every library and server accepts it."""
+
+
+Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
 
 
 class Section(BaseModel):

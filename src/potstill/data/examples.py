@@ -33,7 +33,7 @@ def _rows(recipe: Recipe) -> Iterable[dict[str, Any]]:
                     f"data: word_problems are for the task math, and this one is {recipe.task.name}. Name your rows: "
                     "{source: files, train: PATH}."
                 )
-            return _from_word_problems(source, recipe.seed)
+            return _from_word_problems(source, recipe.data_seed)
         case Files():
             return _from_rows(recipe, source, _file_splits(source))
         case Hub():
@@ -109,7 +109,7 @@ def _from_rows(recipe: Recipe, source: Rows, sources: SplitSources) -> Iterator[
         raise RecipeError(
             f"data.preset: {preset.name} is for the task {preset.task}, and this one is {recipe.task.name}."
         )
-    row_format = rows.RowFormat(recipe.task, source, preset, recipe.seed)
+    row_format = rows.RowFormat(recipe.task, source, preset, recipe.data_seed)
 
     def read(split: str) -> Iterator[dict[str, Any]]:
         open_rows = sources[split]
@@ -124,10 +124,10 @@ def _from_rows(recipe: Recipe, source: Rows, sources: SplitSources) -> Iterator[
             yield from read(split)
         elif rows_or_size:
             sizes[split] = rows_or_size
-    thresholds = splits.draw_thresholds(read("train"), sizes, recipe.seed) if sizes else {}
+    thresholds = splits.draw_thresholds(read("train"), sizes, recipe.data_seed) if sizes else {}
     for row in read("train"):
         for split, threshold in thresholds.items():
-            if splits.group_hash(recipe.seed, split, row["group"]) <= threshold:
+            if splits.group_hash(recipe.data_seed, split, row["group"]) <= threshold:
                 row |= {"id": f"{split}-{row['id'].removeprefix('train-')}", "split": split}
                 break
         yield row

@@ -4,6 +4,8 @@ A model is anything with ``complete(requests)``. Completions arrive in any order
 implementation is free to bucket by length, share prefixes, use a batch endpoint or many machines.
 """
 
+import hashlib
+import json
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -88,6 +90,15 @@ class Request:
     sampling: Sampling = GREEDY_256
     sample: int = 0
     schema: Mapping[str, Any] | None = None
+
+    def draw_seed(self) -> int:
+        """The seed of this draw, 31 bits: a function of the messages, the seed of ``sampling`` and the sample index.
+
+        With one seed for all prompts, a sample would take the token of the same rank for most prompts, and be the same
+        lucky draw of the whole data set.
+        """
+        draw = json.dumps([self.sampling.seed, self.sample, *map(dict, self.messages)], sort_keys=True)
+        return int.from_bytes(hashlib.sha256(draw.encode()).digest()[:4], "big") >> 1
 
 
 @dataclass(slots=True)

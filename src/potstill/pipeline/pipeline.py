@@ -123,7 +123,11 @@ def _carry_out(stage: Stage, run: Run) -> None:
 
     manifest["versions"] = {package: version(package) for package in VERSIONS}
     manifest["hardware"] = {"machine": platform.platform(), "python": platform.python_version()}
-    manifest["seed"] = run.recipe.seed
+    manifest["seeds"] = {
+        "data": run.recipe.data_seed,
+        "generate": run.recipe.generate_seed,
+        "train": run.recipe.train_seed,
+    }
     record("started")
     run.log("started", stage=stage.name, why=reason)
     echo(f"{stage.name}: resuming" if resumes else f"{stage.name}: started")

@@ -38,8 +38,8 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "data",
         data.make_examples,
-        recipe=("task", "data", "seed"),
-        asked_keys=("teacher.model",),
+        recipe=("task", "data"),
+        asked_keys=("teacher.model", "generate.seed"),
         user_files=True,
         writes=(EXAMPLES, SYNTHESIS),
         downloads=_data_asks,
@@ -49,7 +49,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "generate",
         generate.generate,
-        recipe=("task", "teacher.model", "teacher.dtype", "condition", "generate", "evaluate.extraction", "seed"),
+        recipe=("task", "teacher.model", "teacher.dtype", "condition", "generate", "evaluate.extraction", "data.seed"),
         reads=(Part(EXAMPLES, splits=("train", "validation")),),
         writes=(GENERATED.file, CALIBRATION),
         downloads=_data_does_not_ask,
@@ -58,7 +58,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "curate",
         curate.curate,
-        recipe=("task", "condition", "curate", "evaluate.judge", "student.model", "train.max_length", "seed"),
+        recipe=("task", "condition", "curate", "evaluate.judge", "student.model", "train.max_length", "data.seed"),
         reads=(Part(EXAMPLES), Part(GENERATED.file)),
         writes=(CURATED.file,),
         planned=curate.planned,
@@ -68,7 +68,7 @@ STAGES: tuple[Stage, ...] = (
         train.train,
         recipe=(
             "task", "student.model", "student.dtype", "student.max_tokens", "train", "evaluate.extraction",
-            "evaluate.judge", "seed",
+            "evaluate.judge",
         ),
         reads=(
             Part(CURATED.file, kept=True, columns=("student_messages", "completion")),
@@ -85,7 +85,7 @@ STAGES: tuple[Stage, ...] = (
         recipe=(
             "task", "evaluate", "student.model", "student.dtype", "student.max_tokens", "teacher.model", "teacher.dtype",
             "generate.max_tokens", "generate.output", "generate.max_words", "generate.shots", "generate.prompting",
-            "condition",
+            "condition", "data.seed",
         ),
         reads=(Part(EXAMPLES, splits=TEST_SPLITS), Part(CALIBRATION), Part(STUDENT)),
         writes=(PREDICTIONS, EVALUATION),

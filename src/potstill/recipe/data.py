@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationInfo, model_validator
 
-from potstill.config import Section, resolve_against_recipe
+from potstill.config import Section, Seed, resolve_against_recipe
 from potstill.recipe.redaction import Redactor
 
 STDIN = Path("-")
@@ -16,6 +16,9 @@ class DataSource(Section):
 
     has_answers: ClassVar[bool] = False
     """Whether its rows contain the teacher's answers, so that no requests are needed."""
+
+    seed: Seed | None = None
+    """Seed of examples, splits, the order of options and the drawn few-shot examples. Left out: the recipe's `seed`."""
 
     @property
     def real(self) -> "DataSource":
@@ -185,6 +188,12 @@ class Synthesize(DataSource):
     """Sampling temperature of the teacher for new inputs."""
     max_tokens: int = Field(default=512, ge=1)
     """Maximum tokens of a new input."""
+
+    @model_validator(mode="after")
+    def _one_seed(self) -> "Synthesize":
+        if self.seeds.seed is not None:
+            raise ValueError("seeds has no seed of its own; set data.seed")
+        return self
 
     @property
     def real(self) -> DataSource:

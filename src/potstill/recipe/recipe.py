@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, StringConstraints, model_validator
 from pydantic.json_schema import JsonSchemaValue
 
-from potstill.config import Section
+from potstill.config import Section, Seed
 from potstill.models.local.weights import Dtype, LocalWeights
 from potstill.models.specs import Budget, ModelSource
 from potstill.models.store.store import FILE_NAME
@@ -111,6 +111,8 @@ class Generate(Section):
     """Nucleus sampling: draw from the smallest set of tokens with at least this probability."""
     max_tokens: int = Field(default=256, ge=1)
     """Limit on the new tokens of a completion; doubled when the teacher is evaluated."""
+    seed: Seed | None = None
+    """Seed of the teacher's draws, which matters above temperature 0. Left out: the recipe's `seed`."""
     top_logprobs: int = Field(default=0, ge=0, le=20)
     """Number of alternative tokens saved with their log-probabilities, where the server returns them."""
 
@@ -170,6 +172,8 @@ class Train(Section):
     """Rows in one optimizer step."""
     warmup_ratio: float = Field(default=0.1, ge=0, lt=1)
     """Fraction of the steps in which the rate rises; afterwards it follows a cosine to zero."""
+    seed: Seed | None = None
+    """Seed of adapters, order of the rows and dropout. Left out: the recipe's `seed`."""
     weight_decay: float = Field(default=0.0, ge=0)
     """AdamW's weight decay."""
     max_length: int = Field(default=1024, ge=8)
@@ -227,7 +231,7 @@ def _not_the_store(name: str) -> str:
 
 
 class Recipe(Section):
-    """One run: one task, one data set, one teacher, one student, one condition, one seed."""
+    """One run: one task, one data set, one teacher, one student, one condition."""
 
     name: Annotated[
         str,
@@ -257,8 +261,8 @@ class Recipe(Section):
     """How it is evaluated."""
     report: Report = Report()
     """What the report shows."""
-    seed: int = Field(default=0, ge=0, lt=1 << 32)
-    """Seed of data, sampling and training."""
+    seed: Seed = 0
+    """Default of `data.seed`, `generate.seed` and `train.seed`."""
 
     @property
     def prompting(self) -> Prompting:
@@ -315,6 +319,29 @@ class Recipe(Section):
         if prompting.prompt == "plain":
             return PromptSpec(prompting)
         return PromptSpec(prompting, self.generate.output, self.generate.max_words)
+
+    @model_validator(mode="after")
+    def _fill_in_seeds(self) -> "Recipe":
+        for name in ("data", "generate", "train"):
+            section = getattr(self, name)
+            if section.seed is None:  # a frozen model can be completed only before anybody sees it
+                object.__setattr__(self, name, section.model_copy(update={"seed": self.seed}))
+        return self
+
+    @property
+    def data_seed(self) -> int:
+        """The seed of examples, splits, the order of options and drawn few-shot examples."""
+        return self.data.seed or 0
+
+    @property
+    def generate_seed(self) -> int:
+        """The seed of the teacher's draws."""
+        return self.generate.seed or 0
+
+    @property
+    def train_seed(self) -> int:
+        """The seed of adapters, order of the rows and dropout."""
+        return self.train.seed or 0
 
     @model_validator(mode="after")
     def _task_supports(self) -> "Recipe":

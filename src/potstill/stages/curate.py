@@ -139,7 +139,7 @@ def _limit(rows: Sequence[CuratedRow], recipe: Recipe) -> None:
     kept = [row for row in rows if row["kept"]]
     most = recipe.curate.max_rows
     if most is not None and len(kept) > most:
-        for row in random.Random(recipe.seed).sample(kept, len(kept) - most):
+        for row in random.Random(recipe.data_seed).sample(kept, len(kept) - most):
             row["kept"], row["reason"] = False, MAX_ROWS
 
 

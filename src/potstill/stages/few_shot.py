@@ -63,7 +63,7 @@ class FewShotExamples:
         options = self.recipe.generate.shots
         n = POOL_SIZE if options.select == "similarity" else options.n + 1
         usable = self._usable(with_rationale)
-        pool = heapq.nsmallest(n, usable, key=lambda one: hash64(f"{self.recipe.seed}:shot:{one[1]}"))
+        pool = heapq.nsmallest(n, usable, key=lambda one: hash64(f"{self.recipe.data_seed}:shot:{one[1]}"))
         if len(pool) < 2:
             missing = "a rationale (data.columns.rationale)" if with_rationale else "gold"
             raise RecipeError(

@@ -45,7 +45,7 @@ def requests(
         max_tokens=options.max_tokens,
         temperature=options.temperature,
         top_p=options.top_p,
-        seed=recipe.seed,
+        seed=recipe.generate_seed,
         top_logprobs=options.top_logprobs,
     )
     for row in examples:

@@ -176,7 +176,7 @@ def _draw(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) 
 def _random_generator(request: Request) -> torch.Generator | None:
     if request.sampling.temperature == 0:
         return None
-    return torch.Generator().manual_seed(request.sampling.seed * 1_000_003 + request.sample)
+    return torch.Generator().manual_seed(request.draw_seed())
 
 
 def _shared_prefix_length(prompts: Sequence[list[int]]) -> int:

@@ -95,7 +95,7 @@ def request_body(endpoint: Endpoint, request: Request, dialect: Dialect, *, stre
     }
     if sampling.temperature > 0:
         body["top_p"] = sampling.top_p
-        body["seed"] = sampling.seed + request.sample
+        body["seed"] = request.draw_seed()
     if sampling.top_logprobs:
         body["logprobs"] = True
         body["top_logprobs"] = sampling.top_logprobs

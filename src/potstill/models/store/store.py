@@ -22,6 +22,8 @@ from potstill.models import Completion, ErrorKind, Request, Sampling
 T = TypeVar("T")
 FILE_NAME = "completions.sqlite"
 KEY_VERSION = 2
+DRAWN_KEY_VERSION = 3
+"""Version of keys above temperature 0: since 3 the seed of a draw depends on the prompt."""
 KEY_BYTES = 32
 SCHEMA_VERSION = 3
 """Version of the tables, stored as SQLite's ``user_version``."""
@@ -60,10 +62,11 @@ def key_function(identity: Mapping[str, Any]) -> Callable[[Request], bytes]:
     def key(request: Request) -> bytes:
         draw = (request.sampling, request.sample)
         if (hasher := hashers.get(draw)) is None:
-            sampling = asdict(request.sampling)
+            sampling, version = asdict(request.sampling), DRAWN_KEY_VERSION
             if request.sampling.temperature == 0:
                 del sampling["top_p"], sampling["seed"]
-            prefix = {"version": KEY_VERSION, "model": identity, "sampling": sampling, "sample": request.sample}
+                version = KEY_VERSION
+            prefix = {"version": version, "model": identity, "sampling": sampling, "sample": request.sample}
             hasher = hashers[draw] = hashlib.sha256(_json(prefix))
         hasher = hasher.copy()
         hasher.update(_json([request.schema, *request.messages]))

@@ -23,6 +23,8 @@ from potstill.workspace.artifacts import SYNTHESIS
 from potstill.workspace.run import Run
 
 PROMPTS_FILE = Path(__file__).with_suffix(".yaml")
+MAX_REDRAWS = 20
+"""Draws of a prompt before one that was drawn before is used again."""
 INPUTS_PER_PROMPT = 3
 """Number of real inputs in a prompt for a new one; a prompt to rewrite contains only the input to rewrite."""
 _WORD = re.compile(r"\w+")
@@ -58,7 +60,7 @@ def synthesize(recipe: Recipe, run: Run, source: Synthesize, real: Sequence[Exam
             dropped["near-duplicate"] += 1
         else:
             seen.add(text)
-            new += recipe.task.expand(_example(request.id, method, columns), recipe.seed)
+            new += recipe.task.expand(_example(request.id, method, columns), recipe.data_seed)
     if dropped["unreadable"] == len(planned_requests):
         raise PotstillError(
             f"None of the teacher's {len(planned_requests)} replies holds a new input in JSON; the first begins {unreadable[:80]!r}. "
@@ -83,19 +85,35 @@ def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
 
 
 def requests(recipe: Recipe, source: Synthesize, seeds: Sequence[Example]) -> Iterator[tuple[Request, str]]:
-    """Requests for new inputs, each with its method. Methods alternate; seed inputs and attributes are drawn by the recipe's seed."""
+    """Requests for new inputs, each with its method, no two the same.
+
+    Methods alternate; seed inputs and attributes are drawn by `data.seed`. A prompt that was drawn before is drawn again, up to
+    `MAX_REDRAWS` times; after that it is another sample of the same prompt.
+    """
     task = recipe.task
-    rng = random.Random(f"synthesize:{recipe.seed}")
-    sampling = Sampling(max_tokens=source.max_tokens, temperature=source.temperature, top_p=1.0, seed=recipe.seed)
+    rng = random.Random(f"synthesize:{recipe.data_seed}")
+    sampling = Sampling(
+        max_tokens=source.max_tokens, temperature=source.temperature, top_p=1.0, seed=recipe.generate_seed
+    )
+    samples: Counter[str] = Counter()
     for i in range(source.n):
         method = source.methods[i % len(source.methods)]
-        inputs = rng.sample(list(seeds), min(len(seeds), INPUTS_PER_PROMPT if method == "new" else 1))
-        attributes = {
-            "topic": rng.choice(source.topics) if source.topics else "",
-            "difficulty": rng.choice(source.difficulties) if source.difficulties else "",
-        }
-        messages = [{"role": "user", "content": _prompt(task, method, inputs, attributes)}]
-        yield Request(f"new-{i}", messages, sampling, schema=_schema(task)), method
+        for _ in range(MAX_REDRAWS):
+            prompt = _drawn_prompt(task, source, method, seeds, rng)
+            if not samples[prompt]:
+                break
+        messages = [{"role": "user", "content": prompt}]
+        yield Request(f"new-{i}", messages, sampling, samples[prompt], _schema(task)), method
+        samples[prompt] += 1
+
+
+def _drawn_prompt(task: Task, source: Synthesize, method: str, seeds: Sequence[Example], rng: random.Random) -> str:
+    inputs = rng.sample(list(seeds), min(len(seeds), INPUTS_PER_PROMPT if method == "new" else 1))
+    attributes = {
+        "topic": rng.choice(source.topics) if source.topics else "",
+        "difficulty": rng.choice(source.difficulties) if source.difficulties else "",
+    }
+    return _prompt(task, method, inputs, attributes)
 
 
 def _example(id_: str, method: str, columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def _arguments(recipe: Recipe, position: Position) -> SFTConfig:
         activation_checkpointing=False,
         bf16=weights.resolve_dtype(recipe.student.dtype) == "bfloat16",
         use_cpu=not torch.cuda.is_available(),
-        seed=recipe.seed,
+        seed=recipe.train_seed,
         report_to="none",
         disable_tqdm=True,
     )
