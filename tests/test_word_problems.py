@@ -29,7 +29,7 @@ def test_at_least_16_templates_with_equal_thirds_by_steps():
 def test_splits_are_disjoint_and_growing_one_does_not_change_another():
     def splits(**sizes):
         data = WordProblems(**{"train": 200, "validation": 30, "test": 100, "test_unseen": 50} | sizes)
-        rows = list(examples(SimpleNamespace(task=Math(), data=data, seed=5)))
+        rows = list(examples(SimpleNamespace(task=Math(), data=data, data_seed=5)))
         assert len({row["question"] for row in rows}) == len(rows)
         return {s: {r["question"] for r in rows if r["split"] == s} for s in ("train", "validation", "test")}
 
