@@ -44,7 +44,7 @@ RESPONDED = LoggedAnswer("resp_1", ASK, "4", "gpt-4.1-2025-04-14", "stop", 36, 8
 ANSWERED = LoggedAnswer("chatcmpl-1", ASK, "4", "gpt-4o-2024-08-06", "stop", 24, 15)
 
 
-def asked(id, question="What is 2+2?"):
+def batch_request(id, question="What is 2+2?"):
     """A line of a batch input file."""
     body = {"model": "gpt-4o", "messages": [{"role": "user", "content": question}], "max_tokens": 1000}
     return {"custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": body}

@@ -84,7 +84,7 @@ def save_tiny_llama_31(folder):
 class Teacher:
     """A chat-completions server on a loopback port. ``seen`` counts requests by their whole body.
 
-    After ``busy_after`` answers it wants to be asked later.
+    After ``busy_after`` answers it answers with status 429.
     """
 
     def __init__(self, delay=0.0, busy_after=None):
@@ -102,16 +102,16 @@ class Teacher:
                     teacher.now += 1
                     busy = teacher.busy_after is not None and teacher.seen.total() > teacher.busy_after
                 time.sleep(teacher.delay)
-                said = json.dumps(teacher.answer(json.loads(body))).encode()
+                reply = json.dumps(teacher.answer(json.loads(body))).encode()
                 with teacher.lock:
                     teacher.now -= 1
                 self.send_response(429 if busy else 200)
                 if busy:
                     self.send_header("Retry-After", "300")
                 self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(said)))
+                self.send_header("Content-Length", str(len(reply)))
                 self.end_headers()
-                self.wfile.write(said)
+                self.wfile.write(reply)
 
             def handle_one_request(self):
                 try:
@@ -149,7 +149,7 @@ def questions(n):
 
 
 def potstill(*arguments, cwd, before=(), env=()):
-    """The command as a user types it, offline; what it said and its exit code."""
+    """The command as a user types it, offline; its output and exit code."""
     command = [*before, sys.executable, "-m", "potstill", *map(str, arguments)]
     env = {**os.environ, "HF_HUB_OFFLINE": "1", **dict(env)}
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)

@@ -166,11 +166,11 @@ def test_an_endpoint_that_dies_in_the_middle_and_comes_back(work):
         threading.Thread(target=die, daemon=True).start()
         result = potstill("generate", "r.yaml", cwd=work)
         assert "answer" in result.stderr
-        asked = server.seen.total()
+        requested = server.seen.total()
         del server.answer
         again = potstill("run", "r.yaml", cwd=work)
         assert again.returncode == 0, again.stderr
-        assert asked > 8
+        assert requested > 8
         once = [body for body, n in server.seen.items() if n == 1]
         assert len(once) >= 8 - 2
 

@@ -197,7 +197,7 @@ def test_truncated_answers_of_the_student_count_as_well():
     assert_equal(compared, comparison(36, 2, 12, 0, finding="not distinguishable", truncated=difference(48, 2, 0, 0)))
 
 
-def test_a_finding_that_truncated_answers_could_not_change_stands():
+def test_a_finding_that_truncated_answers_could_not_change_remains():
     """2 of the 12 are truncated, which is 4 percent: 38, 10, 2, 0 is still better."""
     student = rows((48, "correct"), (2, "incorrect"))
     base = rows((36, "correct"), (2, "truncated"), (10, "incorrect"), (2, "correct"))
@@ -384,7 +384,7 @@ def test_caution_is_for_fewer_than_100_questions(n, cautious):
     assert ("this test is too small" in verdict({"test": values})) is cautious
 
 
-def test_both_splits_are_told_of_in_their_order():
+def test_the_verdict_has_both_splits_in_order():
     first, second = of_pair(pair(36, 12, 2, 0)), of_pair(pair(36, 2, 12, 0))
-    told = verdict({"test_unseen": first, "test": second})
-    assert told == f"{of_split('test_unseen', first)} {of_split('test', second)}"
+    text = verdict({"test_unseen": first, "test": second})
+    assert text == f"{of_split('test_unseen', first)} {of_split('test', second)}"

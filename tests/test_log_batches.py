@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from log_rows import USER, answered, asked, expired, read
+from log_rows import USER, answered, batch_request, expired, read
 from potstill.data import files, logs
 from potstill.data.logs import LoggedAnswer
 from potstill.errors import RecipeError
@@ -13,8 +13,8 @@ from potstill.errors import RecipeError
 
 def test_batch_lines_in_any_order_and_over_two_files(tmp_path):
     lines = {
-        "a.jsonl": [asked("1", "a"), answered("3", "C"), asked("2", "b"), answered("2", "B")],
-        "b.jsonl": [asked("3", "c"), answered("1", "A")],
+        "a.jsonl": [batch_request("1", "a"), answered("3", "C"), batch_request("2", "b"), answered("2", "B")],
+        "b.jsonl": [batch_request("3", "c"), answered("1", "A")],
     }
     for name, rows in lines.items():
         (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -27,7 +27,7 @@ def test_batch_lines_in_any_order_and_over_two_files(tmp_path):
 
 
 def test_all_fields_of_a_batch_line_are_parsed():
-    [(_, logged)] = read(answered("1"), asked("1"))
+    [(_, logged)] = read(answered("1"), batch_request("1"))
     assert logged == LoggedAnswer("1", USER, "4", "gpt-4o-2024-08-06", "stop", 24, 15)
 
 
@@ -40,7 +40,7 @@ def test_batch_lines_are_freed_when_their_other_half_arrives():
 
     def rows():
         for n in range(300):
-            line = asked(str(n))
+            line = batch_request(str(n))
             line["body"] = Body(line["body"])
             watched.append(weakref.ref(line["body"]))
             yield f"line {2 * n}", line
@@ -55,13 +55,23 @@ def test_batch_lines_are_freed_when_their_other_half_arrives():
 
 
 def test_failed_batch_lines_and_unanswered_requests_are_counted(capfd):
-    rows = [asked("1"), expired("1"), asked("2"), answered("2", status=500), asked("3"), asked("4"), answered("4")]
+    rows = [
+        batch_request("1"),
+        expired("1"),
+        batch_request("2"),
+        answered("2", status=500),
+        batch_request("3"),
+        batch_request("4"),
+        answered("4"),
+    ]
     assert [logged.id for _, logged in read(*rows)] == ["4"]
     assert capfd.readouterr().err == "  logs: 3 rows left out: 2 failed requests, 1 requests without an answer\n"
 
 
 def test_a_later_batch_can_answer_a_failed_line(capfd):
-    assert [logged.text for _, logged in read(asked("1"), asked("1"), expired("1"), answered("1"))] == ["4"]
+    assert [logged.text for _, logged in read(batch_request("1"), batch_request("1"), expired("1"), answered("1"))] == [
+        "4"
+    ]
     assert capfd.readouterr().err == "  logs: 1 rows left out: 1 failed requests\n"
 
 
@@ -74,11 +84,11 @@ def test_answers_without_their_input_file_are_refused():
 
 def test_a_custom_id_in_two_batches_is_refused():
     with pytest.raises(RecipeError, match=r"line 2: the custom_id '1' is also in another line \(log.jsonl, line 1\)"):
-        read(asked("1", "a"), asked("1", "b"))
+        read(batch_request("1", "a"), batch_request("1", "b"))
 
 
 def test_a_bad_request_of_a_batch_is_named():
     with pytest.raises(
         RecipeError, match=r"line 2 and its request \(log.jsonl, line 1\): .*neither 'messages' nor 'prompt'"
     ):
-        read(asked("1") | {"body": {"question": "a"}}, answered("1"))
+        read(batch_request("1") | {"body": {"question": "a"}}, answered("1"))

@@ -17,7 +17,7 @@ from log_rows import (
     LLAMA,
     REQUEST,
     answered,
-    asked,
+    batch_request,
     bedrock,
     chat,
     converse,
@@ -54,7 +54,7 @@ VALUES = st.recursive(
     max_leaves=12,
 )
 VALID = [
-    asked("1"), answered("1"), {"request": REQUEST, "response": chat()}, bedrock(CONVERSE, converse({"text": "a"})),
+    batch_request("1"), answered("1"), {"request": REQUEST, "response": chat()}, bedrock(CONVERSE, converse({"text": "a"})),
     bedrock(CLAUDE, EVENTS), bedrock(LLAMA, GENERATION), {"messages": ASK, "completion": "a"},
 ]  # fmt: skip
 

@@ -51,8 +51,8 @@ def test_sampling_options_reach_every_request_to_the_teacher():
         "generate: {temperature: 0.7, top_p: 0.9, max_tokens: 33, samples: 3, top_logprobs: 2}\nseed: 11"
     )
     examples = [example("a"), example("b")]
-    made = [request for _, request in requests(recipe, examples, FewShotExamples(recipe, lambda: iter(examples)), 3)]
-    assert [(request.id, request.sample) for request in made] == [
+    sent = [request for _, request in requests(recipe, examples, FewShotExamples(recipe, lambda: iter(examples)), 3)]
+    assert [(request.id, request.sample) for request in sent] == [
         ("a", 0),
         ("a", 1),
         ("a", 2),
@@ -60,7 +60,7 @@ def test_sampling_options_reach_every_request_to_the_teacher():
         ("b", 1),
         ("b", 2),
     ]
-    assert {request.sampling for request in made} == {
+    assert {request.sampling for request in sent} == {
         Sampling(max_tokens=33, temperature=0.7, top_p=0.9, seed=11, top_logprobs=2)
     }
 
@@ -90,12 +90,12 @@ def test_an_evaluated_answer_may_be_twice_as_long():
 
 
 def texts(folder, store, *samplings, sample=0):
-    made = [
+    sent = [
         Request(str(i), [{"role": "user", "content": "Say."}], sampling, sample + i)
         for i, sampling in enumerate(samplings)
     ]
     model = open_folder(folder, "tiny", 4, "float32")
-    return [c.text for c in complete(model, made, "tiny", Billing(Store(store), ""))]
+    return [c.text for c in complete(model, sent, "tiny", Billing(Store(store), ""))]
 
 
 def test_draws_in_this_process_differ_by_sample_and_by_seed_and_are_repeatable(tiny_folder, tmp_path):
@@ -248,11 +248,11 @@ def test_forecast_seconds_are_those_of_stored_answers_by_the_requests_in_flight(
     first = next(stage for stage in forecast.STAGES if stage.name == "generate")
     known = forecast.KnownExamples(forecast._rows_of_data(run), complete=False)
     (planned,) = first.planned(recipe, known)
-    made = list(planned.requests)
-    assert len(made) == 4
-    asked = recipe.teacher
-    identity = open_model(asked.model, asked.batch_size, asked.dtype, run.store).identity
-    run.store.put([Completion("", 0, text="x", completion_tokens=20, seconds=6.0, key=key_function(identity)(made[0]))])
+    sent = list(planned.requests)
+    assert len(sent) == 4
+    section = recipe.teacher
+    identity = open_model(section.model, section.batch_size, section.dtype, run.store).identity
+    run.store.put([Completion("", 0, text="x", completion_tokens=20, seconds=6.0, key=key_function(identity)(sent[0]))])
     (estimate,) = forecast.estimate(run)
     assert (estimate.requests, estimate.stored, estimate.completion_tokens) == (4, 1, 60)
     assert estimate.seconds == pytest.approx(3 * 6 / 5)

@@ -1,4 +1,4 @@
-"""The report in a real browser: nothing a model said becomes markup, and nothing overflows."""
+"""The report in a real browser: no text of a model becomes markup, and nothing overflows."""
 
 import json
 import shutil
@@ -84,11 +84,11 @@ def run(tmp_path):
 def test_hostile_text_stays_text_at_every_width(run, width):
     from playwright.sync_api import sync_playwright
 
-    asked = []
+    requested = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": width, "height": 800})
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("request", lambda request: requested.append(request.url))
         page.goto(run.report_path.as_uri())
         assert page.title() == "potstill: hostile"
         assert page.locator("script, img").count() == 0
@@ -96,7 +96,7 @@ def test_hostile_text_stays_text_at_every_width(run, width):
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert "only student correct" in page.inner_text("body")
         browser.close()
-    assert asked == [run.report_path.as_uri()]
+    assert requested == [run.report_path.as_uri()]
 
 
 def test_long_answers_are_clipped_and_the_verdict_comes_first(run):

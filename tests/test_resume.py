@@ -26,11 +26,11 @@ def begin(*arguments, cwd):
 
 
 def wait_for(process, line):
-    """Read what a process says until it says ``line``."""
-    for said in process.stderr:
-        if line in said:
+    """Read the output of a process until it contains ``line``."""
+    for printed in process.stderr:
+        if line in printed:
             return
-    raise AssertionError(f"it ended without saying {line!r}")
+    raise AssertionError(f"it ended without printing {line!r}")
 
 
 def rows(run):
@@ -73,12 +73,12 @@ def undisturbed(tmp_path_factory, recipe):
 
 def test_an_unchanged_recipe_requests_and_trains_nothing(undisturbed, teacher):
     before = rows(undisturbed / "runs" / "small")
-    asked = teacher.seen.total()
+    requested = teacher.seen.total()
     again = potstill("run", "r.yaml", cwd=undisturbed)
     assert again.returncode == 0
     assert [f"{stage}: up to date" in again.stderr for stage in STAGES] == [True] * 6
     assert "Report: runs/small/report.html" in again.stdout
-    assert teacher.seen.total() == asked
+    assert teacher.seen.total() == requested
     assert rows(undisturbed / "runs" / "small") == before
     assert stale(undisturbed) == set()
 
@@ -101,15 +101,15 @@ def test_an_unchanged_recipe_requests_and_trains_nothing(undisturbed, teacher):
 )
 def test_a_dry_run_says_which_stages_a_changed_field_concerns(undisturbed, recipe, teacher, old, new, again):
     assert old in recipe
-    asked = teacher.seen.total()
+    requested = teacher.seen.total()
     (undisturbed / "r.yaml").write_text(recipe.replace(old, new))
     try:
         assert stale(undisturbed) == again
-        said = potstill("run", "r.yaml", "--dry-run", cwd=undisturbed).stdout
-        assert sum(": will run: " in line for line in said.splitlines()) == len(again)
+        output = potstill("run", "r.yaml", "--dry-run", cwd=undisturbed).stdout
+        assert sum(": will run: " in line for line in output.splitlines()) == len(again)
     finally:
         (undisturbed / "r.yaml").write_text(recipe)
-    assert teacher.seen.total() == asked
+    assert teacher.seen.total() == requested
 
 
 def test_a_dry_run_writes_nothing(tmp_path, recipe):
@@ -121,7 +121,7 @@ def test_a_dry_run_writes_nothing(tmp_path, recipe):
 def test_a_changed_field_reruns_what_depends_on_it_and_no_more(tmp_path, recipe, teacher):
     (tmp_path / "r.yaml").write_text(recipe)
     assert potstill("run", "r.yaml", cwd=tmp_path).returncode == 0
-    asked = teacher.seen.total()
+    requested = teacher.seen.total()
     (tmp_path / "r.yaml").write_text(recipe.replace("test: 8", "test: 9"))
     plan = potstill("run", "r.yaml", "--dry-run", cwd=tmp_path).stdout
     assert "data: will run: data.test was 8, is 9" in plan
@@ -129,7 +129,7 @@ def test_a_changed_field_reruns_what_depends_on_it_and_no_more(tmp_path, recipe,
     assert "data: done" in log
     # The kept rows are the same, so the student is up to date; the teacher gets one new question and no other.
     assert [stage for stage in STAGES if f"{stage}: up to date" in log] == ["generate", "train"]
-    assert teacher.seen.total() == asked + 1
+    assert teacher.seen.total() == requested + 1
 
     (tmp_path / "r.yaml").write_text(recipe.replace("test: 8", "test: 9").replace("1.0e-3", "2.0e-3"))
     refused = potstill("report", "small", cwd=tmp_path)
@@ -142,15 +142,15 @@ def test_a_changed_field_reruns_what_depends_on_it_and_no_more(tmp_path, recipe,
 
 def test_what_is_corrupt_or_missing_is_written_again(undisturbed, teacher):
     run = undisturbed / "runs" / "small"
-    before, asked = rows(run), teacher.seen.total()
+    before, requested = rows(run), teacher.seen.total()
     (run / "generated.parquet").write_bytes((run / "generated.parquet").read_bytes()[:100])
     (run / "report.html").unlink()
-    said = potstill("run", "r.yaml", "--dry-run", cwd=undisturbed).stdout
-    assert "generated.parquet was modified" in said
-    assert "report: will run" in said
+    output = potstill("run", "r.yaml", "--dry-run", cwd=undisturbed).stdout
+    assert "generated.parquet was modified" in output
+    assert "report: will run" in output
     assert potstill("run", "r.yaml", cwd=undisturbed).returncode == 0
     assert rows(run) == before
-    assert teacher.seen.total() == asked
+    assert teacher.seen.total() == requested
 
 
 @pytest.mark.parametrize("stage", ["generate", "train", "evaluate"])
@@ -177,11 +177,11 @@ def test_ctrl_c_saves_what_is_in_flight_and_says_how_to_resume(undisturbed, tmp_
     wait_for(process, f"{stage}: started")
     time.sleep(0.2 if stage == "generate" else 8)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert "Stopping" in said
-    assert "rerun the same command" in said
-    assert "Traceback" not in said
+    _, output = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "Stopping" in output
+    assert "rerun the same command" in output
+    assert "Traceback" not in output
     if stage == "train":
         assert list((tmp_path / "runs" / "small" / "student-checkpoints").glob("checkpoint-*/complete"))
         return
@@ -199,9 +199,9 @@ def test_ctrl_c_does_not_wait_for_a_busy_server(tmp_path, recipe):
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         began = time.monotonic()
-        _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert "interrupted with 3 of 24 answers" in said
+        _, output = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "interrupted with 3 of 24 answers" in output
     assert time.monotonic() - began < 10
 
 
@@ -212,8 +212,8 @@ def test_changed_weights_of_the_same_name_are_noticed(tmp_path, recipe, tiny_fol
     assert "train" not in stale(tmp_path)
     weights = tmp_path / "student" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    said = potstill("run", "r.yaml", "--dry-run", cwd=tmp_path).stdout
-    assert re.search(r"^train: will run: weights of .*student changed", said, re.MULTILINE)
+    output = potstill("run", "r.yaml", "--dry-run", cwd=tmp_path).stdout
+    assert re.search(r"^train: will run: weights of .*student changed", output, re.MULTILINE)
 
 
 def test_a_second_process_learns_who_holds_the_run(undisturbed, tmp_path, recipe):

@@ -16,7 +16,7 @@ from potstill.stages.data.synthesize import _NearDuplicates, diversity, parse_in
 from potstill.tasks.registry import parse_task
 
 RECIPE = """\
-name: made
+name: synthetic
 task: math
 data:
   source: synthesize

@@ -54,23 +54,27 @@ def test_each_system_is_answered_by_its_own_model(tiny_folder, student_folder, t
         run.write(artifacts.examples(recipe.task), examples)
         shutil.copytree(student_folder, run.student_folder)
         evaluate.evaluate(recipe, run)
-        asked = evaluate.requests(recipe, System.TEACHER_DIRECT, examples, FewShotExamples(recipe, run.examples))
-        told = [
+        to_teacher = evaluate.requests(recipe, System.TEACHER_DIRECT, examples, FewShotExamples(recipe, run.examples))
+        by_teacher = [
             teacher.answer({"messages": [dict(m) for m in request.messages]})["choices"][0]["message"]["content"]
-            for request in asked
+            for request in to_teacher
         ]
 
     def answered(folder):
         """What the weights in a folder answer, without potstill's evaluation and with a store of their own."""
-        made = evaluate.requests(recipe, System.BASE, examples, FewShotExamples(recipe, run.examples))
+        sent = evaluate.requests(recipe, System.BASE, examples, FewShotExamples(recipe, run.examples))
         model = open_folder(folder, "apart", 4, "float32")
-        return [c.text for c in complete(model, made, "apart", Billing(Store(tmp_path / f"{folder.name}.sqlite"), ""))]
+        return [c.text for c in complete(model, sent, "apart", Billing(Store(tmp_path / f"{folder.name}.sqlite"), ""))]
 
     predicted = {
         name: [row["text"] for row in run.read(artifacts.predictions(name))]
         for name in ("base", "student", "teacher-direct")
     }
-    assert predicted == {"base": answered(tiny_folder), "student": answered(student_folder), "teacher-direct": told}
+    assert predicted == {
+        "base": answered(tiny_folder),
+        "student": answered(student_folder),
+        "teacher-direct": by_teacher,
+    }
     assert predicted["base"] != predicted["student"]
 
 

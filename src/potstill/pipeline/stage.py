@@ -89,8 +89,7 @@ class Stage:
         ``overrides`` gives digests of parts that are not written yet.
         """
         values = self._recipe_values(run.recipe)
-        if "task" in self.recipe:
-            values["rules and prompts of the task"] = run.recipe.task.code_digest()
+        values["rules and prompts of the task"] = run.recipe.task.code_digest()
         if self.user_files:
             values |= _user_files(run, run.stages.get(self.name, {}).get("inputs", {}))
         for weights in {str(values.get(key)) for key in ("student.model", "teacher.model") if values.get(key)}:
