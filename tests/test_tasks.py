@@ -309,3 +309,12 @@ def test_the_code_of_the_guide_to_a_new_task_works(tmp_path, monkeypatch):
     assert one.parse(messages[1]["content"], "stop", row, strict=True).answer == "foxes"
     assert one.parse("boxes", "stop", row, strict=False).answer == "boxes"
     assert yaml.safe_load((tmp_path / "plural.yaml").read_text())["examples"]
+
+
+@pytest.mark.parametrize(
+    "name", ["math.py", "math.yaml", "forms.yaml", "task.py", "parsing.py", "prompts.py", "extraction.py", "numbers.py"]
+)
+def test_the_digest_of_a_task_depends_on_every_file_that_decides_how_an_answer_is_read(name, monkeypatch):
+    before, read = parse_task("math").code_digest(), Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda file: read(file) + b"#" * (file.name == name))
+    assert parse_task("math").code_digest() != before

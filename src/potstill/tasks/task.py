@@ -278,8 +278,13 @@ class Task(BaseModel, ABC):
     def code_digest(self) -> str:
         """SHA-256 (hex) of the task's code and prompts, which determine its prompts, answers and scores."""
         digest = hashlib.sha256()
-        here = Path(__file__).parent
-        shared = [here / "forms.yaml", *sorted((here.parent / "answers").glob("*.py"))]
-        for file in (*self.source_files, *shared):
+        for file in (*self.source_files, *_shared_files()):
             digest.update(file.name.encode() + b"\0" + (file.read_bytes() if file.exists() else b"") + b"\0")
         return digest.hexdigest()
+
+
+def _shared_files() -> list[Path]:
+    """The files that decide about every task: those of this folder that are no task, and the answers package."""
+    here = Path(__file__).parent
+    shared = [file for file in here.glob("*.py") if not file.with_suffix(".yaml").exists()]
+    return [here / "forms.yaml", *sorted(shared), *sorted((here.parent / "answers").glob("*.py"))]
