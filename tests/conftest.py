@@ -1,3 +1,10 @@
+import os
+
+if (
+    "PYTEST_XDIST_WORKER" in os.environ
+):  # as many processes as cores: threads of torch would only get in each other's way
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
