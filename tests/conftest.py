@@ -1,8 +1,7 @@
 import os
 
-if (
-    "PYTEST_XDIST_WORKER" in os.environ
-):  # as many processes as cores: threads of torch would only get in each other's way
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # There are as many processes as cores: more threads would only compete with each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
