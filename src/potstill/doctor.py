@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 from potstill.models.local import packaged
+from potstill.workspace.workspace import Workspace
 
 MIN_FREE_DISK_BYTES = 10_000_000_000
 """Disk space that the quick start needs, weights included."""
@@ -37,7 +38,7 @@ def examine(runs: Path) -> Iterator[Finding]:
     memory = _memory()
     fix = "The quick start needs about 5 GB: lower batch_size in the recipe." if 0 < memory < MIN_MEMORY_BYTES else ""
     yield Finding("memory", f"{memory / 1e9:.0f} GB" if memory else "unknown", fix)
-    for name, folder in (("disk for runs", runs), ("disk for weights", packaged.cache_folder())):
+    for name, folder in (("disk for runs", runs), ("disk for weights", Workspace(runs).cache)):
         existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
         free = shutil.disk_usage(existing).free
         setting = "POTSTILL_CACHE" if "weights" in name else "--runs"

@@ -1,7 +1,6 @@
 """Ask the teacher: generated.parquet, and calibration.json where its answers calibrate the task."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from potstill.errors import RecipeError
 from potstill.models import Completion, Request, Sampling
@@ -69,27 +68,23 @@ def logged_completion(example: Example) -> Completion:
     )
 
 
-@dataclass(frozen=True)
 class _SplitRequests:
-    """The requests about one split, made again at each iteration."""
+    """The requests about one split, made again at each iteration; the few-shot examples are chosen once."""
 
-    recipe: Recipe
-    run: Run
-    split: str
+    def __init__(self, recipe: Recipe, run: Run, split: str) -> None:
+        self.recipe, self.run, self.split = recipe, run, split
+        self.shots = FewShotExamples(recipe, run.examples)
+        self.samples = recipe.generate.samples if split == "train" else 1
+        self._length = run.count_examples(split) * self.samples
 
     def __len__(self) -> int:
-        return self.run.count_examples(self.split) * self._samples
+        return self._length
 
     def __iter__(self) -> Iterator[Request]:
         return (request for _, request in self.with_examples())
 
     def with_examples(self) -> Iterator[tuple[Example, Request]]:
-        shots = FewShotExamples(self.recipe, self.run.examples)
-        return requests(self.recipe, self.run.examples(self.split), shots, self._samples)
-
-    @property
-    def _samples(self) -> int:
-        return self.recipe.generate.samples if self.split == "train" else 1
+        return requests(self.recipe, self.run.examples(self.split), self.shots, self.samples)
 
 
 def _rows(recipe: Recipe, run: Run) -> Iterator[GeneratedRow]:

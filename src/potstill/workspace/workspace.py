@@ -8,7 +8,7 @@ from pathlib import Path
 
 from potstill.errors import PotstillError, RecipeError
 from potstill.models.local import packaged
-from potstill.models.store.store import FILE_NAME, Store
+from potstill.models.store.store import FILE_NAME
 from potstill.recipe import loading
 from potstill.recipe.recipe import Recipe
 from potstill.workspace import artifacts, lock
@@ -37,9 +37,6 @@ class Workspace:
             return Path(named)
         own, outer = self.folder / FILE_NAME, self.folder.absolute().parent / FILE_NAME
         return outer if outer.exists() and not own.exists() else own
-
-    def store(self) -> Store:
-        return Store(self.store_path)
 
     @property
     def cache(self) -> Path:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from filelock import FileLock
 from pydantic import GetCoreSchemaHandler, ValidationInfo
@@ -37,10 +37,10 @@ class LocalWeights:
     """
 
     location: str
-    charged: None = None
-    concurrency: int = 1
-    thinking_tokens: int = 0
-    price_note: str = ""
+    charged: ClassVar[None] = None
+    concurrency: ClassVar[int] = 1
+    thinking_tokens: ClassVar[int] = 0
+    price_note: ClassVar[str] = ""
 
     def __str__(self) -> str:
         return self.location
