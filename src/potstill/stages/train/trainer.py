@@ -11,7 +11,6 @@ from datasets import Dataset
 from peft import LoraConfig
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
-from transformers.trainer_pt_utils import get_length_grouped_indices
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -26,6 +25,8 @@ SECONDS_BETWEEN_CHECKPOINTS = 300.0
 """Seconds of training that are lost at most when the process is killed."""
 IGNORED = -100
 """The label of tokens without loss."""
+POOL_STEPS = 50
+"""Steps, at most, whose rows are sorted by length together."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,9 @@ def _arguments(recipe: Recipe, position: Position) -> SFTConfig:
     arguments = SFTConfig(
         output_dir=str(position.work),
         num_train_epochs=options.epochs,
-        per_device_train_batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
+        per_device_train_batch_size=options.rows_at_once,
+        gradient_accumulation_steps=options.batch_size // options.rows_at_once,
+        learning_rate=options.learning_rate or 0.0,
         lr_scheduler_type="cosine",
         warmup_steps=int(options.warmup_ratio * position.steps),  # rounded up, a run of one step would learn nothing
         weight_decay=options.weight_decay,
@@ -99,6 +101,16 @@ def _arguments(recipe: Recipe, position: Position) -> SFTConfig:
     return arguments
 
 
+def summed_loss(model: Any, inputs: Mapping[str, torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+    """Sum of the cross-entropy in nats over the tokens with a label, from ``labels`` [rows, tokens]."""
+    labels = labels[:, 1:]
+    trained = (labels != IGNORED).any(0).nonzero()[:, 0]
+    logits = model(**inputs, use_cache=False, logits_to_keep=trained).logits
+    return cross_entropy(
+        logits.flatten(0, 1).float(), labels[:, trained].flatten(), ignore_index=IGNORED, reduction="sum"
+    )
+
+
 class CompletionTrainer(SFTTrainer):
     """The loss of `SFTTrainer`, with logits only at the positions that have a label in some row.
 
@@ -108,10 +120,8 @@ class CompletionTrainer(SFTTrainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
-        labels = inputs.pop("labels")[:, 1:]
-        trained = (labels != IGNORED).any(0).nonzero()[:, 0]
-        logits = model(**inputs, use_cache=False, logits_to_keep=trained).logits
-        loss = cross_entropy(logits.flatten(0, 1).float(), labels[:, trained].flatten(), reduction="sum")
+        labels = inputs.pop("labels")
+        loss = summed_loss(model, inputs, labels)
         # As in SFTTrainer: the tokens of all devices are counted, and their gradients are averaged.
         devices = self.accelerator.num_processes if self.args.average_tokens_across_devices else 1
         averaged: torch.Tensor = loss * devices / num_items_in_batch
@@ -123,7 +133,7 @@ class CompletionTrainer(SFTTrainer):
 
 
 class _LengthGroupedSampler(torch.utils.data.Sampler[int]):
-    """Rows of similar length together, in an order that depends on the seed and the epoch alone.
+    """The rows in the order of `grouped_by_length`, which depends on the seed and the epoch alone.
 
     The sampler of transformers depends on earlier draws, so that training resumed within an epoch would see other rows than
     uninterrupted training.
@@ -139,7 +149,26 @@ class _LengthGroupedSampler(torch.utils.data.Sampler[int]):
         arguments = self.trainer.args
         generator = torch.Generator().manual_seed(arguments.seed * 1_000_003 + int(self.trainer.state.epoch or 0))
         size = arguments.train_batch_size * arguments.gradient_accumulation_steps
-        return iter(get_length_grouped_indices(self.lengths, size, generator=generator))
+        return iter(grouped_by_length(self.lengths, size, generator))
+
+
+def grouped_by_length(lengths: Sequence[int], size: int, generator: torch.Generator) -> list[int]:
+    """Indices of the rows, so that each ``size`` in turn, an optimizer step, are of similar length, and the steps in random
+    order: lengths do not sink in the course of an epoch. Within a step the longest row comes first, so that micro batches
+    are of similar length too. The rows of an incomplete last step are drawn from all rows.
+    """
+
+    def longest_first(indices: Sequence[int]) -> list[int]:
+        return sorted(indices, key=lambda i: -lengths[i])
+
+    drawn = torch.randperm(len(lengths), generator=generator).tolist()
+    steps = len(drawn) // size
+    pool = size * max(1, min(POOL_STEPS, steps // 4))  # several pools, so that each epoch groups rows anew
+    whole = steps * size
+    pools = [longest_first(drawn[start : min(start + pool, whole)]) for start in range(0, whole, pool)]
+    rows = [row for pool_rows in pools for row in pool_rows]
+    order = torch.randperm(steps, generator=generator).tolist()
+    return [row for step in order for row in rows[step * size :][:size]] + longest_first(drawn[whole:])
 
 
 class Checkpoints(TrainerCallback):
