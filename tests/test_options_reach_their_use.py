@@ -19,7 +19,6 @@ from potstill.stages.evaluate import stage as evaluate
 from potstill.stages.few_shot import FewShotExamples
 from potstill.stages.generate import generate, requests
 from potstill.stages.train import trainer
-from potstill.stages.train.stage import choose_epoch
 from potstill.workspace import artifacts
 from potstill.workspace.artifacts import GENERATED
 from potstill.workspace.run import Run
@@ -227,14 +226,6 @@ def test_options_of_adapters_reach_them(trained_with):
 
 def test_full_fine_tuning_has_no_adapters(trained_with):
     assert trained_with("train: {method: full}", 3)["peft_config"] is None
-
-
-@pytest.mark.parametrize(
-    ("scores", "epoch"),
-    [([0.1, 0.5, 0.3], 2), ([0.5, 0.1, 0.5], 1), ([None, None], 2), ([None, 0.0, 0.2], 3), ([0.4], 1), ([0.0, 0.0], 1)],
-)
-def test_the_epoch_with_the_highest_score_is_chosen_the_first_of_equals(scores, epoch):
-    assert choose_epoch(scores) == epoch
 
 
 # The forecast

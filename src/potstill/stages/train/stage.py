@@ -5,7 +5,6 @@ import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from statistics import mean
 
 from potstill import interrupt
 from potstill.errors import PotstillError
@@ -15,8 +14,8 @@ from potstill.progress import echo
 from potstill.recipe.recipe import Recipe
 from potstill.stages import judge
 from potstill.stages.planned import KnownExamples, Planned
-from potstill.stages.train import checkpoints
-from potstill.stages.train.student import Checkpoint, warning
+from potstill.stages.train import checkpoints, choosing
+from potstill.stages.train.student import Checkpoint, warnings_about
 from potstill.workspace.artifacts import CHECKPOINTS, CURATED, STUDENT, TRAINING, CuratedRow
 from potstill.workspace.run import Run
 
@@ -41,10 +40,12 @@ def _train(recipe: Recipe, run: Run) -> None:
     work = run.path(CHECKPOINTS)
     epochs, loss = _fit(recipe, base, rows, work)
     scores = [
-        _validation_score(recipe, run, Checkpoint(recipe, base, folder), f"validation after epoch {epoch}")
+        _validation_scores(recipe, run, Checkpoint(recipe, base, folder), f"validation after epoch {epoch}")
         for epoch, folder in enumerate(epochs, 1)
     ]
-    chosen = choose_epoch(scores)
+    chosen = choosing.choose_epoch(scores)
+    gradable = recipe.task.gradable
+    validation = [choosing.summary(epoch, of_epoch, gradable) for epoch, of_epoch in enumerate(scores, 1)]
     finished = work / "chosen"
     shutil.rmtree(finished, ignore_errors=True)
     merge = Checkpoint(recipe, base, epochs[chosen - 1]).save(finished, rows)
@@ -56,20 +57,13 @@ def _train(recipe: Recipe, run: Run) -> None:
             "rows": len(rows),
             "dtype": dtype,
             "loss": loss,
-            "validation": [{"epoch": epoch, "score": score} for epoch, score in enumerate(scores, 1)],
+            "validation": validation,
             "chosen": chosen,
             "merge": merge,
         },
     )
-    _report(recipe, scores, chosen)
-    if problem := warning(merge, dtype):
-        echo(f"  {problem}")
-
-
-def choose_epoch(scores: Sequence[float | None]) -> int:
-    """The epoch, counted from 1, with the highest score, the first of equals; the last epoch where no score is known."""
-    known = [score for score in scores if score is not None]
-    return scores.index(max(known)) + 1 if known else len(scores)
+    for line in [*choosing.in_words(validation, chosen, gradable), *warnings_about(merge, dtype)]:
+        echo(f"  {line}")
 
 
 def _fit(
@@ -99,8 +93,8 @@ def _fit(
     return epochs, checkpoints.losses(newest)
 
 
-def _validation_score(recipe: Recipe, run: Run, checkpoint: Checkpoint, name: str) -> float | None:
-    """A checkpoint's mean score on the validation questions; None where none of them has gold."""
+def _validation_scores(recipe: Recipe, run: Run, checkpoint: Checkpoint, name: str) -> list[float]:
+    """A checkpoint's scores on the validation questions with gold, in their order."""
     from potstill.models.local import weights
     from potstill.models.local.model import LocalModel
 
@@ -110,9 +104,7 @@ def _validation_score(recipe: Recipe, run: Run, checkpoint: Checkpoint, name: st
     requests = [Request(example["id"], task.messages(example), sampling) for example in examples]
     identity = weights.identity(checkpoint.base, recipe.student.dtype)
     identity |= {"checkpoint": weights.sha256(checkpoint.folder)}
-    model = LocalModel(
-        checkpoint.as_it_answers, identity, str(checkpoint.folder), batch_size=recipe.student.batch_size
-    )
+    model = LocalModel(checkpoint.as_it_answers, identity, str(checkpoint.folder), batch_size=recipe.student.batch_size)
     completions = complete(model, requests, name, Billing(run.store, run.id))
     strict = recipe.evaluate.extraction == "strict"
     answers = [
@@ -121,16 +113,4 @@ def _validation_score(recipe: Recipe, run: Run, checkpoint: Checkpoint, name: st
     ]
     task = judge.judged(recipe, run, task, zip(examples, answers, strict=True), name)
     scores = [task.main_score(answer, e) for e, answer in zip(examples, answers, strict=True) if e["gold"] is not None]
-    known = [score for score in scores if score is not None]
-    return mean(known) if known else None
-
-
-def _report(recipe: Recipe, scores: Sequence[float | None], chosen: int) -> None:
-    known = [score for score in scores if score is not None]
-    if not known:
-        echo("  no validation example has gold, so no score can choose an epoch: the last one is used")
-        return
-    gradable = recipe.task.gradable
-    what = "correct validation answers" if gradable else "mean score on the validation examples"
-    after_each = ", ".join(f"{score:.0%}" if gradable else f"{score:.3f}" for score in known)
-    echo(f"  {what} after each epoch: {after_each}; epoch {chosen} is chosen")
+    return [score for score in scores if score is not None]

@@ -47,7 +47,8 @@ class Checkpoint:
         return PeftModel.from_pretrained(loading.load_model(self.base, "float32"), self.folder).eval()
 
     def save(self, folder: Path, rows: Sequence[CuratedRow]) -> dict[str, Any]:
-        """Write the student into ``folder``. Returns `losses` on some of the ``rows``."""
+        """Write the student into ``folder``. Returns the `loss` on some of the ``rows``: of the base,
+        as trained (``apart``), and as the student answers (``merged``)."""
         from potstill.models.local import loading
         from potstill.stages.train.trainer import tokenized
 
@@ -107,12 +108,12 @@ def lost(base: float, apart: float, merged: float) -> float | None:
     return (merged - apart) / (base - apart) if base > apart else None
 
 
-def warning(merge: Mapping[str, Any], dtype: str) -> str:
-    """What to say of the losses of `Checkpoint.save`; empty if at most `NOTABLE` of the gain is lost."""
+def warnings_about(merge: Mapping[str, Any], dtype: str) -> list[str]:
+    """What to say of what `Checkpoint.save` measured; nothing if at most `NOTABLE` of the gain is lost."""
     if merge["lost"] is None or merge["lost"] <= NOTABLE:
-        return ""
+        return []
     fix = "" if dtype == "float32" else "; set student.dtype: float32"
-    return (
+    return [
         f"in {dtype} the student lacks {merge['lost']:.0%} of what training gained: its loss on {merge['rows']} rows is "
         f"{merge['merged']:.3f}, {merge['apart']:.3f} as trained and {merge['base']:.3f} before{fix}"
-    )
+    ]
