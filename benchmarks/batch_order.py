@@ -17,6 +17,7 @@ import torch
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from potstill.models.local import loading
+from potstill.models.local.chat_template import end_of_turn
 from potstill.recipe import loading as recipe_file
 from potstill.recipe.recipe import Recipe
 from potstill.stages.train import trainer
@@ -47,21 +48,24 @@ def held_out_loss(recipe: Recipe, rows: list[CuratedRow]) -> tuple[float, float]
         seconds = time.perf_counter() - start
         model = Checkpoint(recipe, base, Path(folder) / f"checkpoint-{steps}").merged()
     tokenizer = loading.load_tokenizer(base)
-    return loss(model, [trainer.tokenized(tokenizer, row) for row in rows[::5]]), seconds
+    end = end_of_turn(model, tokenizer)
+    return loss(model, [trainer.tokenized(tokenizer, row, end) for row in rows[::5]]), seconds
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="a folder of a run with curated.parquet")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, help="in place of the recipe's")
     options = parser.parse_args()
     recipe = recipe_file.load(options.run / "recipe.yaml")
-    rows = [row for row in Run(options.run, recipe, options.run / "none.sqlite").read(CURATED) if row["kept"]]
+    rows = [row for row in Run(options.run, recipe, options.run / "none.sqlite").read(CURATED) if row["turns"]]
     for name, order in ORDERS.items():
         trainer.grouped_by_length = order
         results = []
         for seed in range(options.seeds):
-            train = recipe.train.model_copy(update={"seed": seed})
+            changed = {"seed": seed, "epochs": options.epochs or recipe.train.epochs}
+            train = recipe.train.model_copy(update=changed)
             results.append(held_out_loss(recipe.model_copy(update={"train": train}), rows))
         losses, seconds = zip(*results, strict=True)
         spread = f" (standard deviation {stdev(losses):.3f})" if len(losses) > 1 else ""

@@ -179,7 +179,7 @@ def trained_with(tiny_folder, tmp_path, monkeypatch):
                 seen["resume"] = resume_from_checkpoint
 
         monkeypatch.setattr(trainer, "CompletionTrainer", Recorder)
-        rows = [{"student_messages": [{"role": "user", "content": "q"}], "completion": "7"}] * 3
+        rows = [{"student_messages": [{"role": "user", "content": "q"}], "completion": "7", "turns": 1}] * 3
         recipe = recipe_with(more, student=tiny_folder)
         trainer.fit(recipe, tiny_folder, rows, trainer.Position(tmp_path, None, steps))
         return seen

@@ -23,14 +23,18 @@ from potstill.stages.train import stage as train
 from potstill.stages.train.trainer import CompletionTrainer, grouped_by_length, tokenized
 
 ROWS = [
-    {"student_messages": [{"role": "user", "content": "q" * (1 + 3 * i)}], "completion": f"answer {'x' * (i % 5)} {i}"}
+    {
+        "student_messages": [{"role": "user", "content": "q" * (1 + 3 * i)}],
+        "completion": f"answer {'x' * (i % 5)} {i}",
+        "turns": 1,
+    }
     for i in range(12)
 ]
 
 
 def test_the_loss_covers_the_completion_and_its_end_token(tiny):
     _, tokenizer = tiny
-    row = tokenized(tokenizer, ROWS[3])
+    row = tokenized(tokenizer, ROWS[3], tokenizer.eos_token_id)
     trained = [token for token, label in zip(row["input_ids"], row["labels"], strict=True) if label != -100]
     assert tokenizer.decode(trained) == ROWS[3]["completion"] + "<end>"
     assert tokenizer.decode(row["input_ids"]).startswith("user:qqqqqqqqqq;a:")
@@ -50,7 +54,7 @@ def test_the_cheaper_loss_equals_that_of_sft_trainer(tiny, tmp_path):
                 max_length=None, logging_steps=1, save_strategy="no", use_cpu=True, bf16=False, report_to="none",
                 disable_tqdm=True, activation_checkpointing=False,
             ),
-            train_dataset=Dataset.from_list([tokenized(tokenizer, row) for row in ROWS]),
+            train_dataset=Dataset.from_list([tokenized(tokenizer, row, tokenizer.eos_token_id) for row in ROWS]),
             processing_class=tokenizer,
         )  # fmt: skip
         trainer.train()

@@ -3,11 +3,12 @@
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from potstill.errors import PotstillError
 from potstill.progress import echo
 from potstill.recipe.recipe import Condition, Filter, Recipe
-from potstill.stages import judge
+from potstill.stages import chats, judge
 from potstill.stages.planned import KnownExamples, Planned
 from potstill.tasks import Example, Task
 from potstill.workspace.artifacts import CURATED, GENERATED, CuratedRow, GeneratedRow
@@ -24,7 +25,7 @@ MAX_ROWS = "max-rows"
 
 def curate(recipe: Recipe, run: Run) -> None:
     """Write curated.parquet. Raises `PotstillError` when no row is left to train on."""
-    from potstill.models.local import loading
+    from potstill.models.local import chat_template, loading
     from potstill.models.local.model import count_chat_tokens
 
     examples = {example["id"]: example for example in run.examples()}
@@ -36,9 +37,24 @@ def curate(recipe: Recipe, run: Run) -> None:
     def tokens(messages: Sequence[Mapping[str, str]], completion: str) -> int:
         return count_chat_tokens(tokenizer, messages, completion)
 
-    labeller = _Labeller(recipe, task, examples, tokens)
+    def can_join(row: CuratedRow) -> bool:
+        messages = row["student_messages"]
+        turns = 1 + sum(message["role"] == "assistant" for message in messages)
+        try:
+            chat_template.around_replies(tokenizer, messages, turns)
+        except ValueError:
+            return False
+        return True
+
+    others = [check for check in recipe.curate.filters if check is not Filter.DUPLICATE]
+
+    def passes(row: Mapping[str, Any]) -> bool:
+        return bool(row["completion"]) and not first_failure({f: row[_column(f)] for f in others}, others)
+
+    labeller = _Labeller(recipe, task, examples, tokens, chats.replies(generated))
     rows = [labeller.label(row, agreed) for row, agreed in zip(generated, agreements(task, generated), strict=True)]
-    _limit(rows, recipe)
+    joined = chats.join(task, rows, examples, passes, can_join) if task.multi_turn else {}
+    _limit(rows, recipe, joined)
     run.write(CURATED, rows)
     _report(task, rows, examples)
 
@@ -58,8 +74,9 @@ class _Labeller:
         task: Task,
         examples: Mapping[str, Example],
         tokens: Callable[[Sequence[Mapping[str, str]], str], int],
+        replies: chats.Replies,
     ) -> None:
-        self.recipe, self.task, self.examples, self.tokens = recipe, task, examples, tokens
+        self.recipe, self.task, self.examples, self.tokens, self.replies = recipe, task, examples, tokens, replies
         self.held_out = {task.question_key(e) for e in examples.values() if e["split"] != "train"}
         self._seen: set[tuple[str, str]] = set()
 
@@ -67,15 +84,16 @@ class _Labeller:
         """The row with its labels, what the student is trained on, and the first filter that it fails."""
         example = self.examples[row["id"]]
         completion = self._target(row)
-        messages = [dict(m) for m in self.task.messages(example)]
+        continued = chats.continued(self.task, example, row["sample"], self.replies) or example
+        messages = [dict(m) for m in self.task.messages(continued)]
         tokens = self.tokens(messages, completion)
-        question = self.task.question_key(example)
+        question = self.task.question_key(continued)
         labels = {
             Filter.PARSED: row["status"] == "ok",
             Filter.FINISHED: row["finish_reason"] == "stop",
             Filter.CORRECT: is_correct(self.task, row["answer"], example, agreed),
             Filter.DUPLICATE: (question, completion) in self._seen,
-            Filter.IN_TEST_SET: question in self.held_out,
+            Filter.IN_TEST_SET: self.task.question_key(example) in self.held_out,
             Filter.TOO_LONG: tokens > self.recipe.train.max_length,
         }
         self._seen.add((question, completion))
@@ -91,6 +109,7 @@ class _Labeller:
             agreement=agreed,
             student_messages=messages,
             completion=completion,
+            turns=0 if reason else 1,
             tokens=tokens,
             kept=not reason,
             reason=reason,
@@ -102,6 +121,11 @@ class _Labeller:
             return ""
         rationale = row["rationale"] if self.recipe.condition in WITH_RATIONALE else ""
         return self.task.target_text(rationale, row["answer"])
+
+
+def _column(check: Filter) -> str:
+    """The column of a check's label."""
+    return check.value.replace("-", "_")
 
 
 def first_failure(labels: Mapping[Filter, bool | None], filters: Sequence[Filter]) -> str:
@@ -134,13 +158,14 @@ def _agreement(task: Task, answer: str | None, samples: Sequence[str | None]) ->
     return sum(task.equivalent(answer, other) for other in samples) / len(samples)
 
 
-def _limit(rows: Sequence[CuratedRow], recipe: Recipe) -> None:
-    """Drop kept rows beyond `curate.max_rows`, drawn by seed."""
-    kept = [row for row in rows if row["kept"]]
+def _limit(rows: Sequence[CuratedRow], recipe: Recipe, joined: Mapping[tuple[str, int], Sequence[CuratedRow]]) -> None:
+    """Drop training rows beyond `curate.max_rows`, drawn by seed; of a chat, with all of its turns."""
+    kept = [row for row in rows if row["turns"]]
     most = recipe.curate.max_rows
     if most is not None and len(kept) > most:
         for row in random.Random(recipe.data_seed).sample(kept, len(kept) - most):
-            row["kept"], row["reason"] = False, MAX_ROWS
+            for part in joined.get((row["id"], row["sample"]), [row]):
+                part["kept"], part["reason"], part["turns"] = False, MAX_ROWS, 0
 
 
 def _report(task: Task, rows: Sequence[CuratedRow], examples: Mapping[str, Example]) -> None:

@@ -36,7 +36,7 @@ def _train(recipe: Recipe, run: Run) -> None:
     from potstill.models.local import weights
 
     base = recipe.student.model.download()
-    rows = [row for row in run.read(CURATED) if row["kept"]]
+    rows = [row for row in run.read(CURATED) if row["turns"]]
     work = run.path(CHECKPOINTS)
     epochs, loss = _fit(recipe, base, rows, work)
     scores = [

@@ -50,11 +50,13 @@ class Checkpoint:
         """Write the student into ``folder``. Returns the `loss` on some of the ``rows``: of the base,
         as trained (``apart``), and as the student answers (``merged``)."""
         from potstill.models.local import loading
+        from potstill.models.local.chat_template import end_of_turn
         from potstill.stages.train.trainer import tokenized
 
         tokenizer = loading.load_tokenizer(self.base)
-        some = [tokenized(tokenizer, row) for row in rows[:: -(-len(rows) // COMPARED_ROWS)]]
         trained = self.apart()
+        end = end_of_turn(trained, tokenizer)
+        some = [tokenized(tokenizer, row, end) for row in rows[:: -(-len(rows) // COMPARED_ROWS)]]
         apart = loss(trained, some)
         if self._has_adapters:
             with trained.disable_adapter():

@@ -16,7 +16,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from potstill import interrupt
 from potstill.models.local import loading, weights
-from potstill.models.local.model import chat_tokens
+from potstill.models.local.chat_template import around_replies, end_of_turn
 from potstill.progress import Progress, progress
 from potstill.recipe.recipe import Recipe
 from potstill.stages.train import checkpoints
@@ -42,11 +42,13 @@ def fit(recipe: Recipe, base: Path, rows: Sequence[Mapping[str, Any]], position:
     """Train the weights in ``base``, or adapters for them, on curated rows up to the last step."""
     options = recipe.train
     tokenizer = loading.load_tokenizer(base)
+    # Steps of full fine-tuning are smaller than bfloat16 can add to a weight.
+    model = loading.load_model(base, "float32" if options.method == "full" else recipe.student.dtype)
+    end = end_of_turn(model, tokenizer)
     trainer = CompletionTrainer(
-        # Steps of full fine-tuning are smaller than bfloat16 can add to a weight.
-        model=loading.load_model(base, "float32" if options.method == "full" else recipe.student.dtype),
+        model=model,
         args=_arguments(recipe, position),
-        train_dataset=Dataset.from_list([tokenized(tokenizer, row) for row in rows]),
+        train_dataset=Dataset.from_list([tokenized(tokenizer, row, end) for row in rows]),
         processing_class=tokenizer,
         peft_config=_adapters(recipe) if options.method == "lora" else None,
     )
@@ -56,11 +58,23 @@ def fit(recipe: Recipe, base: Path, rows: Sequence[Mapping[str, Any]], position:
         trainer.train(resume_from_checkpoint=str(position.resume) if position.resume else None)
 
 
-def tokenized(tokenizer: PreTrainedTokenizerBase, row: Mapping[str, Any]) -> dict[str, list[int]]:
-    """Token ids and labels of a row: the prompt exactly as at inference (`IGNORED`), the completion, the end token."""
-    prompt = chat_tokens(tokenizer, row["student_messages"])
-    target = [*tokenizer(row["completion"], add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
-    return {"input_ids": prompt + target, "labels": [IGNORED] * len(prompt) + target}
+def tokenized(tokenizer: PreTrainedTokenizerBase, row: Mapping[str, Any], end: int) -> dict[str, list[int]]:
+    """Token ids and labels of a row: the prompt exactly as at inference (`IGNORED`), the completion, the ``end`` token.
+
+    In a row of several ``turns`` the replies of earlier turns and their end tokens have labels too. Raises `ValueError`
+    where the template rewrites earlier turns.
+    """
+    messages, turns = row["student_messages"], row["turns"]
+    earlier = [message["content"] for message in messages if message["role"] == "assistant"]
+    replies = [*earlier[len(earlier) - (turns - 1) :], row["completion"]]
+    ids: list[int] = []
+    labels: list[int] = []
+    for around, reply in zip(around_replies(tokenizer, messages, turns), replies, strict=True):
+        before, written = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in (around, reply))
+        ends = bool(ids) and before[0] == end  # the reply before
+        labels += [end] * ends + [IGNORED] * (len(before) - ends) + written
+        ids += before + written
+    return {"input_ids": [*ids, end], "labels": [*labels, end]}
 
 
 def _adapters(recipe: Recipe) -> LoraConfig:
