@@ -266,6 +266,7 @@ def test_max_rows_counts_chats(curated):
         assert second["reason"] in ("", "max-rows")
 
 
-def test_where_the_template_rewrites_turns_each_is_a_row(curated, tiny_folder):
+def test_where_the_template_rewrites_turns_each_is_a_row(curated, tiny_folder, capsys):
     _, rows, *_ = curated(CHATS, condition="gold", folder=tiny_folder)
+    assert "2 later turns are rows of their own" in capsys.readouterr().err
     assert shown(rows) == [("a/0", 1, ""), ("a/2", 1, ""), ("a/4", 1, ""), ("b", 1, "")]

@@ -54,6 +54,9 @@ def curate(recipe: Recipe, run: Run) -> None:
     labeller = _Labeller(recipe, task, examples, tokens, chats.replies(generated))
     rows = [labeller.label(row, agreed) for row, agreed in zip(generated, agreements(task, generated), strict=True)]
     joined = chats.join(task, rows, examples, passes, can_join) if task.multi_turn else {}
+    rewritten = sum(row["turns"] == 1 and bool(task.earlier_turns(examples[row["id"]])) for row in rows)
+    if rewritten:
+        echo(f"  {rewritten} later turns are rows of their own: the student's chat template rewrites earlier turns")
     _limit(rows, recipe, joined)
     run.write(CURATED, rows)
     _report(task, rows, examples)
