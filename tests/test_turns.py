@@ -270,3 +270,15 @@ def test_where_the_template_rewrites_turns_each_is_a_row(curated, tiny_folder, c
     _, rows, *_ = curated(CHATS, condition="gold", folder=tiny_folder)
     assert "2 later turns are rows of their own" in capsys.readouterr().err
     assert shown(rows) == [("a/0", 1, ""), ("a/2", 1, ""), ("a/4", 1, ""), ("b", 1, "")]
+
+
+def test_the_limit_by_question_counts_chats(curated):
+    """Two samples of each question; those of a chat are one row each."""
+    _, rows, *_ = curated(
+        CHATS, generate_="samples: 2, temperature: 0.5",
+        curate_="per_question: 1, filters: [parsed, finished, correct, in-test-set, too-long]",
+    )  # fmt: skip
+    assert [(row["id"], row["sample"], row["turns"], row["reason"]) for row in rows if row["id"] in ("a/4", "b")] == [
+        ("a/4", 0, 3, ""), ("a/4", 1, 0, "per-question"), ("b", 0, 1, ""), ("b", 1, 0, "per-question"),
+    ]  # fmt: skip
+    assert [row["kept"] for row in rows] == [True, False] * 4

@@ -19,8 +19,8 @@ REQUIRED = (Filter.PARSED, Filter.FINISHED, Filter.CORRECT)
 WITH_RATIONALE = (Condition.COT_RATIONALE, Condition.GOLD_RATIONALE)
 MAJORITY = 0.5
 """Fraction of a question's samples that must agree with an answer whose gold is unknown."""
-MAX_ROWS = "max-rows"
-"""The reason of rows beyond `curate.max_rows`."""
+PER_QUESTION, MAX_ROWS = "per-question", "max-rows"
+"""The reasons of rows beyond `curate.per_question` and `curate.max_rows`."""
 
 
 def curate(recipe: Recipe, run: Run) -> None:
@@ -80,7 +80,10 @@ class _Labeller:
         replies: chats.Replies,
     ) -> None:
         self.recipe, self.task, self.examples, self.tokens, self.replies = recipe, task, examples, tokens, replies
-        self.held_out = {task.question_key(e) for e in examples.values() if e["split"] != "train"}
+        held_out = [example for example in examples.values() if example["split"] != "train"]
+        self.held_out = {task.question_key(example) for example in held_out}
+        shares_groups = recipe.data.real.shares_groups
+        self.held_out_groups = set() if shares_groups else {example["group"] for example in held_out}
         self._seen: set[tuple[str, str]] = set()
 
     def label(self, row: GeneratedRow, agreed: float | None) -> CuratedRow:
@@ -97,6 +100,7 @@ class _Labeller:
             Filter.CORRECT: is_correct(self.task, row["answer"], example, agreed),
             Filter.DUPLICATE: (question, completion) in self._seen,
             Filter.IN_TEST_SET: self.task.question_key(example) in self.held_out,
+            Filter.GROUP_IN_TEST_SET: example["group"] in self.held_out_groups,
             Filter.TOO_LONG: tokens > self.recipe.train.max_length,
         }
         self._seen.add((question, completion))
@@ -108,6 +112,7 @@ class _Labeller:
             correct=labels[Filter.CORRECT],
             duplicate=bool(labels[Filter.DUPLICATE]),
             in_test_set=bool(labels[Filter.IN_TEST_SET]),
+            group_in_test_set=bool(labels[Filter.GROUP_IN_TEST_SET]),
             too_long=bool(labels[Filter.TOO_LONG]),
             agreement=agreed,
             student_messages=messages,
@@ -162,13 +167,28 @@ def _agreement(task: Task, answer: str | None, samples: Sequence[str | None]) ->
 
 
 def _limit(rows: Sequence[CuratedRow], recipe: Recipe, joined: Mapping[tuple[str, int], Sequence[CuratedRow]]) -> None:
-    """Drop training rows beyond `curate.max_rows`, drawn by seed; of a chat, with all of its turns."""
+    """Drop training rows beyond `curate.per_question`, then those beyond `curate.max_rows`, drawn by seed; of a chat, with all
+    of its turns."""
+
+    def parts(row: CuratedRow) -> Sequence[CuratedRow]:
+        return joined.get((row["id"], row["sample"]), [row])
+
+    def drop(row: CuratedRow, reason: str) -> None:
+        for part in parts(row):
+            part["kept"], part["reason"], part["turns"] = False, reason, 0
+
+    by_question: Counter[str] = Counter()
+    for row in rows:
+        if row["turns"]:
+            question = parts(row)[0]["id"]
+            by_question[question] += 1
+            if recipe.curate.per_question is not None and by_question[question] > recipe.curate.per_question:
+                drop(row, PER_QUESTION)
     kept = [row for row in rows if row["turns"]]
     most = recipe.curate.max_rows
     if most is not None and len(kept) > most:
         for row in random.Random(recipe.data_seed).sample(kept, len(kept) - most):
-            for part in joined.get((row["id"], row["sample"]), [row]):
-                part["kept"], part["reason"], part["turns"] = False, MAX_ROWS, 0
+            drop(row, MAX_ROWS)
 
 
 def _report(task: Task, rows: Sequence[CuratedRow], examples: Mapping[str, Example]) -> None:

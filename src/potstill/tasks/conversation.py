@@ -16,6 +16,7 @@ class Conversation(Task):
     loss on each reply; `last`: only the last reply is an example and has loss."""
 
     gradable = False
+    question_tells_task = True
     descriptive_scores = ("words", "repetition")
 
     @property
