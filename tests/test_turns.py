@@ -198,6 +198,8 @@ def test_later_turns_are_planned_as_estimates(curated):
     assert [request.id for request in first.requests] == ["a/0", "b"]
     assert [request.id for request in later.requests] == ["a/2", "a/4"]
     assert (first.estimated, later.estimated) == (False, True)
+    *_, recipe, run = curated({"b": CHATS["b"]})
+    assert len(list(planned(recipe, KnownExamples(run.examples, complete=True)))) == 1
 
 
 # Curation

@@ -33,7 +33,8 @@ def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
     first = (row for row in known.rows("train") if not task.earlier_turns(row))
     more = 0 if known.complete else recipe.data.new_inputs * samples
     yield Planned("generate", recipe.teacher, (request for _, request in requests(recipe, first, shots, samples)), more)
-    if task.multi_turn:  # the data's replies stand for the teacher's
+    if task.multi_turn and any(task.earlier_turns(row) for row in known.rows("train")):
+        # The data's replies stand for the teacher's.
         later = (row for row in known.rows("train") if task.earlier_turns(row))
         pairs = requests(recipe, later, shots, samples)
         yield Planned("generate: later turns", recipe.teacher, (request for _, request in pairs), estimated=True)

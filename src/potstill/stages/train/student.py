@@ -28,7 +28,12 @@ class Checkpoint:
     def merged(self) -> "PreTrainedModel":
         """The weights in float32, adapters merged into those of ``base``. A step of training is often too small for
         bfloat16 to add to a weight."""
-        return self._merge(self.apart())
+        from potstill.models.local import loading
+
+        if not self._has_adapters:
+            return loading.load_model(self.folder, "float32")
+        merged: PreTrainedModel = self._adapted(loading.load_model(self.base, "float32")).merge_and_unload()
+        return merged
 
     def as_it_answers(self) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
         """The merged weights in the student's number format, and the tokenizer: as if they were saved and loaded."""
@@ -36,42 +41,35 @@ class Checkpoint:
 
         return cast(self.merged(), self.recipe.student.dtype), loading.load_tokenizer(self.base)
 
-    def apart(self) -> Any:
-        """What was trained, in float32: the weights of ``base`` with adapters apart, or whole weights."""
-        from peft import PeftModel
-
-        from potstill.models.local import loading
-
-        if not self._has_adapters:
-            return loading.load_model(self.folder, "float32")
-        return PeftModel.from_pretrained(loading.load_model(self.base, "float32"), self.folder).eval()
-
     def save(self, folder: Path, rows: Sequence[CuratedRow]) -> dict[str, Any]:
-        """Write the student into ``folder``. Returns the `loss` on some of the ``rows``: of the base,
-        as trained (``apart``), and as the student answers (``merged``)."""
+        """Write the student into ``folder``. Returns the `loss` on some of the ``rows``: of the base, of the weights as they
+        were trained (``apart``), and as the student answers (``merged``)."""
         from potstill.models.local import loading
         from potstill.models.local.chat_template import end_of_turn
         from potstill.stages.train.trainer import tokenized
 
         tokenizer = loading.load_tokenizer(self.base)
-        trained = self.apart()
-        end = end_of_turn(trained, tokenizer)
+        model: Any = loading.load_model(self.base, "float32")
+        end = end_of_turn(model, tokenizer)
         some = [tokenized(tokenizer, row, end) for row in rows[:: -(-len(rows) // COMPARED_ROWS)]]
-        apart = loss(trained, some)
+        base = loss(model, some)
         if self._has_adapters:
-            with trained.disable_adapter():
-                base = loss(trained, some)
+            model = self._adapted(model)
+            apart = loss(model, some)
+            model = model.merge_and_unload()
         else:
-            base = loss(loading.load_model(self.base, "float32"), some)
-        model = self._merge(trained)
+            del model  # before the next is loaded
+            model = self.merged()
+            apart = loss(model, some)
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         merged = loss(cast(model, self.recipe.student.dtype), some)
         return {"rows": len(some), "base": base, "apart": apart, "merged": merged, "lost": lost(base, apart, merged)}
 
-    def _merge(self, model: Any) -> "PreTrainedModel":
-        merged: PreTrainedModel = model.merge_and_unload() if self._has_adapters else model
-        return merged
+    def _adapted(self, model: "PreTrainedModel") -> Any:
+        from peft import PeftModel
+
+        return PeftModel.from_pretrained(model, self.folder).eval()
 
     @property
     def _has_adapters(self) -> bool:
