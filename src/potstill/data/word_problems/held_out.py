@@ -44,7 +44,11 @@ HELD_OUT = (
             "fence": line("+ 2 *", "A fence goes all the way around it."),
             "gate": line("e -", "Only at the gate, which is {e} metres wide, there is no fence."),
             "metres": line("", "How many metres of fence are there?"),
-            "cost": line("d *", "The fence costs {d} dollars a metre. How many dollars does the whole fence cost?"),
+            "cost": line(
+                "d *",
+                "The fence costs {d} dollars a metre. How many dollars does the whole fence cost?",
+                "How many dollars does the whole fence cost at {d} dollars a metre?",
+            ),
         },
         unseen=(
             "sides area",
@@ -63,9 +67,15 @@ HELD_OUT = (
             "use": line("b -", "{who} takes out {b} litres for the flowers."),
             "buckets": line("k n * +", "{who} pours in {k} buckets of {n} litres each."),
             "leak": line("k d * -", "On each of the next {k} days {d} litres leak out."),
-            "now": line("", "How many litres of water are in the tank now?"),
+            "now": line(
+                "",
+                "How many litres of water are in the tank now?",
+                "How many litres of water does the tank contain now?",
+            ),
             "room": line(
-                "t swap -", "The tank is full at {t} litres. How many more litres of water are needed to fill it?"
+                "t swap -",
+                "The tank is full at {t} litres. How many more litres of water are needed to fill it?",
+                "How many more litres of water fit into the tank if it holds {t} litres in all?",
             ),
         },
         unseen=(
@@ -81,7 +91,11 @@ HELD_OUT = (
         "hall",
         {},
         {
-            "rows": line("k n *", "In the hall of {name}'s school there are {k} rows of {n} chairs."),
+            "rows": line(
+                "k n *",
+                "In the hall of {name}'s school there are {k} rows of {n} chairs.",
+                "The hall of {name}'s school has {k} rows with {n} chairs in each.",
+            ),
             "bring": line("b +", "{who} brings {b} more chairs."),
             "broken": line("c -", "{c} of the chairs are broken and are taken away."),
             "all": line("", "How many chairs are there in the hall?"),
@@ -96,7 +110,11 @@ HELD_OUT = (
         "parcels",
         {},
         {
-            "vans": line("k n *", "{name} loads {k} vans with {n} parcels each."),
+            "vans": line(
+                "k n *",
+                "{name} loads {k} vans with {n} parcels each.",
+                "{name} has {k} vans and loads {n} parcels into each.",
+            ),
             "cars": line("k n * +", "{other} loads {k} cars with {n} parcels each."),
             "noon": line("b -", "By noon {b} of the parcels have been delivered."),
             "all": line("", "How many parcels do {name} and {other} load in all?"),
@@ -146,6 +164,7 @@ HELD_OUT = (
             "hay": line(
                 "d *",
                 "Each {animal} eats {d} kilograms of hay a day. How many kilograms of hay do the {animals} eat in a day?",
+                "How many kilograms of hay do the {animals} eat in a day if each of them eats {d} kilograms?",
             ),
             "stables": line(
                 "k /",

@@ -23,7 +23,11 @@ MEASURES = (
             "trip": line("t swap -", "The whole trip is {t} kilometres long. How many kilometres are left?"),
             "plan": line("t", "{name} has to travel {t} kilometres."),
             "train": line("u -", "{who} takes the train for the first {u} kilometres."),
-            "speed": line("l /", "{who} cycles at {l} kilometres an hour. How many hours does the trip take?"),
+            "speed": line(
+                "l /",
+                "{who} cycles at {l} kilometres an hour. How many hours does the trip take?",
+                "How many hours does {name} need if {he} cycles at {l} kilometres an hour?",
+            ),
             "rest": line(
                 "l /",
                 "{who} cycles the remaining distance at {l} kilometres an hour. How many hours does {he} cycle?",
@@ -55,7 +59,11 @@ MEASURES = (
             "left": line(
                 "", "How many pages does {name} still have to read?", "How many pages of the book are left to read?"
             ),
-            "days": line("k /", "{who} reads {k} pages a day. How many days does the book last?"),
+            "days": line(
+                "k /",
+                "{who} reads {k} pages a day. How many days does the book last?",
+                "How many days does {name} need for the book if {he} reads {k} pages a day?",
+            ),
             "rest": line(
                 "k /", "From then on {who} reads {k} pages a day. How many more days does {he} need to finish the book?"
             ),

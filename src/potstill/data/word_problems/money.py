@@ -24,7 +24,9 @@ MONEY = (
                 "How many dollars of change does {name} get from {h} dollars?",
             ),
             "split": line(
-                "2 /", "{who} shares the cost equally with {other}. How many dollars does each of the two pay?"
+                "2 /",
+                "{who} shares the cost equally with {other}. How many dollars does each of the two pay?",
+                "If {name} and {other} share the cost equally, how many dollars does each of them pay?",
             ),
         },
         trained=(
@@ -48,7 +50,9 @@ MONEY = (
             "gift": line(
                 "b +", "{his} grandmother gives {him} {b} dollars.", "{who} gets another {b} dollars from {other}."
             ),
-            "spends": line("b -", "{who} spends {b} dollars on a book.", "{who} pays {b} dollars for a bus ticket."),
+            "spends": line(
+                "b -", "Then {he} spends {b} dollars on a book.", "Then {he} pays {b} dollars for a bus ticket."
+            ),
             "weekly": line("k n * +", "Over the next {k} weeks {he} saves {n} dollars a week."),
             "daily": line("k d * -", "On each of the next {k} days {he} spends {d} dollars."),
             "half": line("2 /", "{who} spends half of {his} money on a {present}."),
@@ -91,7 +95,7 @@ MONEY = (
             ),
             "dearer": line("b +", "In another shop each of these {items} costs {b} dollars more."),
             "cheaper": line("b -", "In another shop each of these {items} costs {b} dollars less."),
-            "buys": line("d *", "{other} buys {d} of these {items}."),
+            "buys": line("d *", "{other} buys {d} {items} at the same price."),
             "buysthere": line("d *", "{other} buys {d} of them there."),
             "each": line("", "How many dollars does one {item} cost?"),
             "eachthere": line("", "How many dollars does one {item} cost in the other shop?"),
@@ -124,7 +128,9 @@ MONEY = (
                 "", "How many baskets of fruit are there in all?", "How many baskets of fruit does {name} get in all?"
             ),
             "tosell": line("", "How many baskets does {name} have left?"),
-            "money": line("", "How many dollars does {name} take in?"),
+            "money": line(
+                "", "How many dollars does {name} take in?", "How much money does {name} get for the fruit, in dollars?"
+            ),
             "stall": line(
                 "c -",
                 "A place at the market costs {him} {c} dollars. How many dollars does {name} have left from the sale?",
@@ -153,10 +159,12 @@ MONEY = (
             "hours": line("b c +", "{name} works in {place} for {b} hours on Monday and {c} hours on Tuesday."),
             "unpaid": line("e -", "{who} is not paid for {e} of these hours."),
             "wage": line("p *", "{who} earns {p} dollars an hour.", "The pay is {p} dollars an hour."),
-            "tips": line("b +", "{who} also gets {b} dollars in tips.", "Customers give {him} {b} dollars in tips."),
+            "tips": line("b +", "{who} also gets {b} dollars in tips.", "Tips bring {him} another {b} dollars."),
             "fare": line("c -", "{who} spends {c} dollars of {his} pay on the bus."),
             "total": line("", "How many hours does {name} work in all?"),
-            "earn": line("", "How many dollars does {name} get in all?"),
+            "earn": line(
+                "", "How many dollars does {name} get in all?", "How much does {name} get in all, in dollars?"
+            ),
             "left": line("", "How many dollars does {name} have left?"),
         },
         trained=(
@@ -184,8 +192,14 @@ MONEY = (
             "parking": line("b +", "Parking costs another {b} dollars."),
             "discount": line("b -", "The group gets a discount of {b} dollars."),
             "people": line("", "How many people are going?"),
-            "pay": line("", "How many dollars does the trip cost in all?"),
-            "cars": line("k /", "{k} people travel in each car. How many cars do they need?"),
+            "pay": line(
+                "", "How many dollars does the trip cost in all?", "What is the cost of the whole trip in dollars?"
+            ),
+            "cars": line(
+                "k /",
+                "{k} people travel in each car. How many cars do they need?",
+                "How many cars do they need if {k} people travel in each car?",
+            ),
         },
         trained=(
             "group people",

@@ -18,8 +18,44 @@ from potstill.data.word_problems.things import THINGS
 TEMPLATES = templates((*THINGS, *MONEY, *MEASURES, *HELD_OUT))
 STEPS = (1, 2, 3, 1, 2, 3, 4)
 
-WOMEN = "Ada Clara Elif Farah Hana Ines Lena Maya Nadia Petra Rosa Tara Uma Vera Wanda Yuki Zoe".split()
-MEN = "Amir Ben Chen Dario Emil Goran Ivan Jonas Kofi Luis Marek Omar Pavel Samir Tomas Victor Yusuf".split()
+WOMEN = [
+    "Ada",
+    "Clara",
+    "Elif",
+    "Farah",
+    "Hana",
+    "Ines",
+    "Lena",
+    "Maya",
+    "Nadia",
+    "Petra",
+    "Rosa",
+    "Tara",
+    "Uma",
+    "Vera",
+    "Wanda",
+    "Yuki",
+    "Zoe",
+]
+MEN = [
+    "Amir",
+    "Ben",
+    "Chen",
+    "Dario",
+    "Emil",
+    "Goran",
+    "Ivan",
+    "Jonas",
+    "Kofi",
+    "Luis",
+    "Marek",
+    "Omar",
+    "Pavel",
+    "Samir",
+    "Tomas",
+    "Victor",
+    "Yusuf",
+]
 PRONOUNS = (
     (WOMEN, MEN, dict(he="she", him="her", his="her")),
     (MEN, WOMEN, dict(he="he", him="him", his="his")),
@@ -100,8 +136,8 @@ def compose(template: Template, rng: random.Random) -> Problem:
         if i == before:
             distractor = rng.choice(DISTRACTORS if named else ABOUT_NOBODY).format(name=name, z=rng.randint(5, 25))
             sentences.append(distractor)
-        who = words["he"] if named and i != before else name
-        sentences.append(wording.format(who=who, **words, **numbers.numbers[i]))
+        clear = named and (i != before or name in distractor)
+        sentences.append(wording.format(who=words["he"] if clear else name, **words, **numbers.numbers[i]))
         named = named or "{name}" in wording
     return Problem(
         re.sub(r"(^|[.?] )([a-z])", lambda match: match[0].upper(), " ".join(sentences)),

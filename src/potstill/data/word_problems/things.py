@@ -11,13 +11,16 @@ THINGS = (
         {
             "has": line("a", "{name} has {a} {items}.", "{name} owns {a} {items}."),
             "find": line(
-                "b +", "{who} finds {b} more {items}.", "{other} gives {him} {b} more.", "Then {he} buys {b} more."
+                "b +",
+                "{who} finds {b} more {items}.",
+                "{other} gives {him} {b} more.",
+                "At a market {he} buys {b} more.",
             ),
             "give": line(
-                "b -", "{who} gives {b} of {his} {items} to {other}.", "Then {he} loses {b} of {his} {items}."
+                "b -", "{who} gives {b} of {his} {items} to {other}.", "On a trip {he} loses {b} of {his} {items}."
             ),
             "half": line(
-                "2 /", "{who} gives half of {his} {items} to {other}.", "Then {he} sells half of {his} {items}."
+                "2 /", "{who} gives half of {his} {items} to {other}.", "At a fair {he} sells half of {his} {items}."
             ),
             "double": line(
                 "2 *", "Over the summer {he} doubles {his} collection.", "Within a month {he} doubles {his} collection."
@@ -66,7 +69,7 @@ THINGS = (
             "third": line("dup c +", "{third} has {c} more {items} than {other}."),
             "thirdtwice": line("dup 2 *", "{third} has twice as many {items} as {other}."),
             "school": line("+ b -", "Together they give {b} of their {items} to the school."),
-            "other": line("", "How many {items} does {other} have?"),
+            "other": line("", "How many {items} does {other} have?", "What is the number of {items} that {other} has?"),
             "together": line(
                 "+",
                 "How many {items} do {name} and {other} have together?",
@@ -114,7 +117,9 @@ THINGS = (
             "all": line("", "How many {items} does {name} bake in all?"),
             "left": line("", "How many {items} are left?", "How many {items} does {name} have left?"),
             "packall": line(
-                "k /", "{who} puts all the {items} into bags, {k} in each bag. How many bags does {he} fill?"
+                "k /",
+                "{who} puts all the {items} into bags, {k} in each bag. How many bags does {he} fill?",
+                "How many bags does {name} fill if {he} puts all the {items} into bags of {k}?",
             ),
             "pack": line(
                 "k /",
@@ -122,10 +127,14 @@ THINGS = (
                 "The remaining {items} go into bags, {k} in each bag. How many bags are there?",
             ),
             "sellall": line(
-                "d *", "{who} sells all the {items} for {d} dollars each. How many dollars does {he} take in?"
+                "d *",
+                "{who} sells all the {items} for {d} dollars each. How many dollars does {he} take in?",
+                "How many dollars does {name} take in if {he} sells all the {items} for {d} dollars each?",
             ),
             "sell": line(
-                "d *", "{who} sells the remaining {items} for {d} dollars each. How many dollars does {he} take in?"
+                "d *",
+                "{who} sells the remaining {items} for {d} dollars each. How many dollars does {he} take in?",
+                "How many dollars does {name} take in if {he} sells the rest of the {items} for {d} dollars each?",
             ),
         },
         trained=(
@@ -155,7 +164,7 @@ THINGS = (
             "bothagain": line("b - c +", "At the stop after that, {b} passengers get off and {c} get on."),
             "half": line("2 /", "At the station half of the passengers get off."),
             "groups": line("k n * +", "At the museum {k} groups of {n} people get on."),
-            "now": line("", "How many passengers are on the bus now?"),
+            "now": line("", "How many passengers are on the bus now?", "How many passengers does the bus carry now?"),
             "seats": line(
                 "s swap -",
                 "The bus has {s} seats, and every passenger has one. How many seats are free?",
@@ -184,10 +193,10 @@ THINGS = (
                 "{name}'s second-hand shop has {k} shelves with {n} books on each.",
                 "In {name}'s second-hand shop there are {k} shelves of {n} books.",
             ),
-            "table": line("b +", "{b} more books lie on a table.", "Another {b} books are in the window."),
-            "sell": line("b -", "Customers buy {b} of the books.", "Today {name} sells {b} of the books."),
+            "table": line("b +", "{b} more books lie on a table.", "Another {b} books stand by the door."),
+            "sell": line("b -", "Customers buy {b} of the books.", "Today {who} sells {b} of the books."),
             "order": line("k n * +", "A van brings {k} boxes of {n} books.", "{who} buys {k} boxes of {n} books."),
-            "half": line("2 /", "In a sale {name} sells half of all the books."),
+            "half": line("2 /", "In a sale {who} sells half of all the books."),
             "all": line("", "How many books are there in all?", "How many books does the shop have in all?"),
             "now": line("", "How many books are in the shop now?", "How many books does the shop have now?"),
         },
@@ -214,10 +223,20 @@ THINGS = (
             "hourly": line("", "How many {items} do the machines make in one hour?"),
             "made": line("", "How many {items} do the machines make?"),
             "good": line("", "How many good {items} are there?"),
-            "boxes": line("k /", "The good {items} are packed in boxes of {k}. How many boxes are filled?"),
-            "boxesall": line("k /", "All the {items} are packed in boxes of {k}. How many boxes are filled?"),
+            "boxes": line(
+                "k /",
+                "The good {items} are packed in boxes of {k}. How many boxes are filled?",
+                "How many boxes are needed if the good {items} are packed in boxes of {k}?",
+            ),
+            "boxesall": line(
+                "k /",
+                "All the {items} are packed in boxes of {k}. How many boxes are filled?",
+                "How many boxes are needed if all the {items} are packed in boxes of {k}?",
+            ),
             "order": line(
-                "t swap /", "A customer orders {t} {items}. How many hours does the workshop need to make them?"
+                "t swap /",
+                "A customer orders {t} {items}. How many hours does the workshop need to make them?",
+                "How many hours does the workshop need for an order of {t} {items}?",
             ),
         },
         trained=(
