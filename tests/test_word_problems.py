@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from potstill.data.examples import examples
 from potstill.data.word_problems import questions
 from potstill.data.word_problems.stream import DISTRACTORS, MEN, TEMPLATES, WOMEN, compose
-from potstill.data.word_problems.template import LIMIT, NUMBERS, Line, Situation, Template, draw, line
+from potstill.data.word_problems.template import LIMIT, NUMBERS, Line, Situation, Template, draw, line, plural
 from potstill.recipe.data import WordProblems
 from potstill.tasks.math import Math
 
@@ -54,6 +54,12 @@ def test_at_least_120_templates_and_40_unseen_ones_with_one_to_four_steps():
 def test_templates_differ_in_situation_or_operations_not_in_words_only():
     assert len({template.name for template in TEMPLATES}) == len(TEMPLATES)
     assert len({(template.situation.name, template.signature) for template in TEMPLATES}) == len(TEMPLATES)
+    assert len({template.signature for template in TEMPLATES}) >= 120
+
+
+def test_no_unseen_template_has_the_situation_and_operations_of_a_trained_one():
+    trained, unseen = ({(t.situation.name, t.signature) for t in TEMPLATES if t.unseen == u} for u in (False, True))
+    assert not trained & unseen
 
 
 def test_unseen_templates_include_whole_situations_and_operations_that_training_never_has():
@@ -82,6 +88,11 @@ def test_no_template_is_of_the_kind_of_the_few_shot_examples():
     assert {name for name, signature in kinds if signature == "n n n * +"} == {"savings", "minutes", "hedge"}
     # Half of what is left when so many pieces are cut off.
     assert "n n n * - 2 /" not in {signature for _, signature in kinds}
+
+
+@pytest.mark.parametrize(("noun", "nouns"), [("bun", "buns"), ("sandwich", "sandwiches"), ("toy car", "toy cars")])
+def test_plurals(noun, nouns):
+    assert plural(noun) == nouns
 
 
 # ---- questions ----

@@ -3,6 +3,10 @@
 A line is one or two sentences together with what they do to the numbers, as an expression in postfix notation: letters
 draw from `NUMBERS`, digits are numbers that the text says in words (half, twice), ``+ - * /`` are the steps of
 the problem, ``dup`` and ``swap`` act on the stack, which the lines of a chain share. The answer is the top of the stack.
+
+A template is unseen, never used in training, if its whole situation is, or if no training question of its situation has the
+same operations in the same order. Within a situation each sequence of operations is one template only: other words for the
+same operations are wordings of a line.
 """
 
 import random
