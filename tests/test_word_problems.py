@@ -20,6 +20,7 @@ from potstill.recipe.data import WordProblems
 from potstill.tasks.math import Math
 
 BY_NAME = {template.name: template for template in TEMPLATES}
+SITUATIONS = sorted({template.situation.name for template in TEMPLATES})
 LINES = {(t.situation.name, of.expression, of.wordings): of for t in TEMPLATES for of in t.lines}.values()
 WORDINGS = [wording for of in LINES for wording in of.wordings]
 
@@ -28,6 +29,10 @@ WORDINGS = [wording for of in LINES for wording in of.wordings]
 def problems(name):
     rng = random.Random(name)
     return [compose(BY_NAME[name], rng) for _ in range(200)]
+
+
+def problems_of(situation):
+    return [problem for name in BY_NAME if BY_NAME[name].situation.name == situation for problem in problems(name)]
 
 
 def story(problem):
@@ -149,9 +154,10 @@ def test_the_answer_is_what_a_reader_computes(name):
         assert READ[name](*numbers_in(story(problem))) == problem.answer, problem.question
 
 
-@pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.name)
-def test_every_number_is_used_and_every_step_is_a_positive_integer(template):
-    for problem in problems(template.name):
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_every_number_is_used_and_every_step_is_a_positive_integer(situation):
+    for problem in problems_of(situation):
+        template = problem.template
         numbers = numbers_in(story(problem))
         assert len(problem.operations) == template.steps
         assert len(numbers) == template.signature.split().count("n")
@@ -181,9 +187,9 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.name)
-def test_questions_are_grammatical(template):
-    for problem in problems(template.name):
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_questions_are_grammatical(situation):
+    for problem in problems_of(situation)[::2]:
         text = problem.question
         assert not [pattern for pattern in MISTAKES if re.search(pattern, text)], text
         assert re.match(r"[A-Z0-9]", text)
