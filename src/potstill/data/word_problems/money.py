@@ -90,8 +90,8 @@ MONEY = (
         {
             "pack": line(
                 "t k /",
-                "{name} pays {t} dollars for {k} {items} of the same price.",
-                "{name} gets {k} {items} of the same price for {t} dollars.",
+                "{name} pays {t} dollars in all for {k} identical {items}.",
+                "{name} buys {k} identical {items}, which cost {t} dollars in all.",
             ),
             "dearer": line("b +", "In another shop each of these {items} costs {b} dollars more."),
             "cheaper": line("b -", "In another shop each of these {items} costs {b} dollars less."),

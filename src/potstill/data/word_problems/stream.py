@@ -1,7 +1,8 @@
 """The stream of word problems: which template comes next, names, and sentences that do not matter.
 
-Of seven questions two take one step, two take two, two take three and one takes four; about one fifth contains an
-irrelevant sentence. Each split has its own stream, so that more questions of one split do not change another.
+Of eleven questions four take one step, four take two, two take three and one takes four: a small teacher solves most of
+those with one and two steps, and few of the longer ones. About one fifth contains an irrelevant sentence. Each split has
+its own stream, so that more questions of one split do not change another.
 """
 
 import random
@@ -16,7 +17,7 @@ from potstill.data.word_problems.template import Operation, Template, draw, plur
 from potstill.data.word_problems.things import THINGS
 
 TEMPLATES = templates((*THINGS, *MONEY, *MEASURES, *HELD_OUT))
-STEPS = (1, 2, 3, 1, 2, 3, 4)
+STEPS = (1, 2, 1, 2, 3, 1, 2, 1, 2, 3, 4)
 
 WOMEN = [
     "Ada",

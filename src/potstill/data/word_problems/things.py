@@ -220,7 +220,7 @@ THINGS = (
             "machines": line("k n *", "{name}'s workshop has {k} machines, and each makes {n} {items} an hour."),
             "hours": line("d *", "The machines run for {d} hours."),
             "faulty": line("b -", "{b} of the {items} are faulty and are thrown away."),
-            "hourly": line("", "How many {items} do the machines make in one hour?"),
+            "hourly": line("", "How many {items} do all the machines together make in one hour?"),
             "made": line("", "How many {items} do the machines make?"),
             "good": line("", "How many good {items} are there?"),
             "boxes": line(
