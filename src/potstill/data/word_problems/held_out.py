@@ -117,6 +117,7 @@ HELD_OUT = (
             ),
             "cars": line("k n * +", "{other} loads {k} cars with {n} parcels each."),
             "noon": line("b -", "By noon {b} of the parcels have been delivered."),
+            "loaded": line("", "How many parcels does {name} load in all?"),
             "all": line("", "How many parcels do {name} and {other} load in all?"),
             "left": line("", "How many parcels are still to be delivered?"),
             "drivers": line(
@@ -124,7 +125,7 @@ HELD_OUT = (
                 "{k} drivers deliver all the parcels, each the same number. How many parcels does each driver deliver?",
             ),
         },
-        unseen=("vans noon left", "vans cars all", "vans cars noon left", "vans cars drivers"),
+        unseen=("vans loaded", "vans noon left", "vans cars all", "vans cars noon left", "vans cars drivers"),
     ),
     Situation(
         "lift",
@@ -152,7 +153,7 @@ HELD_OUT = (
                 "{other}'s hedge is {b} centimetres taller than {name}'s. How many centimetres tall is {other}'s hedge?",
             ),
         },
-        unseen=("is cut now", "is grows now", "is cut beside", "is grows beside"),
+        unseen=("is beside", "is cut now", "is grows now", "is cut beside", "is grows beside"),
     ),
     Situation(
         "farm",

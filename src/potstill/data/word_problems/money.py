@@ -127,6 +127,7 @@ MONEY = (
             "all": line(
                 "", "How many baskets of fruit are there in all?", "How many baskets of fruit does {name} get in all?"
             ),
+            "count": line("", "How many {fruit} trees does {name} have now?"),
             "tosell": line("", "How many baskets does {name} have left?"),
             "money": line(
                 "", "How many dollars does {name} take in?", "How much money does {name} get for the fruit, in dollars?"
@@ -149,7 +150,12 @@ MONEY = (
             "trees baskets keeps sellrest money",
             "trees baskets keeps sellrest stall",
         ),
-        unseen=("trees baskets trips", "trees plants baskets all", "trees plants baskets keeps tosell"),
+        unseen=(
+            "trees baskets trips",
+            "trees plants count",
+            "trees plants baskets all",
+            "trees plants baskets keeps tosell",
+        ),
     ),
     Situation(
         "work",

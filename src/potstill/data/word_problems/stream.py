@@ -1,7 +1,7 @@
 """The stream of word problems: which template comes next, names, and sentences that do not matter.
 
-Of eleven questions four take one step, four take two, two take three and one takes four: a small teacher solves most of
-those with one and two steps, and few of the longer ones. About one fifth contains an irrelevant sentence. Each split has
+Of ten questions four take one step, three take two, two take three and one takes four: a small teacher solves most of
+those with one step, and few of the longer ones. About one fifth contains an irrelevant sentence. Each split has
 its own stream, so that more questions of one split do not change another.
 """
 
@@ -17,7 +17,7 @@ from potstill.data.word_problems.template import Operation, Template, draw, plur
 from potstill.data.word_problems.things import THINGS
 
 TEMPLATES = templates((*THINGS, *MONEY, *MEASURES, *HELD_OUT))
-STEPS = (1, 2, 1, 2, 3, 1, 2, 1, 2, 3, 4)
+STEPS = (1, 2, 1, 3, 1, 2, 4, 1, 2, 3)
 
 WOMEN = [
     "Ada",
