@@ -160,7 +160,10 @@ def names(recipe):
         ("math", "base base-fewshot student teacher-plain teacher-cot teacher-cot-fewshot"),
         ("nli", "base base-fewshot student teacher-plain teacher-cot teacher-cot-fewshot"),
         ("{name: classification, labels: [a, b]}", "base base-direct student teacher-direct teacher-cot"),
-        ("{name: extraction, json_schema: {type: object, properties: {a: {type: string}}}}", "base base-direct student teacher-direct teacher-cot"),
+        (
+            "{name: extraction, json_schema: {type: object, properties: {a: {type: string}}}}",
+            "base base-direct student teacher-direct teacher-cot",
+        ),
         ("{name: custom, prompts: {plain: 'Translate: {{ text }}'}}", "base student teacher-plain"),
         ("conversation", "base student teacher-plain"),
     ],

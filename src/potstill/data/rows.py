@@ -16,7 +16,7 @@ from potstill.recipe.data import Rows
 from potstill.tasks import Column, Task
 from potstill.tasks.columns import is_missing, parse_text, parse_verbatim
 
-OPTIONAL = ("id", "group", "system", "prompt", "rationale")
+OPTIONAL = ("id", "group", "system", "prompt", "rationale", "steps")
 """Columns that any data may have beside the task's own and gold."""
 
 
