@@ -21,7 +21,6 @@ from potstill.stages.few_shot import FewShotExamples
 from potstill.stages.generate import generate, requests
 from potstill.stages.limits import TokenLimits
 from potstill.stages.train import trainer
-from potstill.stages.train.stage import choose_epoch
 from potstill.tasks import Prompting
 from potstill.workspace import artifacts
 from potstill.workspace.artifacts import GENERATED
@@ -191,7 +190,7 @@ def trained_with(tiny_folder, tmp_path, monkeypatch):
                 seen["resume"] = resume_from_checkpoint
 
         monkeypatch.setattr(trainer, "CompletionTrainer", Recorder)
-        rows = [{"student_messages": [{"role": "user", "content": "q"}], "completion": "7"}] * 3
+        rows = [{"student_messages": [{"role": "user", "content": "q"}], "completion": "7", "turns": 1}] * 3
         recipe = recipe_with(more, student=tiny_folder)
         trainer.fit(recipe, tiny_folder, rows, trainer.Position(tmp_path, None, steps))
         return seen
@@ -238,14 +237,6 @@ def test_options_of_adapters_reach_them(trained_with):
 
 def test_full_fine_tuning_has_no_adapters(trained_with):
     assert trained_with("train: {method: full}", 3)["peft_config"] is None
-
-
-@pytest.mark.parametrize(
-    ("scores", "epoch"),
-    [([0.1, 0.5, 0.3], 2), ([0.5, 0.1, 0.5], 1), ([None, None], 2), ([None, 0.0, 0.2], 3), ([0.4], 1), ([0.0, 0.0], 1)],
-)
-def test_the_epoch_with_the_highest_score_is_chosen_the_first_of_equals(scores, epoch):
-    assert choose_epoch(scores) == epoch
 
 
 # The forecast

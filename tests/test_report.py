@@ -26,6 +26,10 @@ teacher: {model: {url: "http://t/v1", model: t, price: {input: 1000, output: 200
 student: {model: packaged/b}
 evaluate: {systems: [base, student]}
 """
+VALIDATION = [
+    {"epoch": 1, "score": 0.25, "low": 0.125, "high": 0.75, "n": 20},
+    {"epoch": 3, "score": 0.5, "low": None, "high": None, "n": 20},
+]
 
 
 def example(id_, split):
@@ -72,7 +76,7 @@ def run(tmp_path):
     loss = [{"epoch": 0.5, "loss": 2.0}, {"epoch": 3.0, "loss": 0.5}]
     run.write_json(
         "training.json",
-        {"rows": 1, "dtype": "float32", "loss": loss, "validation": [{"epoch": 3, "score": 0.5}], "chosen": 3},
+        {"rows": 1, "dtype": "float32", "loss": loss, "validation": VALIDATION, "chosen": 3},
     )
     run.write_json("manifest.json", {"stages": {"generate": {"seconds": 3.0}}, "versions": {"potstill": "0"},
                                      "hardware": {"python": "3", "machine": HOSTILE}})  # fmt: skip
@@ -131,3 +135,12 @@ def test_earlier_looks_and_what_was_set_after_them_are_in_verdict_and_report(run
     assert "margin was 0.05 when the test set was first used, and is 0.1" in text
     assert run.evaluation["verdict"].count("1 of these questions were looked at before, by 2 other students.") == 2
     assert "Set after looking at these questions: margin." in run.evaluation["verdict"]
+
+
+def test_validation_scores_have_their_intervals(run):
+    """The figure is 160 high: an interval of .125 to .75 reaches from 140 to 40."""
+    html = run.report_path.read_text()
+    assert html.count('<line class="whisker" x1="200.0" x2="200.0" y1="40.0" y2="140.0"/>') == 1
+    caption = html[html.index("Line: loss on the completion") :]
+    assert "20 validation questions after each epoch" in caption
+    assert "Fewer than 100 questions can hardly tell epochs apart" in caption

@@ -1,11 +1,14 @@
 """Training on a tiny random model: the loss, and what it is taken over."""
 
 import copy
+import random
 import shutil
 from functools import partial
 from itertools import count
+from statistics import mean
 
 import pytest
+import torch
 from datasets import Dataset
 from safetensors.torch import load_file
 from trl.trainer.sft_config import SFTConfig
@@ -13,20 +16,25 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 import small
 from potstill import interrupt
+from potstill.errors import RecipeError
 from potstill.recipe import loading as recipe_file
 from potstill.stages.train import checkpoints
 from potstill.stages.train import stage as train
-from potstill.stages.train.trainer import CompletionTrainer, tokenized
+from potstill.stages.train.trainer import CompletionTrainer, grouped_by_length, tokenized
 
 ROWS = [
-    {"student_messages": [{"role": "user", "content": "q" * (1 + 3 * i)}], "completion": f"answer {'x' * (i % 5)} {i}"}
+    {
+        "student_messages": [{"role": "user", "content": "q" * (1 + 3 * i)}],
+        "completion": f"answer {'x' * (i % 5)} {i}",
+        "turns": 1,
+    }
     for i in range(12)
 ]
 
 
 def test_the_loss_covers_the_completion_and_its_end_token(tiny):
     _, tokenizer = tiny
-    row = tokenized(tokenizer, ROWS[3])
+    row = tokenized(tokenizer, ROWS[3], tokenizer.eos_token_id)
     trained = [token for token, label in zip(row["input_ids"], row["labels"], strict=True) if label != -100]
     assert tokenizer.decode(trained) == ROWS[3]["completion"] + "<end>"
     assert tokenizer.decode(row["input_ids"]).startswith("user:qqqqqqqqqq;a:")
@@ -46,7 +54,7 @@ def test_the_cheaper_loss_equals_that_of_sft_trainer(tiny, tmp_path):
                 max_length=None, logging_steps=1, save_strategy="no", use_cpu=True, bf16=False, report_to="none",
                 disable_tqdm=True, activation_checkpointing=False,
             ),
-            train_dataset=Dataset.from_list([tokenized(tokenizer, row) for row in ROWS]),
+            train_dataset=Dataset.from_list([tokenized(tokenizer, row, tokenizer.eos_token_id) for row in ROWS]),
             processing_class=tokenizer,
         )  # fmt: skip
         trainer.train()
@@ -56,9 +64,78 @@ def test_the_cheaper_loss_equals_that_of_sft_trainer(tiny, tmp_path):
     assert losses[0][-1] < losses[0][0]
 
 
-@pytest.mark.parametrize("interrupted_at", [1, 3, 4, 7])
-def test_resumed_training_ends_with_equal_weights(tiny_folder, tmp_path, monkeypatch, interrupted_at):
-    recipe = recipe_file.parse(small.RECIPE.format(url="http://127.0.0.1:9", student=tiny_folder))
+@pytest.fixture
+def recipe_with(tiny_folder):
+    """The small recipe with other settings of training."""
+
+    def recipe_with(settings):
+        text = small.RECIPE.format(url="http://127.0.0.1:9", student=tiny_folder)
+        before, after = text.split("lora: {dropout: 0.1}")
+        return recipe_file.parse(
+            (before + settings + after).replace("max_tokens: 8}", "max_tokens: 8, dtype: float32}")
+        )
+
+    return recipe_with
+
+
+@pytest.mark.parametrize("micro_batch", [1, 2])
+def test_micro_batches_take_the_same_steps(recipe_with, tiny_folder, tmp_path, micro_batch):
+    """Ten rows, so that the last step of an epoch has two; the tokens with loss differ from row to row."""
+    (whole, losses), (parts, losses_of_parts) = (
+        train._fit(recipe_with(settings), tiny_folder, ROWS[:10], tmp_path / settings[:13])
+        for settings in ("weight_decay: 0.1", f"micro_batch: {micro_batch}, weight_decay: 0.1")
+    )
+    assert [path.name for path in parts] == [path.name for path in whole] == ["checkpoint-3", "checkpoint-6"]
+    assert [entry["loss"] for entry in losses_of_parts] == pytest.approx([entry["loss"] for entry in losses], rel=1e-5)
+    trained, trained_in_parts = (load_file(epochs[-1] / "adapter_model.safetensors") for epochs in (whole, parts))
+    early = load_file(whole[0] / "adapter_model.safetensors")
+    for name, weights in trained.items():
+        assert (weights - trained_in_parts[name]).norm() < 0.01 * (weights - early[name]).norm()
+
+
+def test_micro_batches_divide_the_batch(recipe_with):
+    with pytest.raises(RecipeError, match="micro_batch 3 does not divide batch_size 4"):
+        recipe_with("micro_batch: 3")
+
+
+@pytest.mark.parametrize(("settings", "rate"), [("method: lora", 1e-3), ("method: full", 1e-4)])
+def test_the_default_rate_goes_by_method(settings, rate):
+    text = small.RECIPE.format(url="http://127.0.0.1:9", student="s").replace("learning_rate: 1.0e-3", settings)
+    assert recipe_file.parse(text).train.learning_rate == rate
+
+
+def grouped(lengths, seed=0, size=4):
+    """The lengths of each step's rows."""
+    order = grouped_by_length(lengths, size, torch.Generator().manual_seed(seed))
+    assert sorted(order) == list(range(len(lengths)))
+    return [[lengths[i] for i in order[start : start + size]] for start in range(0, len(order), size)]
+
+
+def test_steps_have_rows_of_similar_length_and_a_random_order():
+    lengths = random.Random(1).choices(range(1000), k=402)
+    steps = grouped(lengths)
+    assert all(step == sorted(step, reverse=True) for step in steps)
+    assert mean(max(step) - min(step) for step in steps) < 60  # of four random rows it is 600
+    assert grouped(lengths) == steps != grouped(lengths, seed=1)
+    # An epoch neither begins with its longest rows nor ends with its shortest, as it does within sorted pools.
+    thirds = [
+        mean(mean(step) for seed in range(10) for step in grouped(lengths, seed)[i : i + 33]) for i in (0, 33, 66)
+    ]
+    assert thirds == pytest.approx([mean(lengths)] * 3, rel=0.1)
+    incomplete = [mean(grouped(lengths, seed)[-1]) for seed in range(50)]
+    assert mean(incomplete) == pytest.approx(mean(lengths), rel=0.2)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 4, 5])
+def test_few_rows_are_all_trained_on(rows):
+    assert sum(len(step) for step in grouped(list(range(rows)))) == rows
+
+
+@pytest.mark.parametrize(("interrupted_at", "batches"), [(1, ""), (3, ""), (4, ""), (7, ""), (4, ", micro_batch: 2")])
+def test_resumed_training_ends_with_equal_weights(
+    recipe_with, tiny_folder, tmp_path, monkeypatch, interrupted_at, batches
+):
+    recipe = recipe_with("lora: {dropout: 0.1}" + batches)
     fit = partial(train._fit, recipe, tiny_folder, ROWS)  # 3 steps per epoch, 2 epochs, dropout
     uninterrupted, losses = fit(tmp_path / "uninterrupted")
 

@@ -71,7 +71,7 @@ STAGES: tuple[Stage, ...] = (
             "evaluate.judge",
         ),
         reads=(
-            Part(CURATED.file, kept=True, columns=("student_messages", "completion")),
+            Part(CURATED.file, kept=True, columns=("student_messages", "completion", "turns")),
             Part(EXAMPLES, splits=("validation",)),
         ),
         writes=(STUDENT, TRAINING),

@@ -3,11 +3,12 @@
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from potstill.errors import PotstillError
 from potstill.progress import echo
 from potstill.recipe.recipe import Condition, Filter, Recipe
-from potstill.stages import judge
+from potstill.stages import chats, judge
 from potstill.stages.planned import KnownExamples, Planned
 from potstill.tasks import Example, Task
 from potstill.workspace.artifacts import CURATED, GENERATED, CuratedRow, GeneratedRow
@@ -24,7 +25,7 @@ PER_QUESTION, MAX_ROWS = "per-question", "max-rows"
 
 def curate(recipe: Recipe, run: Run) -> None:
     """Write curated.parquet. Raises `PotstillError` when no row is left to train on."""
-    from potstill.models.local import loading
+    from potstill.models.local import chat_template, loading
     from potstill.models.local.model import count_chat_tokens
 
     examples = {example["id"]: example for example in run.examples()}
@@ -36,9 +37,27 @@ def curate(recipe: Recipe, run: Run) -> None:
     def tokens(messages: Sequence[Mapping[str, str]], completion: str) -> int:
         return count_chat_tokens(tokenizer, messages, completion)
 
-    labeller = _Labeller(recipe, task, examples, tokens)
+    def can_join(row: CuratedRow) -> bool:
+        messages = row["student_messages"]
+        turns = 1 + sum(message["role"] == "assistant" for message in messages)
+        try:
+            chat_template.around_replies(tokenizer, messages, turns)
+        except ValueError:
+            return False
+        return True
+
+    others = [check for check in recipe.curate.filters if check is not Filter.DUPLICATE]
+
+    def passes(row: Mapping[str, Any]) -> bool:
+        return bool(row["completion"]) and not first_failure({f: row[_column(f)] for f in others}, others)
+
+    labeller = _Labeller(recipe, task, examples, tokens, chats.replies(generated))
     rows = [labeller.label(row, agreed) for row, agreed in zip(generated, agreements(task, generated), strict=True)]
-    _limit(rows, recipe)
+    joined = chats.join(task, rows, examples, passes, can_join) if task.multi_turn else {}
+    rewritten = sum(row["turns"] == 1 and bool(task.earlier_turns(examples[row["id"]])) for row in rows)
+    if rewritten:
+        echo(f"  {rewritten} later turns are rows of their own: the student's chat template rewrites earlier turns")
+    _limit(rows, recipe, joined)
     run.write(CURATED, rows)
     _report(task, rows, examples)
 
@@ -58,8 +77,9 @@ class _Labeller:
         task: Task,
         examples: Mapping[str, Example],
         tokens: Callable[[Sequence[Mapping[str, str]], str], int],
+        replies: chats.Replies,
     ) -> None:
-        self.recipe, self.task, self.examples, self.tokens = recipe, task, examples, tokens
+        self.recipe, self.task, self.examples, self.tokens, self.replies = recipe, task, examples, tokens, replies
         held_out = [example for example in examples.values() if example["split"] != "train"]
         self.held_out = {task.question_key(example) for example in held_out}
         shares_groups = recipe.data.real.shares_groups
@@ -70,15 +90,16 @@ class _Labeller:
         """The row with its labels, what the student is trained on, and the first filter that it fails."""
         example = self.examples[row["id"]]
         completion = self._target(row)
-        messages = [dict(m) for m in self.task.messages(example)]
+        continued = chats.continued(self.task, example, row["sample"], self.replies) or example
+        messages = [dict(m) for m in self.task.messages(continued)]
         tokens = self.tokens(messages, completion)
-        question = self.task.question_key(example)
+        question = self.task.question_key(continued)
         labels = {
             Filter.PARSED: row["status"] == "ok",
             Filter.FINISHED: row["finish_reason"] == "stop",
             Filter.CORRECT: is_correct(self.task, row["answer"], example, agreed),
             Filter.DUPLICATE: (question, completion) in self._seen,
-            Filter.IN_TEST_SET: question in self.held_out,
+            Filter.IN_TEST_SET: self.task.question_key(example) in self.held_out,
             Filter.GROUP_IN_TEST_SET: example["group"] in self.held_out_groups,
             Filter.TOO_LONG: tokens > self.recipe.train.max_length,
         }
@@ -96,6 +117,7 @@ class _Labeller:
             agreement=agreed,
             student_messages=messages,
             completion=completion,
+            turns=0 if reason else 1,
             tokens=tokens,
             kept=not reason,
             reason=reason,
@@ -107,6 +129,11 @@ class _Labeller:
             return ""
         rationale = row["rationale"] if self.recipe.condition in WITH_RATIONALE else ""
         return self.task.target_text(rationale, row["answer"])
+
+
+def _column(check: Filter) -> str:
+    """The column of a check's label."""
+    return check.value.replace("-", "_")
 
 
 def first_failure(labels: Mapping[Filter, bool | None], filters: Sequence[Filter]) -> str:
@@ -139,19 +166,29 @@ def _agreement(task: Task, answer: str | None, samples: Sequence[str | None]) ->
     return sum(task.equivalent(answer, other) for other in samples) / len(samples)
 
 
-def _limit(rows: Sequence[CuratedRow], recipe: Recipe) -> None:
-    """Drop kept rows beyond `curate.per_question`, then those beyond `curate.max_rows`, drawn by seed."""
+def _limit(rows: Sequence[CuratedRow], recipe: Recipe, joined: Mapping[tuple[str, int], Sequence[CuratedRow]]) -> None:
+    """Drop training rows beyond `curate.per_question`, then those beyond `curate.max_rows`, drawn by seed; of a chat, with all
+    of its turns."""
+
+    def parts(row: CuratedRow) -> Sequence[CuratedRow]:
+        return joined.get((row["id"], row["sample"]), [row])
+
+    def drop(row: CuratedRow, reason: str) -> None:
+        for part in parts(row):
+            part["kept"], part["reason"], part["turns"] = False, reason, 0
+
     by_question: Counter[str] = Counter()
     for row in rows:
-        if row["kept"]:
-            by_question[row["id"]] += 1
-            if recipe.curate.per_question is not None and by_question[row["id"]] > recipe.curate.per_question:
-                row["kept"], row["reason"] = False, PER_QUESTION
-    kept = [row for row in rows if row["kept"]]
+        if row["turns"]:
+            question = parts(row)[0]["id"]
+            by_question[question] += 1
+            if recipe.curate.per_question is not None and by_question[question] > recipe.curate.per_question:
+                drop(row, PER_QUESTION)
+    kept = [row for row in rows if row["turns"]]
     most = recipe.curate.max_rows
     if most is not None and len(kept) > most:
         for row in random.Random(recipe.data_seed).sample(kept, len(kept) - most):
-            row["kept"], row["reason"] = False, MAX_ROWS
+            drop(row, MAX_ROWS)
 
 
 def _report(task: Task, rows: Sequence[CuratedRow], examples: Mapping[str, Example]) -> None:

@@ -7,6 +7,7 @@ from potstill.models import Completion, Request, Sampling
 from potstill.models.complete import complete_within_budget
 from potstill.progress import echo
 from potstill.recipe.recipe import Condition, Recipe
+from potstill.stages import chats
 from potstill.stages.few_shot import FewShotExamples
 from potstill.stages.planned import KnownExamples, Planned
 from potstill.tasks import Example, Task
@@ -28,16 +29,28 @@ def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
     if recipe.calibrates:
         pairs = requests(recipe, known.rows("validation"), shots, 1)
         yield Planned("generate: validation", recipe.teacher, (request for _, request in pairs))
-    samples = recipe.generate.samples
-    pairs = requests(recipe, known.rows("train"), shots, samples)
+    task, samples = recipe.task, recipe.generate.samples
+    first = (row for row in known.rows("train") if not task.earlier_turns(row))
     more = 0 if known.complete else recipe.data.new_inputs * samples
-    yield Planned("generate", recipe.teacher, (request for _, request in pairs), more)
+    yield Planned("generate", recipe.teacher, (request for _, request in requests(recipe, first, shots, samples)), more)
+    if task.multi_turn:  # the data's replies stand for the teacher's
+        later = (row for row in known.rows("train") if task.earlier_turns(row))
+        pairs = requests(recipe, later, shots, samples)
+        yield Planned("generate: later turns", recipe.teacher, (request for _, request in pairs), estimated=True)
 
 
 def requests(
-    recipe: Recipe, examples: Iterable[Example], shots: FewShotExamples, samples: int
+    recipe: Recipe,
+    examples: Iterable[Example],
+    shots: FewShotExamples,
+    samples: int,
+    replies: chats.Replies | None = None,
 ) -> Iterator[tuple[Example, Request]]:
-    """A request to the teacher for each example and sample, with the example."""
+    """A request to the teacher for each example and sample, with the example.
+
+    Later turns of a chat continue the ``replies``, and are left out where one is missing; without ``replies`` they continue
+    those of the data.
+    """
     options = recipe.generate
     spec = recipe.prompt_spec(recipe.prompting)
     sampling = Sampling(
@@ -48,10 +61,16 @@ def requests(
         top_logprobs=options.top_logprobs,
     )
     for row in examples:
-        messages = recipe.task.messages(row, spec, shots(row, spec.prompting))
-        schema = recipe.task.reply_schema(row, spec)
+        rendered: Example | None = None
         for sample in range(samples):
-            yield row, Request(row["id"], messages, sampling, sample, schema)
+            shown = row if replies is None else chats.continued(recipe.task, row, sample, replies)
+            if shown is None:
+                continue
+            if shown is not rendered:
+                messages = recipe.task.messages(shown, spec, shots(shown, spec.prompting))
+                schema = recipe.task.reply_schema(shown, spec)
+                rendered = shown
+            yield shown, Request(row["id"], messages, sampling, sample, schema)
 
 
 def logged_completion(example: Example) -> Completion:
@@ -69,22 +88,30 @@ def logged_completion(example: Example) -> Completion:
 
 
 class _SplitRequests:
-    """The requests about one split, made again at each iteration; the few-shot examples are chosen once."""
+    """The requests about one split, made again at each iteration; the few-shot examples are chosen once.
+
+    ``turns`` is the number of turns of the longest chat. Only the replies of chats are held in memory: a turn is requested
+    when those before it are in ``replies``.
+    """
 
     def __init__(self, recipe: Recipe, run: Run, split: str) -> None:
         self.recipe, self.run, self.split = recipe, run, split
         self.shots = FewShotExamples(recipe, run.examples)
         self.samples = recipe.generate.samples if split == "train" else 1
-        self._length = run.count_examples(split) * self.samples
+        self.turns, self.replies = 1, dict[tuple[str, int], str]()
+        if recipe.task.multi_turn:
+            self.turns += max((len(recipe.task.earlier_turns(row)) for row in run.examples(split)), default=0)
 
     def __len__(self) -> int:
-        return self._length
+        if self.turns == 1:
+            return self.run.count_examples(self.split) * self.samples
+        return sum(1 for _ in self)
 
     def __iter__(self) -> Iterator[Request]:
         return (request for _, request in self.with_examples())
 
     def with_examples(self) -> Iterator[tuple[Example, Request]]:
-        return requests(self.recipe, self.run.examples(self.split), self.shots, self.samples)
+        return requests(self.recipe, self.run.examples(self.split), self.shots, self.samples, self.replies)
 
 
 def _rows(recipe: Recipe, run: Run) -> Iterator[GeneratedRow]:
@@ -102,7 +129,17 @@ def _rows(recipe: Recipe, run: Run) -> Iterator[GeneratedRow]:
 
 
 def _ask(recipe: Recipe, run: Run, split: str, name: str) -> Iterator[tuple[Example, tuple[Request, Completion]]]:
+    """The teacher's answers to a split; it is asked about the later turns of a chat when it has answered those before."""
     split_requests = _SplitRequests(recipe, run, split)
+    for turn in range(1, split_requests.turns):
+        answered = _answers(recipe, run, split_requests, f"{name}, turn {turn} of {split_requests.turns}")
+        split_requests.replies |= chats.replies(_row(recipe, recipe.task, *one) for one in answered)
+    yield from _answers(recipe, run, split_requests, name)
+
+
+def _answers(
+    recipe: Recipe, run: Run, split_requests: _SplitRequests, name: str
+) -> Iterator[tuple[Example, tuple[Request, Completion]]]:
     completions = complete_within_budget(recipe.teacher, split_requests, name, run.store, run.id)
     for (example, request), completion in zip(split_requests.with_examples(), completions, strict=True):
         yield example, (request, completion)

@@ -12,7 +12,8 @@ class Conversation(Task):
     name: Literal["conversation"] = "conversation"
     """The task's name."""
     turns: Literal["all", "last"] = "all"
-    """`all`: each reply of a chat is an example, with the turns before it as the prompt; `last`: only the last reply is."""
+    """`all`: each reply of a chat is an example, with the turns before it as the prompt, and a chat is one row of training, with
+    loss on each reply; `last`: only the last reply is an example and has loss."""
 
     gradable = False
     question_tells_task = True
@@ -22,18 +23,39 @@ class Conversation(Task):
     def columns(self) -> Mapping[str, Column]:
         return {"messages": Column.MESSAGES}
 
+    @property
+    def derived_columns(self) -> Mapping[str, Column]:
+        return {"earlier": Column.OPTIONS}
+
     def expand(self, example: dict[str, Any], seed: int) -> list[dict[str, Any]]:
-        """An example for each user turn: the messages up to that turn, and the assistant's reply as gold."""
+        """An example for each user turn: the messages up to that turn, the assistant's reply as gold, and the ids of the
+        examples of ``earlier`` turns."""
         messages: list[Message] = example["messages"]
         user_turns = [i for i, message in enumerate(messages) if message["role"] == "user"]
         if self.turns == "last" or example.get("logged"):
             user_turns = user_turns[-1:]
-        rows = []
+        rows: list[dict[str, Any]] = []
         for i in user_turns:
             reply = messages[i + 1]["content"] if i + 1 < len(messages) else example["gold"]
             row_id = f"{example['id']}/{i}" if len(user_turns) > 1 else example["id"]
-            rows.append(example | {"id": row_id, "messages": messages[: i + 1], "gold": reply})
+            earlier = [row["id"] for row in rows]
+            rows.append(example | {"id": row_id, "messages": messages[: i + 1], "gold": reply, "earlier": earlier})
         return rows
+
+    @property
+    def multi_turn(self) -> bool:
+        return self.turns == "all"
+
+    def earlier_turns(self, example: Example) -> Sequence[str]:
+        return example.get("earlier") or ()
+
+    def with_replies(self, example: Example, replies: Sequence[str]) -> Example:
+        left = iter(replies)
+        messages = [
+            {**message, "content": next(left)} if message["role"] == "assistant" else message
+            for message in example["messages"]
+        ]
+        return {**example, "messages": messages}
 
     def columns_from_log(self, messages: Sequence[Message]) -> dict[str, Any]:
         return {"messages": list(messages)}

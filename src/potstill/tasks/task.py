@@ -120,6 +120,19 @@ class Task(BaseModel, ABC):
         return [example]
 
     @property
+    def multi_turn(self) -> bool:
+        """Whether an example can be a later turn of a chat (`earlier_turns`)."""
+        return False
+
+    def earlier_turns(self, example: Example) -> Sequence[str]:
+        """The ids of the examples of the same chat's earlier turns, in order."""
+        return ()
+
+    def with_replies(self, example: Example, replies: Sequence[str]) -> Example:
+        """The example with these replies to its `earlier_turns` in the place of the data's."""
+        return example
+
+    @property
     def needs_calibration(self) -> bool:
         """Whether the teacher's replies to validation examples must determine how its replies are parsed."""
         return False

@@ -66,7 +66,8 @@ class CuratedRow(GeneratedRow):
     """A generated row with its labels, what the student is trained on, and whether the row is kept or why not.
 
     ``correct`` is None where it cannot be known. ``agreement`` is the fraction of the question's samples with an equivalent
-    answer; None for a single sample. ``tokens`` is the length of prompt, completion and end token.
+    answer; None for a single sample. ``tokens`` is the length of prompt, completion and end token. ``turns`` is the number of
+    assistant turns with loss, the completion last; 0 where nothing is trained on, or where the row of a later turn has it.
     """
 
     parsed: bool
@@ -79,6 +80,7 @@ class CuratedRow(GeneratedRow):
     agreement: float | None
     student_messages: Sequence[dict[str, str]]
     completion: str
+    turns: int
     tokens: int
     kept: bool
     reason: str

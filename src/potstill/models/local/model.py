@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from potstill import interrupt
 from potstill.models import Completion, ErrorKind, Request, Sampling, reasoning
+from potstill.models.local.chat_template import end_token_ids, prompt_text
 from potstill.models.local.decoding import Batch, prefill_prefix
 from potstill.models.local.packing import pack
 from potstill.models.prices import Price
@@ -97,7 +98,7 @@ class LocalModel:
         if not waiting:
             return
         model, tokenizer = self._loaded
-        eos_token_ids = _eos_token_ids(model, tokenizer)
+        eos_token_ids = end_token_ids(model, tokenizer)
         shared = _shared_prefix_length([row.prompt for row in waiting])
         prefix = prefill_prefix(model, waiting[0].prompt[:shared])
         batch = Batch(model, prefix, min(self.batch_size, len(waiting)))
@@ -137,14 +138,13 @@ class LocalModel:
 
 def chat_tokens(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[str, str]]) -> list[int]:
     """Token ids of ``messages`` in the tokenizer's chat template, up to the start of the assistant's reply."""
-    text = tokenizer.apply_chat_template([dict(m) for m in messages], tokenize=False, add_generation_prompt=True)
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+    return list(tokenizer(prompt_text(tokenizer, messages), add_special_tokens=False)["input_ids"])
 
 
 def count_chat_tokens(
     tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[str, str]], completion: str
 ) -> int:
-    """The number of tokens of a chat, its completion and the end-of-sequence token."""
+    """The number of tokens of a chat, its completion and the end token."""
     return len(chat_tokens(tokenizer, messages)) + len(tokenizer(completion, add_special_tokens=False)["input_ids"]) + 1
 
 
@@ -189,9 +189,3 @@ def _shared_prefix_length(prompts: Sequence[list[int]]) -> int:
     while length < limit and first[length] == last[length]:
         length += 1
     return length
-
-
-def _eos_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    configured = model.generation_config.eos_token_id if model.generation_config else None
-    ids = configured if isinstance(configured, list) else [configured]
-    return {int(token) for token in [*ids, tokenizer.eos_token_id] if token is not None}

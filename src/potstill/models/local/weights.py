@@ -9,6 +9,7 @@ import struct
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
+from math import prod
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -110,10 +111,12 @@ class LocalWeights:
         return path if is_complete(path) else None
 
     def float32_bytes(self) -> int:
-        """Approximate size of the weights in float32; 0 for weights that are not downloaded from the hub yet."""
+        """Approximate size of the weights in float32; 0 for weights of the hub or a folder that are not there."""
         if self.packaged_name:
             return int(FLOAT32_PER_PACKED_BYTE * packaged.lookup(self.packaged_name).gguf_bytes)
-        return sum(file.stat().st_size for file in Path(self.location).glob("*.safetensors"))
+        folder = self.cached_folder()
+        headers = [_header(file)[1] for file in folder.glob("*.safetensors")] if folder else []
+        return sum(4 * prod(tensor["shape"]) for header in headers for tensor in header.values())
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -142,16 +145,24 @@ def is_complete(path: Path) -> bool:
     """Whether ``path`` has safetensors files, each of the length that its header states."""
     files = list(path.glob("*.safetensors"))
     for file in files:
-        with file.open("rb") as opened:
-            try:
-                (length,) = struct.unpack("<Q", opened.read(8))
-                header = json.loads(opened.read(min(length, 100_000_000)))
-                offsets = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
-            except (struct.error, ValueError, LookupError, TypeError):
-                return False
+        try:
+            length, header = _header(file)
+            offsets = [tensor["data_offsets"][1] for tensor in header.values()]
+        except (struct.error, ValueError, LookupError, TypeError, AttributeError):
+            return False
         if file.stat().st_size != 8 + length + max(offsets, default=0):
             return False
     return bool(files)
+
+
+def _header(file: Path) -> tuple[int, dict[str, Any]]:
+    """The length of the header of a safetensors file, and its tensors by name. Raises `struct.error` or `ValueError` for a file
+    without one."""
+    with file.open("rb") as opened:
+        (length,) = struct.unpack("<Q", opened.read(8))
+        header: dict[str, Any] = json.loads(opened.read(min(length, 100_000_000)))
+    header.pop("__metadata__", None)
+    return length, header
 
 
 def identity(path: Path, dtype: Dtype) -> dict[str, Any]:

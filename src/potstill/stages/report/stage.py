@@ -13,6 +13,7 @@ from potstill.stages.curate import in_words
 from potstill.stages.evaluate.verdict import WHERE, interval, of_split, points, score
 from potstill.stages.report.filtering import effects_of_correctness
 from potstill.stages.report.glance import glance
+from potstill.stages.train.choosing import ENOUGH
 from potstill.tasks import Example, Task
 from potstill.workspace import artifacts
 from potstill.workspace.artifacts import CURATED, GENERATED, RECIPE, REPORT, TEST_SPLITS, TRAINING
@@ -66,7 +67,8 @@ def report(recipe: Recipe, run: Run) -> None:
             {**example, "question": _question(recipe.task, example)}
             for example in alternating[: recipe.report.examples]
         ],
-        validated=sum(example["split"] == "validation" for example in examples),
+        validated=training["validation"][-1]["n"],
+        enough_validated=ENOUGH,
         predictions=predictions,
         max_characters=MAX_CHARACTERS,
     )

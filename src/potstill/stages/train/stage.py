@@ -4,10 +4,7 @@ import math
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
-from typing import TYPE_CHECKING
 
 from potstill import interrupt
 from potstill.errors import PotstillError
@@ -17,12 +14,10 @@ from potstill.progress import echo
 from potstill.recipe.recipe import Recipe
 from potstill.stages import judge
 from potstill.stages.planned import KnownExamples, Planned
-from potstill.stages.train import checkpoints
+from potstill.stages.train import checkpoints, choosing
+from potstill.stages.train.student import Checkpoint, warnings_about
 from potstill.workspace.artifacts import CHECKPOINTS, CURATED, STUDENT, TRAINING, CuratedRow
 from potstill.workspace.run import Run
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 def train(recipe: Recipe, run: Run) -> None:
@@ -38,39 +33,37 @@ def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
 
 
 def _train(recipe: Recipe, run: Run) -> None:
-    from potstill.models.local import loading, weights
+    from potstill.models.local import weights
 
     base = recipe.student.model.download()
-    rows = [row for row in run.read(CURATED) if row["kept"]]
+    rows = [row for row in run.read(CURATED) if row["turns"]]
     work = run.path(CHECKPOINTS)
     epochs, loss = _fit(recipe, base, rows, work)
     scores = [
-        _validation_score(recipe, run, _Checkpoint(recipe, base, folder), f"validation after epoch {epoch}")
+        _validation_scores(recipe, run, Checkpoint(recipe, base, folder), f"validation after epoch {epoch}")
         for epoch, folder in enumerate(epochs, 1)
     ]
-    chosen = choose_epoch(scores)
+    chosen = choosing.choose_epoch(scores)
+    gradable = recipe.task.gradable
+    validation = [choosing.summary(epoch, of_epoch, gradable) for epoch, of_epoch in enumerate(scores, 1)]
     finished = work / "chosen"
     shutil.rmtree(finished, ignore_errors=True)
-    _Checkpoint(recipe, base, epochs[chosen - 1]).load().save_pretrained(finished)
-    loading.load_tokenizer(base).save_pretrained(finished)
+    merge = Checkpoint(recipe, base, epochs[chosen - 1]).save(finished, rows)
     run.replace_folder(STUDENT, finished)
+    dtype = weights.resolve_dtype(recipe.student.dtype)
     run.write_json(
         TRAINING,
         {
             "rows": len(rows),
-            "dtype": weights.resolve_dtype(recipe.student.dtype),
+            "dtype": dtype,
             "loss": loss,
-            "validation": [{"epoch": epoch, "score": score} for epoch, score in enumerate(scores, 1)],
+            "validation": validation,
             "chosen": chosen,
+            "merge": merge,
         },
     )
-    _report(recipe, scores, chosen)
-
-
-def choose_epoch(scores: Sequence[float | None]) -> int:
-    """The epoch, counted from 1, with the highest score, the first of equals; the last epoch where no score is known."""
-    known = [score for score in scores if score is not None]
-    return scores.index(max(known)) + 1 if known else len(scores)
+    for line in [*choosing.in_words(validation, chosen, gradable), *warnings_about(merge, dtype)]:
+        echo(f"  {line}")
 
 
 def _fit(
@@ -100,35 +93,8 @@ def _fit(
     return epochs, checkpoints.losses(newest)
 
 
-@dataclass(frozen=True)
-class _Checkpoint:
-    """A checkpoint in ``folder``: whole weights, or adapters for those of ``base``."""
-
-    recipe: Recipe
-    base: Path
-    folder: Path
-
-    def load(self) -> "PreTrainedModel":
-        """The weights in the student's number format, adapters merged into those of ``base``."""
-        from peft import PeftModel
-
-        from potstill.models.local import loading
-
-        dtype = self.recipe.student.dtype
-        if not (self.folder / "adapter_config.json").exists():
-            return loading.load_model(self.folder, dtype)
-        adapted = PeftModel.from_pretrained(loading.load_model(self.base, dtype), self.folder)
-        merged: PreTrainedModel = adapted.merge_and_unload()
-        return merged
-
-    def load_with_tokenizer(self) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-        from potstill.models.local import loading
-
-        return self.load(), loading.load_tokenizer(self.base)
-
-
-def _validation_score(recipe: Recipe, run: Run, checkpoint: _Checkpoint, name: str) -> float | None:
-    """A checkpoint's mean score on the validation questions; None where none of them has gold."""
+def _validation_scores(recipe: Recipe, run: Run, checkpoint: Checkpoint, name: str) -> list[float]:
+    """A checkpoint's scores on the validation questions with gold, in their order."""
     from potstill.models.local import weights
     from potstill.models.local.model import LocalModel
 
@@ -138,9 +104,7 @@ def _validation_score(recipe: Recipe, run: Run, checkpoint: _Checkpoint, name: s
     requests = [Request(example["id"], task.messages(example), sampling) for example in examples]
     identity = weights.identity(checkpoint.base, recipe.student.dtype)
     identity |= {"checkpoint": weights.sha256(checkpoint.folder)}
-    model = LocalModel(
-        checkpoint.load_with_tokenizer, identity, str(checkpoint.folder), batch_size=recipe.student.batch_size
-    )
+    model = LocalModel(checkpoint.as_it_answers, identity, str(checkpoint.folder), batch_size=recipe.student.batch_size)
     completions = complete(model, requests, name, Billing(run.store, run.id))
     strict = recipe.evaluate.extraction == "strict"
     answers = [
@@ -149,16 +113,4 @@ def _validation_score(recipe: Recipe, run: Run, checkpoint: _Checkpoint, name: s
     ]
     task = judge.judged(recipe, run, task, zip(examples, answers, strict=True), name)
     scores = [task.main_score(answer, e) for e, answer in zip(examples, answers, strict=True) if e["gold"] is not None]
-    known = [score for score in scores if score is not None]
-    return mean(known) if known else None
-
-
-def _report(recipe: Recipe, scores: Sequence[float | None], chosen: int) -> None:
-    known = [score for score in scores if score is not None]
-    if not known:
-        echo("  no validation example has gold, so no score can choose an epoch: the last one is used")
-        return
-    gradable = recipe.task.gradable
-    what = "correct validation answers" if gradable else "mean score on the validation examples"
-    after_each = ", ".join(f"{score:.0%}" if gradable else f"{score:.3f}" for score in known)
-    echo(f"  {what} after each epoch: {after_each}; epoch {chosen} is chosen")
+    return [score for score in scores if score is not None]

@@ -11,13 +11,12 @@ from datasets import Dataset
 from peft import LoraConfig
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
-from transformers.trainer_pt_utils import get_length_grouped_indices
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from potstill import interrupt
 from potstill.models.local import loading, weights
-from potstill.models.local.model import chat_tokens
+from potstill.models.local.chat_template import around_replies, end_of_turn
 from potstill.progress import Progress, progress
 from potstill.recipe.recipe import Recipe
 from potstill.stages.train import checkpoints
@@ -26,6 +25,8 @@ SECONDS_BETWEEN_CHECKPOINTS = 300.0
 """Seconds of training that are lost at most when the process is killed."""
 IGNORED = -100
 """The label of tokens without loss."""
+POOL_STEPS = 50
+"""Steps, at most, whose rows are sorted by length together."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,13 @@ def fit(recipe: Recipe, base: Path, rows: Sequence[Mapping[str, Any]], position:
     """Train the weights in ``base``, or adapters for them, on curated rows up to the last step."""
     options = recipe.train
     tokenizer = loading.load_tokenizer(base)
+    # Steps of full fine-tuning are smaller than bfloat16 can add to a weight.
+    model = loading.load_model(base, "float32" if options.method == "full" else recipe.student.dtype)
+    end = end_of_turn(model, tokenizer)
     trainer = CompletionTrainer(
-        # Steps of full fine-tuning are smaller than bfloat16 can add to a weight.
-        model=loading.load_model(base, "float32" if options.method == "full" else recipe.student.dtype),
+        model=model,
         args=_arguments(recipe, position),
-        train_dataset=Dataset.from_list([tokenized(tokenizer, row) for row in rows]),
+        train_dataset=Dataset.from_list([tokenized(tokenizer, row, end) for row in rows]),
         processing_class=tokenizer,
         peft_config=_adapters(recipe) if options.method == "lora" else None,
     )
@@ -55,11 +58,23 @@ def fit(recipe: Recipe, base: Path, rows: Sequence[Mapping[str, Any]], position:
         trainer.train(resume_from_checkpoint=str(position.resume) if position.resume else None)
 
 
-def tokenized(tokenizer: PreTrainedTokenizerBase, row: Mapping[str, Any]) -> dict[str, list[int]]:
-    """Token ids and labels of a row: the prompt exactly as at inference (`IGNORED`), the completion, the end token."""
-    prompt = chat_tokens(tokenizer, row["student_messages"])
-    target = [*tokenizer(row["completion"], add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
-    return {"input_ids": prompt + target, "labels": [IGNORED] * len(prompt) + target}
+def tokenized(tokenizer: PreTrainedTokenizerBase, row: Mapping[str, Any], end: int) -> dict[str, list[int]]:
+    """Token ids and labels of a row: the prompt exactly as at inference (`IGNORED`), the completion, the ``end`` token.
+
+    In a row of several ``turns`` the replies of earlier turns and their end tokens have labels too. Raises `ValueError`
+    where the template rewrites earlier turns.
+    """
+    messages, turns = row["student_messages"], row["turns"]
+    earlier = [message["content"] for message in messages if message["role"] == "assistant"]
+    replies = [*earlier[len(earlier) - (turns - 1) :], row["completion"]]
+    ids: list[int] = []
+    labels: list[int] = []
+    for around, reply in zip(around_replies(tokenizer, messages, turns), replies, strict=True):
+        before, written = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in (around, reply))
+        ends = bool(ids) and before[0] == end  # the reply before
+        labels += [end] * ends + [IGNORED] * (len(before) - ends) + written
+        ids += before + written
+    return {"input_ids": [*ids, end], "labels": [*labels, end]}
 
 
 def _adapters(recipe: Recipe) -> LoraConfig:
@@ -78,8 +93,9 @@ def _arguments(recipe: Recipe, position: Position) -> SFTConfig:
     arguments = SFTConfig(
         output_dir=str(position.work),
         num_train_epochs=options.epochs,
-        per_device_train_batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
+        per_device_train_batch_size=options.rows_at_once,
+        gradient_accumulation_steps=options.batch_size // options.rows_at_once,
+        learning_rate=options.learning_rate or 0.0,
         lr_scheduler_type="cosine",
         warmup_steps=int(options.warmup_ratio * position.steps),  # rounded up, a run of one step would learn nothing
         weight_decay=options.weight_decay,
@@ -99,6 +115,16 @@ def _arguments(recipe: Recipe, position: Position) -> SFTConfig:
     return arguments
 
 
+def summed_loss(model: Any, inputs: Mapping[str, torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+    """Sum of the cross-entropy in nats over the tokens with a label, from ``labels`` [rows, tokens]."""
+    labels = labels[:, 1:]
+    trained = (labels != IGNORED).any(0).nonzero()[:, 0]
+    logits = model(**inputs, use_cache=False, logits_to_keep=trained).logits
+    return cross_entropy(
+        logits.flatten(0, 1).float(), labels[:, trained].flatten(), ignore_index=IGNORED, reduction="sum"
+    )
+
+
 class CompletionTrainer(SFTTrainer):
     """The loss of `SFTTrainer`, with logits only at the positions that have a label in some row.
 
@@ -108,10 +134,8 @@ class CompletionTrainer(SFTTrainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
-        labels = inputs.pop("labels")[:, 1:]
-        trained = (labels != IGNORED).any(0).nonzero()[:, 0]
-        logits = model(**inputs, use_cache=False, logits_to_keep=trained).logits
-        loss = cross_entropy(logits.flatten(0, 1).float(), labels[:, trained].flatten(), reduction="sum")
+        labels = inputs.pop("labels")
+        loss = summed_loss(model, inputs, labels)
         # As in SFTTrainer: the tokens of all devices are counted, and their gradients are averaged.
         devices = self.accelerator.num_processes if self.args.average_tokens_across_devices else 1
         averaged: torch.Tensor = loss * devices / num_items_in_batch
@@ -123,7 +147,7 @@ class CompletionTrainer(SFTTrainer):
 
 
 class _LengthGroupedSampler(torch.utils.data.Sampler[int]):
-    """Rows of similar length together, in an order that depends on the seed and the epoch alone.
+    """The rows in the order of `grouped_by_length`, which depends on the seed and the epoch alone.
 
     The sampler of transformers depends on earlier draws, so that training resumed within an epoch would see other rows than
     uninterrupted training.
@@ -139,7 +163,26 @@ class _LengthGroupedSampler(torch.utils.data.Sampler[int]):
         arguments = self.trainer.args
         generator = torch.Generator().manual_seed(arguments.seed * 1_000_003 + int(self.trainer.state.epoch or 0))
         size = arguments.train_batch_size * arguments.gradient_accumulation_steps
-        return iter(get_length_grouped_indices(self.lengths, size, generator=generator))
+        return iter(grouped_by_length(self.lengths, size, generator))
+
+
+def grouped_by_length(lengths: Sequence[int], size: int, generator: torch.Generator) -> list[int]:
+    """Indices of the rows, so that each ``size`` in turn, an optimizer step, are of similar length, and the steps in random
+    order: lengths do not sink in the course of an epoch. Within a step the longest row comes first, so that micro batches
+    are of similar length too. The rows of an incomplete last step are drawn from all rows.
+    """
+
+    def longest_first(indices: Sequence[int]) -> list[int]:
+        return sorted(indices, key=lambda i: -lengths[i])
+
+    drawn = torch.randperm(len(lengths), generator=generator).tolist()
+    steps = len(drawn) // size
+    pool = size * max(1, min(POOL_STEPS, steps // 4))  # several pools, so that each epoch groups rows anew
+    whole = steps * size
+    pools = [longest_first(drawn[start : min(start + pool, whole)]) for start in range(0, whole, pool)]
+    rows = [row for pool_rows in pools for row in pool_rows]
+    order = torch.randperm(steps, generator=generator).tolist()
+    return [row for step in order for row in rows[step * size :][:size]] + longest_first(drawn[whole:])
 
 
 class Checkpoints(TrainerCallback):

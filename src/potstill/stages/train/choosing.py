@@ -1,0 +1,67 @@
+"""The epoch whose weights become the student, from its answers to the validation questions."""
+
+from collections.abc import Mapping, Sequence
+from math import sqrt
+from statistics import fmean, stdev
+from typing import Any
+
+from potstill.stats.means import mean_interval
+from potstill.stats.proportions import wilson
+
+ENOUGH = 100
+"""Validation questions below which epochs can hardly be told apart: the interval of a score is 20 points wide."""
+
+
+def choose_epoch(scores: Sequence[Sequence[float]]) -> int:
+    """The epoch, counted from 1, whose weights are used; ``scores`` are those of each epoch, by question.
+
+    The last, unless another is better by more than one standard error of the mean paired difference; of several such the
+    one with the highest mean, ties to the later. One question has no standard error, and decides nothing.
+    """
+    chosen, most = len(scores), 0.0
+    for epoch, earlier in enumerate(scores[:-1], 1):
+        differences = [a - b for a, b in zip(earlier, scores[-1], strict=True)]
+        if len(differences) < 2:
+            continue
+        difference, error = fmean(differences), stdev(differences) / sqrt(len(differences))
+        # One question more is exactly one standard error, which rounding must not turn into more.
+        if difference > error * (1 + 1e-9) and difference >= most:
+            chosen, most = epoch, difference
+    return chosen
+
+
+def summary(epoch: int, scores: Sequence[float], gradable: bool) -> dict[str, Any]:
+    """The mean of an epoch's scores with its 95 % interval, Wilson's for fractions of correct answers, else Student's; None
+    for what too few scores leave open."""
+    low: float | None = None
+    high: float | None = None
+    if scores and gradable:
+        low, high = wilson(round(sum(scores)), len(scores))
+    elif len(scores) > 1:
+        _, low, high = mean_interval(scores)
+    return {"epoch": epoch, "score": fmean(scores) if scores else None, "low": low, "high": high, "n": len(scores)}
+
+
+def in_words(validation: Sequence[Mapping[str, Any]], chosen: int, gradable: bool) -> list[str]:
+    """What to say of the `summary` of each epoch, and of the choice."""
+    n = validation[-1]["n"]
+    if not n:
+        return ["no validation example has gold, so no score can choose an epoch: the last one is used"]
+    what = "correct validation answers" if gradable else "mean score on the validation examples"
+    after_each = ", ".join(_with_interval(entry, gradable) for entry in validation)
+    why = "the last" if chosen == len(validation) else "better than the last by more than one standard error"
+    lines = [f"{what} after each epoch: {after_each}; epoch {chosen} is chosen, {why}"]
+    if n < ENOUGH and len(validation) > 1:
+        lines.append(
+            f"the validation set is small: {n} questions can hardly tell epochs apart; {ENOUGH} or more would (data.validation)"
+        )
+    return lines
+
+
+def _with_interval(entry: Mapping[str, Any], gradable: bool) -> str:
+    def number(value: float) -> str:
+        return f"{100 * value:.0f}" if gradable else f"{value:.3f}"
+
+    unit = " %" if gradable else ""
+    interval = f" [{number(entry['low'])}, {number(entry['high'])}]" if entry["low"] is not None else ""
+    return number(entry["score"]) + unit + interval

@@ -1,0 +1,121 @@
+"""The student out of a checkpoint: merged and saved in float32, and what its number format takes from its training."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from potstill.recipe.recipe import Recipe
+from potstill.workspace.artifacts import CuratedRow
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+COMPARED_ROWS = 8
+"""Training rows that the loss is compared on; of each, one forward pass for each of three models."""
+NOTABLE = 0.05
+"""Fraction of the gain whose loss is reported."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint in ``folder``: whole weights, or adapters for those of ``base``."""
+
+    recipe: Recipe
+    base: Path
+    folder: Path
+
+    def merged(self) -> "PreTrainedModel":
+        """The weights in float32, adapters merged into those of ``base``. A step of training is often too small for
+        bfloat16 to add to a weight."""
+        return self._merge(self.apart())
+
+    def as_it_answers(self) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+        """The merged weights in the student's number format, and the tokenizer: as if they were saved and loaded."""
+        from potstill.models.local import loading
+
+        return cast(self.merged(), self.recipe.student.dtype), loading.load_tokenizer(self.base)
+
+    def apart(self) -> Any:
+        """What was trained, in float32: the weights of ``base`` with adapters apart, or whole weights."""
+        from peft import PeftModel
+
+        from potstill.models.local import loading
+
+        if not self._has_adapters:
+            return loading.load_model(self.folder, "float32")
+        return PeftModel.from_pretrained(loading.load_model(self.base, "float32"), self.folder).eval()
+
+    def save(self, folder: Path, rows: Sequence[CuratedRow]) -> dict[str, Any]:
+        """Write the student into ``folder``. Returns the `loss` on some of the ``rows``: of the base,
+        as trained (``apart``), and as the student answers (``merged``)."""
+        from potstill.models.local import loading
+        from potstill.models.local.chat_template import end_of_turn
+        from potstill.stages.train.trainer import tokenized
+
+        tokenizer = loading.load_tokenizer(self.base)
+        trained = self.apart()
+        end = end_of_turn(trained, tokenizer)
+        some = [tokenized(tokenizer, row, end) for row in rows[:: -(-len(rows) // COMPARED_ROWS)]]
+        apart = loss(trained, some)
+        if self._has_adapters:
+            with trained.disable_adapter():
+                base = loss(trained, some)
+        else:
+            base = loss(loading.load_model(self.base, "float32"), some)
+        model = self._merge(trained)
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        merged = loss(cast(model, self.recipe.student.dtype), some)
+        return {"rows": len(some), "base": base, "apart": apart, "merged": merged, "lost": lost(base, apart, merged)}
+
+    def _merge(self, model: Any) -> "PreTrainedModel":
+        merged: PreTrainedModel = model.merge_and_unload() if self._has_adapters else model
+        return merged
+
+    @property
+    def _has_adapters(self) -> bool:
+        return (self.folder / "adapter_config.json").exists()
+
+
+def cast(model: "PreTrainedModel", dtype: Any) -> "PreTrainedModel":
+    """The model with its weights in a number format, in place. Its buffers, such as rotary frequencies, keep theirs, as when
+    a model is loaded in a number format."""
+    import torch
+
+    from potstill.models.local.weights import resolve_dtype
+
+    for weight in model.parameters():
+        weight.data = weight.data.to(getattr(torch, resolve_dtype(dtype)))
+    return model
+
+
+def loss(model: Any, rows: Sequence[Mapping[str, Sequence[int]]]) -> float:
+    """Mean cross-entropy in nats of a model over the tokens with a label of tokenized rows."""
+    import torch
+
+    from potstill.stages.train.trainer import IGNORED, summed_loss
+
+    total, count = 0.0, 0
+    with torch.inference_mode():
+        for row in rows:
+            ids, labels = (torch.tensor([row[name]], device=model.device) for name in ("input_ids", "labels"))
+            total += summed_loss(model, {"input_ids": ids}, labels).item()
+            count += int((labels[:, 1:] != IGNORED).sum())
+    return total / count
+
+
+def lost(base: float, apart: float, merged: float) -> float | None:
+    """The fraction of the gain of training, ``base - apart``, that ``merged`` lacks; None where nothing was gained."""
+    return (merged - apart) / (base - apart) if base > apart else None
+
+
+def warnings_about(merge: Mapping[str, Any], dtype: str) -> list[str]:
+    """What to say of what `Checkpoint.save` measured; nothing if at most `NOTABLE` of the gain is lost."""
+    if merge["lost"] is None or merge["lost"] <= NOTABLE:
+        return []
+    fix = "" if dtype == "float32" else "; set student.dtype: float32"
+    return [
+        f"in {dtype} the student lacks {merge['lost']:.0%} of what training gained: its loss on {merge['rows']} rows is "
+        f"{merge['merged']:.3f}, {merge['apart']:.3f} as trained and {merge['base']:.3f} before{fix}"
+    ]
