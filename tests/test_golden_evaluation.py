@@ -388,3 +388,9 @@ def test_the_verdict_has_both_splits_in_order():
     first, second = of_pair(pair(36, 12, 2, 0)), of_pair(pair(36, 2, 12, 0))
     text = verdict({"test_unseen": first, "test": second})
     assert text == f"{of_split('test_unseen', first)} {of_split('test', second)}"
+
+
+def test_loops_are_wrong_whatever_is_assumed_of_cut_answers():
+    repeating, incorrect = (of_pair(pair(36, 12, 2, 0, of_only_a=outcome)) for outcome in ("repeating", "incorrect"))
+    assert repeating["systems"]["base"]["outcomes"] == {"correct": 38, "repeating": 12}
+    assert repeating["comparisons"] == incorrect["comparisons"]

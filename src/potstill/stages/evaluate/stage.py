@@ -127,6 +127,7 @@ def _prediction(
         "gold": example["gold"],
         "status": parsed.status.value,
         "rule": parsed.rule,
+        "finish_reason": completion.finish_reason,
         "outcome": outcome_of(completion, parsed, correct).value,
         "scores": scores,
         "prompt_tokens": completion.prompt_tokens,
