@@ -4,9 +4,9 @@ The packaged 135M base answers word problems and open requests (plans, quizzes, 
 rule that ends a repeating answer only watches. Printed is what became of the answers that it would have ended, at the limit of
 512 tokens:
 
-- ``ended``: the model ended it by itself;
-- ``left``: it had left the loop, and was in no other;
 - ``corrected``: its answer to the word problem, read leniently, had become correct;
+- ``ended``: the model ended it by itself;
+- ``left``: it had left the loop, and was not in another;
 - ``other_loop``: it had left the loop for another one;
 - ``same_loop``: the rest.
 

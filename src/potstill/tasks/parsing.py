@@ -36,6 +36,10 @@ class Parsed:
 
 CUT = ("length", "repeating")
 """Finish reasons of texts that would have gone on."""
+CLOSED = ("boxed", "json")
+"""Rules whose answer a bracket ends, so that it may stand in the unfinished last line of a cut text."""
+CONTINUATION = "0 = 31415.9 or not, and so on"
+"""How a cut text might have gone on: an answer that this would change was not finished."""
 MAX_CHARACTERS = 100_000
 """Characters of a completion that are parsed, counted from its end."""
 REFUSAL = re.compile(r"\bI(?:['’]m| am) (?:sorry|unable)\b|\bI (?:can['’]t|cannot|won['’]t)\b", re.IGNORECASE)
@@ -52,12 +56,6 @@ _REFUSAL_OPENING = re.compile(
 _CONCLUSION = re.compile(r"[.!?\n]|\b(?:so|thus|therefore|hence|but)\b", re.IGNORECASE)
 WHOLE_TEXT = "whole"
 """The rule by which the complete text is the answer."""
-
-
-CONTINUATION = "0 = 31415.9 or not, and so on"
-"""A finished answer of a cut text stays what it is however the text goes on; this is tried."""
-CLOSED = ("boxed", "json")
-"""Rules whose answer a bracket ends, so that it may stand in the unfinished last line of a cut text."""
 
 
 def status_without_parsing(text: str, finish_reason: str) -> Status | None:
