@@ -1,5 +1,7 @@
 """python benchmarks/quickstart.py [--quick]: the quick start as a new user runs it: time, memory and accuracy.
 
+Of each stage the CPU utilisation is printed: user and system seconds over the seconds of all cores.
+
 Weights are downloaded and dequantized before the time is taken; nothing else is reused. Memory is the highest sum of the
 resident memory of all processes, sampled ten times a second. ``--quick`` runs the same recipe on fewer questions, and its
 figures do not count.
@@ -17,6 +19,7 @@ import psutil
 import pyarrow.parquet as pq
 import yaml
 
+from potstill.processor import utilisation
 from potstill.recipe import loading
 
 GOALS = {"minutes": "<= 10", "gain_low": ">= 15", "gain_low_unseen": "shown", "peak_gib": "< 5"}
@@ -69,8 +72,11 @@ def show(run: Path, seconds: float, peak_bytes: int, quick: bool) -> None:
     """Print the time of each stage and system, the accuracies, the verdict, and the figures."""
     evaluation = json.loads((run / "evaluation.json").read_text())
     print(f"\ntime\n{seconds:8.0f} s in total")
-    for stage, values in json.loads((run / "manifest.json").read_text())["stages"].items():
-        print(f"{values['seconds']:8.0f} s {stage}")
+    manifest = json.loads((run / "manifest.json").read_text())
+    cores = manifest["hardware"]["cores"]
+    for stage, values in manifest["stages"].items():
+        used = utilisation(values["cpu_seconds"], values["seconds"], cores)
+        print(f"{values['seconds']:8.0f} s {stage}, CPU utilisation {used:.2f} of {cores} cores")
         if stage == "evaluate":
             for file in sorted((run / "predictions").glob("*.parquet")):
                 rows = pq.read_table(file, columns=["seconds", "completion_tokens"]).to_pylist()

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from potstill import interrupt
+from potstill import interrupt, processor
 from potstill.errors import PotstillError
 from potstill.pipeline.preflight import check, download_weights
 from potstill.pipeline.stage import Stage
@@ -112,17 +112,25 @@ def _carry_out(stage: Stage, run: Run) -> None:
     resumes = entry.get("state") == "started" and entry["inputs"] == inputs
     if stage.scratch and not resumes:
         run.remove(stage.scratch)
-    seconds_before = entry["seconds"] if resumes else 0.0
-    started = time.perf_counter()
+    seconds_before, cpu_before = (entry["seconds"], entry["cpu_seconds"]) if resumes else (0.0, 0.0)
+    started, cpu_started = time.perf_counter(), processor.cpu_seconds()
 
-    def record(state: str, **values: Any) -> float:
+    def record(state: str, **values: Any) -> str:
+        """Update the manifest; returns the time so far, in words."""
         seconds = seconds_before + time.perf_counter() - started
-        stages[stage.name] = {"state": state, "seconds": round(seconds, 1), "inputs": inputs} | values
+        cpu = cpu_before + processor.cpu_seconds() - cpu_started
+        times = {"seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1)}
+        stages[stage.name] = {"state": state, **times, "inputs": inputs} | values
         run.write_json(MANIFEST, manifest)
-        return float(seconds)
+        cores = processor.cores()
+        return f"{seconds:.0f} s, {processor.utilisation(cpu, seconds, cores):.0%} of {cores} cores"
 
     manifest["versions"] = {package: version(package) for package in VERSIONS}
-    manifest["hardware"] = {"machine": platform.platform(), "python": platform.python_version()}
+    manifest["hardware"] = {
+        "machine": platform.platform(),
+        "python": platform.python_version(),
+        "cores": processor.cores(),
+    }
     manifest["seeds"] = {
         "data": run.recipe.data_seed,
         "generate": run.recipe.generate_seed,
@@ -139,8 +147,8 @@ def _carry_out(stage: Stage, run: Run) -> None:
         record("started")
         run.log("stopped", stage=stage.name, why=str(error))
         raise
-    seconds = record("done", outputs=stage.outputs(run))
+    times = record("done", outputs=stage.outputs(run))
     if stage.scratch:
         run.remove(stage.scratch)
     run.log("done", stage=stage.name)
-    echo(f"{stage.name}: done in {seconds:.0f} s")
+    echo(f"{stage.name}: done in {times}")

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from potstill.answers.extraction import ExtractedAnswer, answer_object, rationale_before, rationale_from_json
 from potstill.errors import PotstillError, did_you_mean
-from potstill.models import Message, encodable
+from potstill.models import Message, encodable, repetition
 from potstill.tasks import json_schema, parsing, prompts
 from potstill.tasks.columns import Column
 from potstill.tasks.parsing import WHOLE_TEXT, Parsed, Status
@@ -180,6 +180,10 @@ class Task(BaseModel, ABC):
         text = text[-parsing.MAX_CHARACTERS :]
         if (reply := answer_object(text)) and (answer := self.answer_from_json(reply, example)) is not None:
             return Parsed(Status.OK, answer, rationale_from_json(reply.get("rationale")), "json")
+        if finish_reason in parsing.CUT:
+            if finished := self.find_finished_answer(text, example):
+                return Parsed(Status.OK, finished.answer, rationale_before(text, finished.start), finished.rule)
+            return Parsed(parsing.cut_status(text, finish_reason))
         if extracted := self.find_answer(text, example, strict=True):
             if extracted.rule == WHOLE_TEXT and parsing.opens_with_refusal(text):
                 return Parsed(Status.REFUSED)
@@ -188,6 +192,22 @@ class Task(BaseModel, ABC):
         if extracted and parsing.is_conclusion(text, extracted):
             return Parsed(Status.OK, extracted.answer, text.strip(), extracted.rule)
         return Parsed(parsing.status_without_answer(text))
+
+    def find_finished_answer(self, text: str, example: Example) -> ExtractedAnswer | None:
+        """The answer of a cut text in the requested form, if it is complete: in a line that ended, or in closed brackets.
+
+        An answer that goes on with the text (the complete text, its last word) is not finished.
+        """
+        lines = text[: text.rfind("\n") + 1]
+        for part, rules in ((text, parsing.CLOSED), (lines, None)):
+            found = self.find_answer(part, example, strict=True)
+            if (
+                found
+                and (rules is None or found.rule in rules)
+                and found == self.find_answer(part + parsing.CONTINUATION, example, strict=True)
+            ):
+                return found
+        return None
 
     def answer_from_json(self, reply: Mapping[str, Any], example: Example) -> str | None:
         """The answer in a JSON object ``{"rationale": ..., "answer": ...}``; None if it is unusable."""
@@ -320,7 +340,9 @@ class Task(BaseModel, ABC):
 
 
 def _shared_files() -> list[Path]:
-    """The files that decide about every task: those of this folder that are no task, and the answers package."""
+    """The files that decide about every task: those of this folder that are no task, the answers package, and the rule for
+    repeating texts."""
     here = Path(__file__).parent
     shared = [file for file in here.glob("*.py") if not file.with_suffix(".yaml").exists()]
-    return [here / "forms.yaml", *sorted(shared), *sorted((here.parent / "answers").glob("*.py"))]
+    rule = Path(inspect.getfile(repetition))
+    return [here / "forms.yaml", *sorted(shared), *sorted((here.parent / "answers").glob("*.py")), rule]

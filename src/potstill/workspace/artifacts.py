@@ -103,6 +103,7 @@ class Prediction(TypedDict):
     gold: str | None
     status: str
     rule: str
+    finish_reason: str
     outcome: str
     scores: dict[str, float | None]
     max_tokens: int
