@@ -94,8 +94,8 @@ class FewShot(Section):
 class Generate(Section):
     """How the teacher is prompted."""
 
-    prompting: Literal["direct", "direct-fewshot", "cot", "cot-fewshot", "cod", "cod-fewshot"] | None = None
-    """The task's prompt for the teacher. Left out: `direct` for the condition `vanilla`, `cod` for `cod`, otherwise
+    prompting: Literal["plain", "direct", "direct-fewshot", "cot", "cot-fewshot", "cod", "cod-fewshot"] | None = None
+    """The task's prompt for the teacher; `plain` is the student's. Left out: `direct` for the condition `vanilla`, `cod` for `cod`, otherwise
     `cot-fewshot`, or `cot` where the task has no solved examples of its own."""
     output: Literal["text", "json"] = "text"
     """Whether the teacher answers in text or in JSON (with a JSON Schema, where its server accepts one)."""
