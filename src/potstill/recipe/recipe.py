@@ -12,6 +12,7 @@ from potstill.models.local.weights import Dtype, LocalWeights
 from potstill.models.specs import Budget, ModelSource
 from potstill.models.store.store import FILE_NAME
 from potstill.recipe.data import Data
+from potstill.recipe.needs import Needs
 from potstill.recipe.systems import Role, System
 from potstill.tasks import Prompting, PromptSpec, Task, registry
 
@@ -261,6 +262,8 @@ class Recipe(Section):
     """How it is evaluated."""
     report: Report = Report()
     """What the report shows."""
+    needs: Needs = Needs()
+    """What the machine must have."""
     seed: Seed = 0
     """Default of `data.seed`, `generate.seed` and `train.seed`."""
 
