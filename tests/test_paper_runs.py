@@ -74,7 +74,7 @@ def test_chains_of_thought_are_trained_on_without_the_reasoning(name, answer, ke
         assert own["content"] == run.recipe.data.system
         assert question == same_question
     systems = run.evaluation["splits"]["test"]["systems"]
-    assert list(systems) == [system.value for system in run.recipe.systems]
+    assert list(systems) == [system.name for system in run.recipe.systems]
     asked = {name: pq.read_table(run.path(f"predictions/{name}.parquet")).to_pylist() for name in systems}
     assert {row["messages"][0]["content"] for row in asked["student-cot"]} == {rows[0]["messages"][0]["content"]}
     assert {row["messages"][0]["content"] for row in asked["base"]} == {run.recipe.data.system}

@@ -95,10 +95,10 @@ def _plan_line(plan: Any) -> str:
 
 def _table(evaluation: dict[str, Any]) -> str:
     """The accuracy of each system on each test split, in lines; the number of answers where nothing decides."""
-    from potstill.stages.evaluate.verdict import decided, interval
+    from potstill.stages.evaluate.verdict import interval
 
     splits = evaluation["splits"]
-    known = all(decided(values) for values in splits.values())
+    known = all(values["decided"] for values in splits.values())
 
     def cell(system: dict[str, Any]) -> str:
         return interval(system["metrics"]["accuracy"]) if known else str(system["outcomes"].get("answered", 0))

@@ -118,9 +118,9 @@ class _ColumnMapper:
         example["system"] = example["system"] or self.system
         if "logged" in row:
             example["logged"] = row["logged"]
-        group = example["group"] or self.task.group(example) or example["id"]
-        # A row without an id gets its group from its question, so that its split does not depend on its line number.
-        example["group"] = group or f"{hash64(self.task.question_key(example)):016x}"
+        # From its question, not from its id: ids of two files may be equal, and a line number says nothing.
+        own_group = f"{hash64(self.task.question_key(example)):016x}"
+        example["group"] = example["group"] or self.task.group(example) or own_group
         example["id"] = example["id"] or str(number)
         example["gold"] = self._gold(row, example, location)
         return example

@@ -5,7 +5,7 @@ import os
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 from urllib.parse import urlsplit
 
 import orjson
@@ -18,6 +18,8 @@ from potstill.models.local import packaged
 from potstill.models.local.weights import LocalWeights
 from potstill.models.prices import BATCH_PRICE_FACTOR, Price
 from potstill.models.remote import address
+
+Engine = Literal["in process", "server"]
 
 
 class ModelSpec(Protocol):
@@ -42,6 +44,11 @@ class ModelSpec(Protocol):
     @property
     def thinking_tokens(self) -> int:
         """Maximum number of reasoning tokens, in addition to those of the answer."""
+
+    @property
+    def engine(self) -> Engine:
+        """Where it runs. Seconds of an answer are a share of a batch in process and a latency on a server, so those of different
+        engines cannot be compared."""
 
     def check(self) -> None:
         """Raises `RecipeError` for a model that cannot be used here. Does not download, load or request anything."""
@@ -139,6 +146,8 @@ class Endpoint(Section):
     price: Price | None = None
     """Its prices. Default: those of a dated table in this package; for servers that the table lacks, no cost is shown."""
 
+    engine: ClassVar[Engine] = "server"
+
     @property
     def name(self) -> str:
         return self.model
@@ -211,6 +220,8 @@ class Served(Section):
     """Seconds until a request fails with a timeout."""
     start_timeout: float = Field(default=1800.0, gt=0)
     """Seconds until the server must be ready."""
+
+    engine: ClassVar[Engine] = "server"
 
     @property
     def name(self) -> str:

@@ -9,6 +9,7 @@ from potstill.data import files
 from potstill.errors import PotstillError
 from potstill.models.specs import ModelSpec
 from potstill.recipe.recipe import Recipe
+from potstill.recipe.systems import Role
 from potstill.workspace.artifacts import CHECKPOINTS, STUDENT
 from potstill.workspace.run import Run
 
@@ -60,12 +61,13 @@ def needed_bytes(recipe: Recipe) -> int:
 
 
 def _models(recipe: Recipe) -> Iterator[ModelSpec]:
-    """The student, the teacher if it gets requests, and the judge if there is one."""
+    """The student, the teacher if it gets requests, the judge if there is one, and other models that are evaluated."""
     yield recipe.student.model
     if recipe.asks_teacher:
         yield recipe.teacher.model
     if recipe.evaluate.judge:
         yield recipe.evaluate.judge.model
+    yield from (recipe.asked(system).model for system in recipe.systems if system.role is Role.OTHER)
 
 
 def _size(folder: Path) -> int:

@@ -1,6 +1,7 @@
 """A stage, what decides its result, and whether that result is up to date."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,21 +17,10 @@ from potstill.workspace.artifacts import EXAMPLES
 from potstill.workspace.digests import Part
 from potstill.workspace.run import Run
 
-MODELS = ("teacher", "evaluate.judge")
-EXECUTION_ONLY_KEYS = tuple(
-    f"{model}.{key}"
-    for model in MODELS
-    for key in (
-        "budget", "min_success",
-        *(
-            f"model.{key}"
-            for key in (
-                "concurrency", "requests_per_minute", "tokens_per_minute", "timeout", "first_token_timeout",
-                "max_attempts", "mode", "api_key_env", "api_key_header", "price",
-            )
-        ),
-    )
-)  # fmt: skip
+EXECUTION_ONLY_KEYS = re.compile(
+    r"(?:teacher|evaluate\.judge|evaluate\.systems\.[^.]+\.model)\.(?:budget|min_success|model\.(?:concurrency|requests_per_minute"
+    r"|tokens_per_minute|timeout|first_token_timeout|max_attempts|mode|api_key_env|api_key_header|price))(?:\.|$)"
+)
 """Keys that change the speed, the price and the account of a model's answers, but not the answers."""
 
 
@@ -94,7 +84,7 @@ class Stage:
         values["rules and prompts of the task"] = run.recipe.task.code_digest()
         if self.user_files:
             values |= _user_files(run, run.stages.get(self.name, {}).get("inputs", {}))
-        for weights in {str(values.get(key)) for key in ("student.model", "teacher.model") if values.get(key)}:
+        for weights in {v for k, v in values.items() if k.split(".")[-1] == "model" and isinstance(v, str)}:
             if (path := LocalWeights(weights).path) and path.is_dir():
                 values[f"weights of {weights}"] = run.digest(Part(weights))
         for part in self.parts(run.recipe):
@@ -126,9 +116,8 @@ class Stage:
     def _recipe_values(self, recipe: Recipe) -> dict[str, Any]:
         keys = (*self.recipe, *(self.asked_keys if recipe.data.uses_teacher else ()))
         prefixes = tuple(f"{key}." for key in keys)
-        ignored = () if self.shows_recipe else EXECUTION_ONLY_KEYS
-        values = _flat(recipe.model_dump(mode="json"))
-        return {k: v for k, v in values.items() if f"{k}.".startswith(prefixes) and not k.startswith(ignored)}
+        values = {k: v for k, v in _flat(recipe.model_dump(mode="json")).items() if f"{k}.".startswith(prefixes)}
+        return {k: v for k, v in values.items() if self.shows_recipe or not EXECUTION_ONLY_KEYS.match(k)}
 
 
 def _user_files(run: Run, before: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,8 +139,12 @@ def _change(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, keys joined with dots."""
+    """Nested mappings as one, keys joined with dots; mappings in a list by their ``name``."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
+        if isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+            named = {item["name"]: item for item in value if isinstance(item, Mapping)}
+            flat[prefix + key] = [item["name"] if isinstance(item, Mapping) else item for item in value]
+            value = named
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
     return flat

@@ -88,7 +88,7 @@ STAGES: tuple[Stage, ...] = (
             "generate.max_tokens", "generate.output", "generate.max_words", "generate.shots", "generate.prompting",
             "condition", "data.seed",
         ),
-        reads=(Part(EXAMPLES, splits=TEST_SPLITS), Part(CALIBRATION), Part(STUDENT)),
+        reads=(Part(EXAMPLES, splits=("validation", *TEST_SPLITS)), Part(CALIBRATION), Part(STUDENT)),
         writes=(PREDICTIONS, EVALUATION),
         may_show_training=True,
         loads_student=True,

@@ -17,6 +17,9 @@ class DataSource(Section):
     has_answers: ClassVar[bool] = False
     """Whether its rows contain the teacher's answers, so that no requests are needed."""
 
+    shares_groups: ClassVar[bool] = False
+    """Whether test questions have the groups of training questions on purpose."""
+
     seed: Seed | None = None
     """Seed of examples, splits, the order of options and the drawn few-shot examples. Left out: the recipe's `seed`."""
 
@@ -48,6 +51,8 @@ class DataSource(Section):
 
 class WordProblems(DataSource):
     """Arithmetic word problems generated from a seed; see `potstill.data.word_problems`."""
+
+    shares_groups: ClassVar[bool] = True
 
     source: Literal["word_problems"] = "word_problems"
     """Where the examples come from."""

@@ -2,18 +2,18 @@
 
 from contextlib import suppress
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, StringConstraints, model_validator
 from pydantic.json_schema import JsonSchemaValue
 
 from potstill.config import Section, Seed
 from potstill.models.local.weights import Dtype, LocalWeights
-from potstill.models.specs import Budget, ModelSource
 from potstill.models.store.store import FILE_NAME
+from potstill.recipe.asked import AskedModel, Judge, Teacher
 from potstill.recipe.data import Data
 from potstill.recipe.needs import Needs
-from potstill.recipe.systems import Role, System
+from potstill.recipe.systems import Role, System, system
 from potstill.tasks import Prompting, PromptSpec, Task, registry
 
 
@@ -41,44 +41,8 @@ class Filter(StrEnum):
     CORRECT = "correct"
     DUPLICATE = "duplicate"
     IN_TEST_SET = "in-test-set"
+    GROUP_IN_TEST_SET = "group-in-test-set"
     TOO_LONG = "too-long"
-
-
-class AskedModel(Section):
-    """A model that answers requests, in this process or on a server."""
-
-    model: ModelSource
-    """`packaged/NAME`, `hf/ORG/NAME`, a folder, `{url, model, api_key_env}`, or `{serve, model}`."""
-    batch_size: int = Field(default=64, ge=1)
-    """Answers generated at once when the model runs in this process."""
-    dtype: Dtype = "auto"
-    """Number format when the model runs in this process: `auto` is `bfloat16` where the machine is fast in it (a GPU, a
-    CPU with AVX512-BF16 or AMX), otherwise `float32`, in which batching changes no answer."""
-    budget: Budget | None = None
-    """What may be spent on it. The run stops at a limit, and can be resumed when the limit is raised."""
-    min_success: float = Field(default=0.0, ge=0, le=1)
-    """Fraction of the requests that must succeed; the run stops as soon as fewer can."""
-
-    @property
-    def name(self) -> str:
-        return self.model.name
-
-    @model_validator(mode="after")
-    def _price_for_max_cost(self) -> Self:
-        if self.budget and self.budget.max_cost is not None and not self.model.charged:
-            raise ValueError("budget.max_cost needs model.price")
-        return self
-
-
-class Teacher(AskedModel):
-    """The model that is distilled."""
-
-
-class Judge(AskedModel):
-    """The model that decides which answers are correct, for tasks whose scorer is `judge`."""
-
-    max_tokens: int = Field(default=512, ge=1)
-    """Limit on the new tokens of a judgement."""
 
 
 class FewShot(Section):
@@ -111,7 +75,8 @@ class Generate(Section):
     top_p: float = Field(default=1.0, gt=0, le=1)
     """Nucleus sampling: draw from the smallest set of tokens with at least this probability."""
     max_tokens: int = Field(default=256, ge=1)
-    """Limit on the new tokens of a completion; doubled when the teacher is evaluated."""
+    """Limit on the new tokens of a completion; in evaluation, of an answer to any prompt but the plain one, see
+    `student.max_tokens`."""
     seed: Seed | None = None
     """Seed of the teacher's draws, which matters above temperature 0. Left out: the recipe's `seed`."""
     top_logprobs: int = Field(default=0, ge=0, le=20)
@@ -129,6 +94,9 @@ class Curate(Section):
 
     filters: list[Filter] = list(Filter)
     """Checks that a row must pass, in this order; the first that it fails is its reason. Leave one out to switch it off."""
+    per_question: int | None = Field(default=None, ge=1)
+    """Maximum number of rows that are kept for one question, the first samples; without it easy questions, of which more
+    samples pass the filters, weigh more."""
     max_rows: int | None = Field(default=None, ge=1)
     """Maximum number of rows that are kept, drawn by seed."""
 
@@ -144,7 +112,8 @@ class Student(Section):
     """Number format in which the student and the base answer and adapters are trained, as for `teacher.dtype`. Full
     fine-tuning keeps its weights in float32 and multiplies in this format."""
     max_tokens: int = Field(default=256, ge=1)
-    """Limit on the new tokens of an answer of base and student; doubled when they are evaluated."""
+    """Limit on the new tokens of an answer to the plain prompt, whichever model answers. In validation and evaluation the
+    limit of a prompt is doubled once, for all models, where it truncates more than 2 % of a system's answers."""
 
 
 class Lora(Section):
@@ -185,8 +154,9 @@ class Evaluate(Section):
     """Which systems answer the test questions, and how answers are extracted."""
 
     systems: list[System] | None = Field(default=None, min_length=1)
-    """Systems that answer the same questions of each test split. Left out: base, student and teacher, in the promptings
-    that the task has."""
+    """Systems that answer the same questions of each test split: known names, such as `base-direct` or `teacher-cot`, and
+    `{name, model, prompting}` for any other model. Left out: the base with the plain prompt and in a way that tells it the
+    task, the student, and the teacher without solved examples and as it was asked for training data."""
     extraction: Literal["lenient", "strict"] = "lenient"
     """`strict` reads only the requested form; `lenient` also the last text that looks like an answer."""
     judge: Judge | None = None
@@ -198,8 +168,9 @@ class Evaluate(Section):
 
     @model_validator(mode="after")
     def _distinct(self) -> "Evaluate":
-        if self.systems and len(set(self.systems)) < len(self.systems):
-            raise ValueError("a system is listed twice")
+        names = [one.name.casefold() for one in self.systems or ()]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"the system '{twice}' is listed twice")
         return self
 
 
@@ -284,12 +255,27 @@ class Recipe(Section):
         if self.evaluate.systems:
             return self.evaluate.systems
         if self.data.has_answers:
-            return [System.BASE, System.STUDENT, System.TEACHER_PLAIN]
-        available, shots = self.task.promptings, bool(self.task.shots)
-        reasoned = [System.TEACHER_COD, System.TEACHER_COT_FEWSHOT if shots else System.TEACHER_COT]
-        strongest = [system for system in reasoned if system.prompting in available][:1]
-        fewshot = [System.BASE_FEWSHOT] if shots else []
-        return [System.BASE, *fewshot, System.STUDENT, System.TEACHER_DIRECT, *strongest]
+            return [system(Role.BASE), system(Role.STUDENT), system(Role.TEACHER)]
+        return [*self._ways_of_base(), system(Role.STUDENT), *self._ways_of_teacher()]
+
+    def _ways_of_base(self) -> list[System]:
+        """With the plain prompt, with solved examples, and in a way that tells it the task if these do not."""
+        ways = [Prompting.PLAIN, *([Prompting.FEWSHOT] if self.task.shots else [])]
+        told = any(self.task.tells_task(way) for way in ways)
+        ways += [] if told or Prompting.DIRECT not in self.task.promptings else [Prompting.DIRECT]
+        return [system(Role.BASE, way) for way in ways]
+
+    def _ways_of_teacher(self) -> list[System]:
+        """Zero-shot, and as it was asked for training data."""
+        ways = [Prompting.PLAIN if self.task.tells_task(Prompting.PLAIN) else Prompting.DIRECT, Prompting.COT]
+        ways += [self.prompting] if self.condition.asks_teacher else []
+        if self.task.direct_is_plain:
+            ways = [Prompting.PLAIN if way is Prompting.DIRECT else way for way in ways]
+        return [system(Role.TEACHER, way) for way in dict.fromkeys(ways) if way in self.task.promptings]
+
+    def max_tokens(self, prompting: Prompting) -> int:
+        """Limit on the new tokens of an answer, by prompt: the same for all models, in validation and evaluation."""
+        return self.student.max_tokens if prompting.prompt == "plain" else self.generate.max_tokens
 
     @property
     def generates(self) -> bool:
@@ -303,7 +289,18 @@ class Recipe(Section):
 
     def answered_by_data(self, system: System) -> bool:
         """Whether a system's answers are in the data, so that it is not asked."""
-        return self.data.has_answers and system is System.TEACHER_PLAIN
+        return self.data.has_answers and system.role is Role.TEACHER and system.prompting is Prompting.PLAIN
+
+    def asked(self, system: System) -> AskedModel:
+        """The model of a system, and how it is asked. The student's is the model that it was before training."""
+        match system.model:
+            case AskedModel():
+                return system.model
+            case Role.TEACHER:
+                return self.teacher
+            case _:
+                student = self.student
+                return AskedModel(model=student.model, batch_size=student.batch_size, dtype=student.dtype)
 
     @property
     def asks_teacher(self) -> bool:
@@ -350,7 +347,7 @@ class Recipe(Section):
     def _task_supports(self) -> "Recipe":
         available = self.task.promptings
         wanted = {"generate.prompting": self.prompting} if self.condition.asks_teacher else {}
-        wanted |= {f"evaluate.systems: {system.value}": system.prompting for system in self.systems}
+        wanted |= {f"evaluate.systems: {system.name}": system.prompting for system in self.systems}
         for place, prompting in wanted.items():
             if prompting not in available:
                 raise ValueError(

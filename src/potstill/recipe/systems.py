@@ -1,38 +1,108 @@
 """The systems that answer the test questions."""
 
+from collections.abc import Iterator
 from enum import StrEnum
+from typing import Annotated, Any
 
+from pydantic import BeforeValidator, GetJsonSchemaHandler, StringConstraints, model_serializer, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from potstill.config import Section
+from potstill.errors import did_you_mean
+from potstill.recipe.asked import AskedModel
 from potstill.tasks import Prompting
 
 
 class Role(StrEnum):
-    """The model of a system: the student before training, after training, or the teacher."""
+    """The model of a system: the student before training, after training, the teacher, or one that only answers the test
+    questions."""
 
     BASE = "base"
     STUDENT = "student"
     TEACHER = "teacher"
+    OTHER = "other"
 
 
-class System(StrEnum):
-    """A model in a role, and how it is prompted: what answers the test questions."""
+def _asked_model(value: Any) -> Any:
+    """A model source alone, or a mapping of ``model`` and how it is asked."""
+    is_asked = isinstance(value, AskedModel | Role) or (isinstance(value, dict) and not {"url", "serve"} & set(value))
+    return value if is_asked or value in _ROLES else {"model": value}
 
-    BASE = "base"
-    BASE_FEWSHOT = "base-fewshot"
-    BASE_COT = "base-cot"
-    STUDENT = "student"
-    STUDENT_COT = "student-cot"
-    TEACHER_PLAIN = "teacher-plain"
-    TEACHER_DIRECT = "teacher-direct"
-    TEACHER_DIRECT_FEWSHOT = "teacher-direct-fewshot"
-    TEACHER_COT = "teacher-cot"
-    TEACHER_COT_FEWSHOT = "teacher-cot-fewshot"
-    TEACHER_COD = "teacher-cod"
-    TEACHER_COD_FEWSHOT = "teacher-cod-fewshot"
+
+class System(Section):
+    """What answers the test questions: a model and how it is prompted, under a name.
+
+    A known name stands for the run's own models: `base`, `student` (both with the plain prompt), or a role with a prompting,
+    such as `base-direct` or `teacher-cot-fewshot`.
+    """
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=60)]
+    """Name in tables, files and the report."""
+    model: Annotated[Role | AskedModel, BeforeValidator(_asked_model)]
+    """Any model: `packaged/NAME`, `hf/ORG/NAME`, a folder, `{url, model}` or `{serve, model}`; or `{model: ..., batch_size,
+    dtype, budget, min_success}`."""
+    prompting: Prompting = Prompting.PLAIN
+    """How it is prompted."""
 
     @property
     def role(self) -> Role:
-        return Role(self.value.partition("-")[0])
+        return self.model if isinstance(self.model, Role) else Role.OTHER
 
     @property
-    def prompting(self) -> Prompting:
-        return Prompting(self.value.partition("-")[2] or "plain")
+    def is_zero_shot(self) -> bool:
+        """Whether it sees no solved examples."""
+        return not self.prompting.is_few_shot
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        names = {name: parts for name, *parts in _known_systems()}
+        if value not in names:
+            raise ValueError(
+                f"'{value}' is no known system.{did_you_mean(value, list(names))} Known are base, student, and a role with a "
+                "prompting, as in base-direct; any other model is {name: NAME, model: MODEL, prompting: PROMPTING}"
+            )
+        role, prompting = names[value]
+        return {"name": value, "model": role, "prompting": prompting}
+
+    @model_validator(mode="after")
+    def _own_name(self) -> "System":
+        if self.role is Role.OTHER and self.name in KNOWN:
+            raise ValueError(f"'{self.name}' is the name of a system of the run's own models; choose another")
+        if self.role is not Role.OTHER and self.name not in KNOWN:
+            raise ValueError(f"the {self.role.value} has names of its own, such as {_name(self.role, self.prompting)}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_name(self, handler: Any) -> Any:
+        return handler(self) if self.role is Role.OTHER else self.name
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"enum": list(KNOWN)}, handler(core)]}
+
+
+def _name(role: Role, prompting: Prompting) -> str:
+    plain = prompting is Prompting.PLAIN and role is not Role.TEACHER
+    return role.value if plain else f"{role.value}-{prompting.value}"
+
+
+def _known_systems() -> Iterator[tuple[str, Role, Prompting]]:
+    for role in (Role.BASE, Role.STUDENT, Role.TEACHER):
+        for prompting in Prompting:
+            yield _name(role, prompting), role, prompting
+
+
+_ROLES = (Role.BASE, Role.STUDENT, Role.TEACHER)
+KNOWN = tuple(name for name, *_ in _known_systems())
+"""The names of systems of the run's own models."""
+STUDENT = "student"
+"""The system that the others are compared with."""
+
+
+def system(role: Role, prompting: Prompting = Prompting.PLAIN) -> System:
+    """One of the run's own models with a prompting."""
+    return System(name=_name(role, prompting), model=role, prompting=prompting)

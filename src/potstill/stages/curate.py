@@ -18,8 +18,8 @@ REQUIRED = (Filter.PARSED, Filter.FINISHED, Filter.CORRECT)
 WITH_RATIONALE = (Condition.COT_RATIONALE, Condition.GOLD_RATIONALE)
 MAJORITY = 0.5
 """Fraction of a question's samples that must agree with an answer whose gold is unknown."""
-MAX_ROWS = "max-rows"
-"""The reason of rows beyond `curate.max_rows`."""
+PER_QUESTION, MAX_ROWS = "per-question", "max-rows"
+"""The reasons of rows beyond `curate.per_question` and `curate.max_rows`."""
 
 
 def curate(recipe: Recipe, run: Run) -> None:
@@ -60,7 +60,10 @@ class _Labeller:
         tokens: Callable[[Sequence[Mapping[str, str]], str], int],
     ) -> None:
         self.recipe, self.task, self.examples, self.tokens = recipe, task, examples, tokens
-        self.held_out = {task.question_key(e) for e in examples.values() if e["split"] != "train"}
+        held_out = [example for example in examples.values() if example["split"] != "train"]
+        self.held_out = {task.question_key(example) for example in held_out}
+        shares_groups = recipe.data.real.shares_groups
+        self.held_out_groups = set() if shares_groups else {example["group"] for example in held_out}
         self._seen: set[tuple[str, str]] = set()
 
     def label(self, row: GeneratedRow, agreed: float | None) -> CuratedRow:
@@ -76,6 +79,7 @@ class _Labeller:
             Filter.CORRECT: is_correct(self.task, row["answer"], example, agreed),
             Filter.DUPLICATE: (question, completion) in self._seen,
             Filter.IN_TEST_SET: question in self.held_out,
+            Filter.GROUP_IN_TEST_SET: example["group"] in self.held_out_groups,
             Filter.TOO_LONG: tokens > self.recipe.train.max_length,
         }
         self._seen.add((question, completion))
@@ -87,6 +91,7 @@ class _Labeller:
             correct=labels[Filter.CORRECT],
             duplicate=bool(labels[Filter.DUPLICATE]),
             in_test_set=bool(labels[Filter.IN_TEST_SET]),
+            group_in_test_set=bool(labels[Filter.GROUP_IN_TEST_SET]),
             too_long=bool(labels[Filter.TOO_LONG]),
             agreement=agreed,
             student_messages=messages,
@@ -135,7 +140,13 @@ def _agreement(task: Task, answer: str | None, samples: Sequence[str | None]) ->
 
 
 def _limit(rows: Sequence[CuratedRow], recipe: Recipe) -> None:
-    """Drop kept rows beyond `curate.max_rows`, drawn by seed."""
+    """Drop kept rows beyond `curate.per_question`, then those beyond `curate.max_rows`, drawn by seed."""
+    by_question: Counter[str] = Counter()
+    for row in rows:
+        if row["kept"]:
+            by_question[row["id"]] += 1
+            if recipe.curate.per_question is not None and by_question[row["id"]] > recipe.curate.per_question:
+                row["kept"], row["reason"] = False, PER_QUESTION
     kept = [row for row in rows if row["kept"]]
     most = recipe.curate.max_rows
     if most is not None and len(kept) > most:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from potstill.models import Request, Sampling
 from potstill.models.complete import complete_within_budget
 from potstill.progress import echo
-from potstill.recipe.recipe import Judge, Recipe
+from potstill.recipe.asked import Judge
+from potstill.recipe.recipe import Recipe
 from potstill.stages.planned import Planned
 from potstill.tasks import Example, Task
 from potstill.workspace.run import Run

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from potstill.models import Request
-from potstill.recipe.recipe import AskedModel
+from potstill.recipe.asked import AskedModel
 from potstill.tasks import Example
 
 

@@ -1,69 +1,119 @@
-"""Lock a test set at its first use, and count every evaluation on it.
+"""Seal a test set at its first use: its questions, and how they are judged. Record who looks at them.
 
-Whoever evaluates on a test set again and again ends up selecting for it: its scores become optimistic.
+Whoever evaluates on a test set again and again, or sets a margin after seeing a result, ends up selecting for it: the scores
+become optimistic. A look is recorded before the first question is asked, so that an evaluation that is stopped counts too.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from potstill.errors import PotstillError
-from potstill.models.store.store import transaction
-from potstill.workspace.digests import Part, digest_of_rows
+from potstill.models.store.store import KEYS_PER_LOOKUP, batched, transaction
+from potstill.tasks import Example, Task
 from potstill.workspace.lock import now
 from potstill.workspace.run import Run
 
-TABLE = (
-    "CREATE TABLE IF NOT EXISTS evaluations (test_set TEXT NOT NULL, run TEXT NOT NULL, split TEXT NOT NULL,"
-    " data TEXT NOT NULL, student TEXT NOT NULL, time TEXT NOT NULL)"
+TABLES = (
+    "CREATE TABLE IF NOT EXISTS seals (run TEXT NOT NULL, split TEXT NOT NULL, data TEXT NOT NULL, test_set TEXT NOT NULL,"
+    " settings TEXT NOT NULL, time TEXT NOT NULL, PRIMARY KEY (run, split, data))",
+    "CREATE TABLE IF NOT EXISTS looks (question BLOB NOT NULL, student TEXT NOT NULL, time TEXT NOT NULL,"
+    " PRIMARY KEY (question, student)) WITHOUT ROWID",
 )
 
+Settings = Mapping[str, Any]
+"""What decides how answers are judged: values that JSON can hold, by name."""
 
-def require_unchanged(run: Run, split: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Raises `PotstillError` when the run, with the same task and data section, was evaluated on another test set before."""
-    with run.store.connection() as connection, transaction(connection):
-        connection.execute(TABLE)
-        earlier = connection.execute(
-            "SELECT test_set, time FROM evaluations WHERE run = ? AND split = ? AND data = ? ORDER BY time",
-            [run.id, split, _config_digest(run)],
-        ).fetchone()
-    if earlier and earlier[0] != _digest(split, rows):
+
+def question_digests(task: Task, split: str, examples: Iterable[Example]) -> list[bytes]:
+    """SHA-256 of question and gold of each example of a split, sorted. No other column is part of a question's identity."""
+    return sorted(
+        hashlib.sha256(json.dumps([task.question_key(example), example["gold"]]).encode()).digest()
+        for example in examples
+        if example["split"] == split
+    )
+
+
+def require_unchanged(run: Run, split: str, examples: Sequence[Example]) -> None:
+    """Raises `PotstillError` when the run, with the same task and data section, used other test questions before."""
+    test_set = _test_set(question_digests(run.recipe.task, split, examples))
+    earlier = _seal(run, split)
+    if earlier and earlier["test_set"] != test_set:
         raise PotstillError(
-            f"The questions of the split '{split}' changed since {earlier[1]}, when they were first used: a test set is "
+            f"The questions of the split '{split}' changed since {earlier['time']}, when they were first used: a test set is "
             "fixed at its first use. Restore the file, or give the recipe another 'name' to start a new run."
         )
 
 
-def record_evaluation(run: Run, split: str, rows: Sequence[Mapping[str, Any]], student: str) -> dict[str, str | int]:
-    """Record an evaluation of the student with the digest ``student``.
+def sealed_settings(run: Run, split: str) -> Settings:
+    """The settings with which the run used the split first; empty before that."""
+    seal = _seal(run, split)
+    return json.loads(seal["settings"]) if seal else {}
 
-    Returns the ``sha256`` of the test set, the time ``first_used``, and the numbers of ``evaluations`` and of distinct
-    ``students`` on it; ``test_sets`` is the number of test sets that this run was evaluated on.
+
+def record_look(run: Run, split: str, examples: Sequence[Example], student: str, settings: Settings) -> dict[str, Any]:
+    """Seal the split if this is its first use, and record that the student with the digest ``student`` looks at its questions.
+
+    Returns:
+        ``sha256`` of the test set and the time ``first_used``; ``looked_at_before``, the number of its questions that other
+        students of this store looked at before, and the number of these ``students``; ``test_sets``, the number of test
+        sets of this run; the sealed ``settings``; ``set_after_looking``, those that are no longer as they were sealed, each
+        with the values ``sealed`` and ``now``.
     """
-    digest = _digest(split, rows)
+    questions = question_digests(run.recipe.task, split, examples)
     with run.store.connection() as connection, transaction(connection):
-        connection.execute(TABLE)
+        for table in TABLES:
+            connection.execute(table)
         connection.execute(
-            "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?)",
-            [digest, run.id, split, _config_digest(run), student, now()],
+            "INSERT OR IGNORE INTO seals VALUES (?, ?, ?, ?, ?, ?)",
+            [run.id, split, _config_digest(run), _test_set(questions), json.dumps(settings, sort_keys=True), now()],
         )
-        first, evaluations, students = connection.execute(
-            "SELECT min(time), count(*), count(DISTINCT student) FROM evaluations WHERE test_set = ?", [digest]
-        ).fetchone()
+        looked_at, students = 0, set()
+        for some in batched(dict.fromkeys(questions), KEYS_PER_LOOKUP):
+            marks = ", ".join("?" * len(some))
+            looks = connection.execute(
+                f"SELECT question, student FROM looks WHERE question IN ({marks}) AND student <> ?", [*some, student]
+            ).fetchall()
+            looked_at += len({question for question, _ in looks})
+            students |= {other for _, other in looks}
+        connection.executemany(
+            "INSERT OR IGNORE INTO looks VALUES (?, ?, ?)", [(question, student, now()) for question in questions]
+        )
         (test_sets,) = connection.execute(
-            "SELECT count(DISTINCT test_set) FROM evaluations WHERE run = ? AND split = ?", [run.id, split]
+            "SELECT count(DISTINCT test_set) FROM seals WHERE run = ? AND split = ?", [run.id, split]
         ).fetchone()
+    seal = _seal(run, split)
+    first: Settings = json.loads(seal["settings"])
+    changed = {name: value for name, value in settings.items() if _as_json(value) != first.get(name)}
     return {
-        "sha256": digest,
-        "first_used": first,
-        "evaluations": evaluations,
-        "students": students,
+        "sha256": seal["test_set"],
+        "first_used": seal["time"],
+        "looked_at_before": looked_at,
+        "students": len(students),
         "test_sets": test_sets,
+        "settings": first,
+        "set_after_looking": {name: {"sealed": first.get(name), "now": value} for name, value in changed.items()},
     }
 
 
-def _digest(split: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    return digest_of_rows(rows, Part("", splits=(split,)))
+def _seal(run: Run, split: str) -> dict[str, str]:
+    with run.store.connection() as connection, transaction(connection):
+        for table in TABLES:
+            connection.execute(table)
+        row = connection.execute(
+            "SELECT test_set, settings, time FROM seals WHERE run = ? AND split = ? AND data = ?",
+            [run.id, split, _config_digest(run)],
+        ).fetchone()
+    return dict(zip(("test_set", "settings", "time"), row, strict=True)) if row else {}
+
+
+def _as_json(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+def _test_set(questions: Sequence[bytes]) -> str:
+    return hashlib.sha256(b"".join(questions)).hexdigest()
 
 
 def _config_digest(run: Run) -> str:

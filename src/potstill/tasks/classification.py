@@ -44,8 +44,13 @@ class Classification(Task):
         return self
 
     @property
-    def closed_set(self) -> bool:
-        return not self.multi
+    def label_score(self) -> str:
+        return "macro_f1"
+
+    def labels_of(self, answer: str | None) -> frozenset[str]:
+        if self.multi:
+            return frozenset(_split(answer or NONE))
+        return super().labels_of(answer)
 
     @property
     def columns(self) -> Mapping[str, Column]:

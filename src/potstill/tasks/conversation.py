@@ -15,6 +15,7 @@ class Conversation(Task):
     """`all`: each reply of a chat is an example, with the turns before it as the prompt; `last`: only the last reply is."""
 
     gradable = False
+    question_tells_task = True
     descriptive_scores = ("words", "repetition")
 
     @property

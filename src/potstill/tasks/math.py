@@ -22,6 +22,7 @@ class Math(Task):
     """The task's name."""
 
     answer_placeholder = "NUMBER"
+    question_tells_task = True
 
     @property
     def columns(self) -> Mapping[str, Column]:

@@ -34,10 +34,12 @@ class MultipleChoice(Task):
     """The marks before the options, which are the answers."""
 
     answer_placeholder = "MARK"
+    question_tells_task = True
 
     @property
-    def closed_set(self) -> bool:
-        return True
+    def label_score(self) -> str:
+        """Options are shuffled, so that F1 by mark shows a preference for a place and no knowledge of a class."""
+        return "answers_by_place"
 
     @property
     def columns(self) -> Mapping[str, Column]:

@@ -23,8 +23,8 @@ class Nli(Task):
     answer_placeholder = "LABEL"
 
     @property
-    def closed_set(self) -> bool:
-        return True
+    def label_score(self) -> str:
+        return "macro_f1"
 
     @property
     def columns(self) -> Mapping[str, Column]:

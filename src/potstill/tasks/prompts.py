@@ -65,6 +65,12 @@ def names_form(template: str) -> bool:
     return "form" in meta.find_undeclared_variables(_environment.parse(template))
 
 
+def has_words(template: str) -> bool:
+    """Whether a template says anything but the values of its columns."""
+    texts = [token for _, kind, token in _environment.lex(template) if kind == "data"]
+    return any(character.isalpha() for text in texts for character in text)
+
+
 def form_variables(output: str, reasoned: bool, answer_placeholder: str, max_words: int | None) -> dict[str, str]:
     """The values of ``{{ form }}`` and ``{{ brief }}``."""
     forms = load(_FORMS)

@@ -44,6 +44,8 @@ class Task(BaseModel, ABC):
     """Whether scores against gold say which answer is correct. If not, people or a judge must decide."""
     descriptive_scores: ClassVar[tuple[str, ...]] = ()
     """Scores that describe an answer and do not measure its quality."""
+    question_tells_task: ClassVar[bool] = False
+    """Whether a question alone says what is wanted, as a math problem does and a text to classify does not."""
     answer_placeholder: ClassVar[str] = "ANSWER"
     """The placeholder for the answer in instructions."""
 
@@ -104,9 +106,13 @@ class Task(BaseModel, ABC):
         return a is not None and a == b
 
     @property
-    def closed_set(self) -> bool:
-        """Whether answers come from a small set of labels, so that label shares and F1 are meaningful."""
-        return False
+    def label_score(self) -> str:
+        """The name of the macro F1 of its answers, if they are labels; otherwise empty."""
+        return ""
+
+    def labels_of(self, answer: str | None) -> frozenset[str]:
+        """The labels that an answer names, for a task with a ``label_score``; none for no answer."""
+        return frozenset() if answer is None else frozenset([answer])
 
     def group(self, example: Example) -> str | None:
         """Group key for data without a group column: examples with the same key always land in the same split. None: each
@@ -215,6 +221,24 @@ class Task(BaseModel, ABC):
     def promptings(self) -> tuple[Prompting, ...]:
         """The promptings that the task has templates for."""
         return tuple(p for p in Prompting if p.prompt in {*self._templates, *self.prompts})
+
+    def tells_task(self, prompting: Prompting, example: Example | None = None) -> bool:
+        """Whether a prompting tells a model the task, its labels or its schema.
+
+        The task's prompts for the teacher do. The plain prompt does if it has words of its own, or if the example has a prompt or
+        system prompt of its own; a model that was not trained on it cannot guess what a bare text is for.
+        """
+        if prompting.prompt != "plain" or self.question_tells_task:
+            return True
+        if example is not None and (example.get("prompt") or example.get("system")):
+            return True
+        return prompts.has_words(self._templates["plain"])
+
+    @property
+    def direct_is_plain(self) -> bool:
+        """Whether the prompt `direct` is the plain one, so that a model need not be asked with both."""
+        instructs = self._instruction(PromptSpec(Prompting.DIRECT)) is not None
+        return not instructs and self._templates.get("direct") == self._templates.get("plain")
 
     @property
     def shots(self) -> Sequence[Example]:

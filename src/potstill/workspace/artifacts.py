@@ -74,6 +74,7 @@ class CuratedRow(GeneratedRow):
     correct: bool | None
     duplicate: bool
     in_test_set: bool
+    group_in_test_set: bool
     too_long: bool
     agreement: float | None
     student_messages: Sequence[dict[str, str]]
@@ -86,8 +87,8 @@ class CuratedRow(GeneratedRow):
 class Prediction(TypedDict):
     """A system's answer to a test question.
 
-    ``scores`` maps names to scores, the two kinds of extraction (`strict`, `lenient`) among them. ``seconds`` is a latency;
-    in process it is the row's share of its batch.
+    ``scores`` maps names to scores, the two kinds of extraction (`strict`, `lenient`) among them. ``max_tokens`` is the limit
+    under which it was written. ``seconds`` is a latency; in process it is the row's share of its batch.
     """
 
     id: str
@@ -102,6 +103,7 @@ class Prediction(TypedDict):
     rule: str
     outcome: str
     scores: dict[str, float | None]
+    max_tokens: int
     prompt_tokens: int
     completion_tokens: int
     seconds: float

@@ -41,6 +41,7 @@ class LocalWeights:
     concurrency: ClassVar[int] = 1
     thinking_tokens: ClassVar[int] = 0
     price_note: ClassVar[str] = ""
+    engine: ClassVar[Literal["in process"]] = "in process"
 
     def __str__(self) -> str:
         return self.location

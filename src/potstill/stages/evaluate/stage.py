@@ -1,126 +1,109 @@
 """Evaluate all systems on the same test questions: predictions/ and evaluation.json."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from potstill.models import Completion, Request, Sampling
-from potstill.models.complete import Billing, complete, complete_within_budget
-from potstill.models.opening import open_folder, open_model
 from potstill.recipe.recipe import Recipe
 from potstill.recipe.systems import Role, System
 from potstill.stages import judge, sealed
+from potstill.stages.evaluate.asking import Answer, Asker, requests
+from potstill.stages.evaluate.choosing import choose, contenders
 from potstill.stages.evaluate.outcome import outcome_of
-from potstill.stages.evaluate.summary import KINDS, summary
+from potstill.stages.evaluate.summary import Evaluated, summary
 from potstill.stages.evaluate.verdict import verdict
 from potstill.stages.few_shot import FewShotExamples
-from potstill.stages.generate import logged_completion
+from potstill.stages.limits import TokenLimits
 from potstill.stages.planned import KnownExamples, Planned
-from potstill.tasks import Example, Parsed, Task
+from potstill.tasks import Example, Task
 from potstill.workspace import artifacts
 from potstill.workspace.artifacts import EVALUATION, PREDICTIONS, STUDENT, TEST_SPLITS, Prediction
 from potstill.workspace.digests import Part
 from potstill.workspace.run import Run
 
-TOKENS_FACTOR = 2
-"""An evaluated answer may have ``max_tokens`` times this many tokens, so that few are truncated. Unused room costs nothing;
-requesting the truncated ones again would double their cost."""
-
 
 def evaluate(recipe: Recipe, run: Run) -> None:
-    """Ask every system of the recipe; write predictions/SYSTEM.parquet and evaluation.json."""
+    """Choose the ways to ask, ask every system, write predictions/SYSTEM.parquet and evaluation.json."""
     examples = list(run.examples(*TEST_SPLITS))
+    used = [split for split in TEST_SPLITS if any(example["split"] == split for example in examples)]
     run.remove(PREDICTIONS)
-    predictions = {}
-    for system in recipe.systems:
-        predictions[system] = _predict(recipe, run, system, examples)
-        run.write(artifacts.predictions(system.value), predictions[system])
+    asker = Asker(recipe, run)
+    frozen: dict[str, str] = {}
+    for split in used:
+        frozen |= sealed.sealed_settings(run, split).get("chosen", {})
+    chosen = choose(recipe, run, asker, examples, frozen)
+    settings = _settings(recipe, {role: choice["system"] for role, choice in chosen.items()})
     student = run.digest(Part(STUDENT))
+    seals = {split: sealed.record_look(run, split, examples, student, settings) for split in used}
+    answers = asker.ask(recipe.systems, examples)
+    evaluated = [_evaluated(recipe, run, system, examples, answers[system.name]) for system in recipe.systems]
+    for one in evaluated:
+        run.write(artifacts.predictions(one.system.name), one.rows)
     splits = {}
-    for split in TEST_SPLITS:
+    for split in used:
         ids = {example["id"] for example in examples if example["split"] == split}
-        if ids:
-            of_split = {system: [row for row in rows if row["id"] in ids] for system, rows in predictions.items()}
-            splits[split] = summary(of_split, recipe.task, recipe.evaluate)
-            splits[split]["sealed"] = sealed.record_evaluation(run, split, examples, student)
-    run.write_json(EVALUATION, {"splits": splits, "verdict": verdict(splits)})
+        splits[split] = summary([one.only(ids) for one in evaluated], recipe.task, recipe.evaluate, chosen)
+        splits[split]["sealed"] = seals[split]
+    run.write_json(EVALUATION, {"splits": splits, "chosen": chosen, "verdict": verdict(splits)})
 
 
 def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
-    """The requests to the teacher and to a judge about the test questions."""
-    examples = list(known.rows(*TEST_SPLITS))
-    shots = FewShotExamples(recipe, known.rows)
+    """The requests about validation questions, where a way of asking is chosen on them, and about test questions.
+
+    Base and student answer in this process and are not planned.
+    """
+    validation, test = list(known.rows("validation")), list(known.rows(*TEST_SPLITS))
+    shots, limits = FewShotExamples(recipe, known.rows), TokenLimits(recipe)
+    with_gold = [example for example in validation if example["gold"] is not None]
+    ways = contenders(recipe, Role.TEACHER, test)
+    chosen_from = ways if recipe.task.gradable and len(ways) > 1 else []
     for system in recipe.systems:
-        if system.role is Role.TEACHER and not recipe.answered_by_data(system):
-            to_teacher = requests(recipe, system, examples, shots)
-            yield Planned(f"evaluate: {system.value}", recipe.teacher, to_teacher)
-    yield from judge.planned(recipe, "evaluate: judge", examples, len(recipe.systems))
+        if system.role in (Role.BASE, Role.STUDENT) or recipe.answered_by_data(system):
+            continue
+        asked = test + (with_gold if system in chosen_from else [])
+        sent = requests(recipe, system, asked, shots, limits)
+        yield Planned(f"evaluate: {system.name}", recipe.asked(system), sent)
+    yield from judge.planned(recipe, "evaluate: judge", test, len(recipe.systems))
 
 
-def requests(recipe: Recipe, system: System, examples: Iterable[Example], shots: FewShotExamples) -> list[Request]:
-    """What a system is asked about test questions."""
-    task, spec = recipe.task, recipe.prompt_spec(system.prompting)
-    limit = recipe.generate.max_tokens if system.role is Role.TEACHER else recipe.student.max_tokens
-    sampling = Sampling(TOKENS_FACTOR * limit)
-    return [
-        Request(
-            example["id"],
-            task.messages(example, spec, shots(example, spec.prompting)),
-            sampling,
-            schema=task.reply_schema(example, spec),
-        )
-        for example in examples
-    ]
-
-
-def _predict(recipe: Recipe, run: Run, system: System, examples: Sequence[Example]) -> list[Prediction]:
-    sent = requests(recipe, system, examples, FewShotExamples(recipe, run.examples))
-    completions = list(_complete(recipe, run, system, sent, examples))
-    task = run.task
-    readings = [_read(task, *pair) for pair in zip(examples, completions, strict=True)]
-    answers = ((e, parsed.answer) for e, kinds in zip(examples, readings, strict=True) for parsed in kinds.values())
-    task = judge.judged(recipe, run, task, answers, system.value)
-    return [
-        _prediction(recipe, task, example, (request, completion), kinds)
-        for example, request, completion, kinds in zip(examples, sent, completions, readings, strict=True)
-    ]
-
-
-def _complete(
-    recipe: Recipe, run: Run, system: System, sent: list[Request], examples: Sequence[Example]
-) -> Iterable[Completion]:
-    if recipe.answered_by_data(system):
-        return [logged_completion(example) for example in examples]
-    student = recipe.student
-    match system.role:
-        case Role.TEACHER:
-            return complete_within_budget(recipe.teacher, sent, system.value, run.store, run.id)
-        case Role.BASE:
-            model = open_model(student.model, student.batch_size, student.dtype, run.store)
-        case Role.STUDENT:
-            model = open_folder(run.student_folder, STUDENT, student.batch_size, student.dtype)
-    return complete(model, sent, system.value, Billing(run.store, run.id))
-
-
-def _read(task: Task, example: Example, completion: Completion) -> dict[str, Parsed]:
-    """The completion as each kind of extraction parses it."""
+def _settings(recipe: Recipe, chosen: Mapping[str, str]) -> dict[str, Any]:
+    """What is sealed with a test set."""
+    systems = {
+        system.name: {"model": recipe.asked(system).name, "prompting": system.prompting.value}
+        for system in recipe.systems
+    }
+    limits = {system.prompting.prompt: recipe.max_tokens(system.prompting) for system in recipe.systems}
     return {
-        kind: task.parse(completion.text, completion.finish_reason, example, strict=kind == "strict") for kind in KINDS
+        "margin": recipe.evaluate.margin,
+        "confidence": recipe.evaluate.confidence,
+        "extraction": recipe.evaluate.extraction,
+        "limits": limits,
+        "systems": systems,
+        "chosen": dict(chosen),
     }
 
 
-def _prediction(
-    recipe: Recipe, task: Task, example: Example, exchange: tuple[Request, Completion], kinds: Mapping[str, Parsed]
-) -> Prediction:
-    request, completion = exchange
-    parsed = kinds[recipe.evaluate.extraction]
+def _evaluated(
+    recipe: Recipe, run: Run, system: System, examples: Sequence[Example], answers: Sequence[Answer]
+) -> Evaluated:
+    read = ((e, parsed.answer) for e, one in zip(examples, answers, strict=True) for parsed in one.parsed.values())
+    task = judge.judged(recipe, run, run.task, read, system.name)
+    rows = [_prediction(recipe, task, *pair) for pair in zip(examples, answers, strict=True)]
+    tells_task = all(task.tells_task(system.prompting, example) for example in examples)
+    engine = "data" if recipe.answered_by_data(system) else recipe.asked(system).model.engine
+    return Evaluated(system, rows, tells_task=tells_task, engine=engine)
+
+
+def _prediction(recipe: Recipe, task: Task, example: Example, answer: Answer) -> Prediction:
+    completion, parsed = answer.completion, answer.parsed[recipe.evaluate.extraction]
     known = task.gradable and example["gold"] is not None
     scores: dict[str, float | None] = dict(task.all_scores(parsed.answer, example))
-    scores |= {kind: task.main_score(p.answer, example) if known else None for kind, p in kinds.items()}
+    scores |= {kind: task.main_score(p.answer, example) if known else None for kind, p in answer.parsed.items()}
     correct = scores[recipe.evaluate.extraction] == 1.0 if known else None
     return {
-        "id": request.id,
+        "id": example["id"],
         "group": example["group"],
         "sample": 0,
-        "messages": [dict(m) for m in request.messages],
+        "messages": [dict(m) for m in answer.request.messages],
         "text": completion.text,
         "rationale": parsed.rationale,
         "answer": parsed.answer,
@@ -129,6 +112,7 @@ def _prediction(
         "rule": parsed.rule,
         "outcome": outcome_of(completion, parsed, correct).value,
         "scores": scores,
+        "max_tokens": answer.request.sampling.max_tokens,
         "prompt_tokens": completion.prompt_tokens,
         "completion_tokens": completion.completion_tokens,
         "seconds": completion.seconds,

@@ -2,113 +2,118 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from statistics import mean
+from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 from potstill.recipe.recipe import Evaluate
-from potstill.recipe.systems import System
+from potstill.recipe.systems import STUDENT, Role, System
+from potstill.stages.evaluate.asking import KINDS
+from potstill.stages.evaluate.compare import NOT_TOLD, Rows, compare
 from potstill.stages.evaluate.outcome import Outcome
-from potstill.stats.labels import macro_f1
-from potstill.stats.means import bootstrap, mean_interval
-from potstill.stats.paired import mcnemar_exact, newcombe_paired
+from potstill.stats.labels import macro_f1, macro_f1_interval
+from potstill.stats.means import mean_interval
 from potstill.stats.proportions import wilson
 from potstill.tasks import Task
-from potstill.workspace.artifacts import Prediction
 
-MAX_TRUNCATED = 0.02
-"""Fraction of a system's answers that may be truncated before that could decide a comparison."""
-KINDS = ("strict", "lenient")
-"""Kinds of extraction."""
 LENGTH = "words"
 """The score that is an answer's length."""
 MIN_LENGTH_RATIO = 0.8
 """Two answers are length-matched if the shorter has at least this fraction of the words of the longer."""
 UNDECIDED = "not decided by scores"
 
-Rows = Sequence[Prediction]
 Metric = dict[str, float]
 """``estimate``, ``low``, ``high``."""
 
 
-def summary(predictions: Mapping[System, Rows], task: Task, options: Evaluate) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Evaluated:
+    """A system's answers; ``tells_task``: whether it was told its task, labels or schema. ``engine``: where it ran."""
+
+    system: System
+    rows: Rows
+    tells_task: bool = True
+    engine: str = "in process"
+
+    def only(self, ids: set[str]) -> "Evaluated":
+        """The answers to some questions."""
+        return replace(self, rows=[row for row in self.rows if row["id"] in ids])
+
+
+def summary(
+    evaluated: Sequence[Evaluated], task: Task, options: Evaluate, chosen: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
     """Metrics of each system, and comparisons of the student with each other system.
 
     Where the task is gradable and there is gold, only ``correct`` counts as correct, of the questions that have gold.
     Elsewhere scores are compared, also of length-matched answers, or how often two systems give the same answer, and there
-    is no finding.
+    is no finding. ``chosen`` names the system that stands for a role, as `potstill.stages.evaluate.choosing` does.
     """
-    first: Rows = next(iter(predictions.values()))
+    first = evaluated[0].rows
     decided = task.gradable and any(row["gold"] is not None for row in first)
     known = {row["id"] for row in first if row["gold"] is not None or not decided}
-    rows = {system: [row for row in of if row["id"] in known] for system, of in predictions.items()}
+    evaluated = [one.only(known) for one in evaluated]
+    standing = {choice["system"] for choice in chosen.values()}
+    student = next((one for one in evaluated if one.system.name == STUDENT), None)
     comparisons = []
-    if student := rows.get(System.STUDENT):
-        for system in (system for system in rows if system is not System.STUDENT):
-            pair = (student, rows[system])
-            if decided:
-                result = compare(pair, options.confidence, options.margin)
-            else:
-                result = _describe(pair, task, options.confidence)
-            comparisons.append({"a": System.STUDENT.value, "b": system.value, "role": system.role.value, **result})
+    for other in (one for one in evaluated if student and one is not student):
+        pair = (student.rows, other.rows) if student else ((), ())
+        result = compare(pair, task, options) if decided else _describe(pair, task, options.confidence)
+        if decided and not other.tells_task:
+            result["finding"] = NOT_TOLD
+        comparisons.append(
+            {
+                "a": STUDENT,
+                "b": other.system.name,
+                "role": other.system.role.value,
+                "chosen": other.system.name in standing or other.system.role is Role.OTHER,
+                **result,
+            }
+        )
     return {
-        "systems": {
-            system.value: {"role": system.role.value, **_metrics(of, task, decided, options.confidence)}
-            for system, of in rows.items()
-        },
+        "decided": decided,
+        "margin": options.margin,
+        "confidence": options.confidence,
+        "systems": {one.system.name: _system(one, task, decided, options.confidence) for one in evaluated},
         "comparisons": comparisons,
         "without_gold": len(first) - len(known),
     }
 
 
-def compare(pair: tuple[Rows, Rows], confidence: float, margin: float) -> dict[str, Any]:
-    """The paired difference of accuracies a - b, question by question, and what it shows.
-
-    Where more than `MAX_TRUNCATED` of the answers of one system are truncated, ``truncated_as_correct`` is the same
-    comparison with those counted as correct; if its finding is another, ``finding`` is "not distinguishable".
-    """
-    counted = _paired(pair, {Outcome.CORRECT}, confidence)
-    finding = find_difference(counted, confidence, margin)
-    comparison = {**counted, "finding": finding, "truncated_as_correct": None}
-    if max(_fraction_truncated(rows) for rows in pair) > MAX_TRUNCATED:
-        generous = _paired(pair, {Outcome.CORRECT, Outcome.TRUNCATED}, confidence)
-        comparison["truncated_as_correct"] = generous
-        if find_difference(generous, confidence, margin) != finding:
-            comparison["finding"] = "not distinguishable"
-    return comparison
-
-
-def find_difference(difference: Mapping[str, Any], confidence: float, margin: float) -> str:
-    """What a difference shows; interval and test must agree before one system counts as better than the other."""
-    significant = difference["p_value"] < 1 - confidence
-    if significant and difference["low"] > 0:
-        return "better"
-    if significant and difference["high"] < 0:
-        return "worse"
-    return "equal" if -margin < difference["low"] and difference["high"] < margin else "not distinguishable"
+def _system(one: Evaluated, task: Task, decided: bool, confidence: float) -> dict[str, Any]:
+    rows = [row for row in one.rows if row["outcome"] != Outcome.ERROR]
+    return {
+        "role": one.system.role.value,
+        "prompting": one.system.prompting.value,
+        "tells_task": one.tells_task,
+        "engine": one.engine,
+        "n": len(rows),
+        "excluded": len(one.rows) - len(rows),
+        "outcomes": dict(Counter(row["outcome"] for row in one.rows)),
+        "metrics": _metrics(rows, task, decided, confidence),
+        "answers": dict(Counter(label for row in rows for label in sorted(task.labels_of(row["answer"]))).most_common())
+        if task.label_score
+        else {},
+        "max_tokens": max((row["max_tokens"] for row in rows), default=0),
+        "tokens_per_answer": fmean(row["completion_tokens"] for row in rows) if rows else 0.0,
+        "seconds_per_answer": fmean(row["seconds"] for row in rows) if rows else 0.0,
+    }
 
 
-def _metrics(rows: Rows, task: Task, decided: bool, confidence: float) -> dict[str, Any]:
-    outcomes = Counter(row["outcome"] for row in rows)
+def _metrics(rows: Rows, task: Task, decided: bool, confidence: float) -> dict[str, Metric]:
     metrics: dict[str, Metric] = {}
-    system: dict[str, Any] = {"n": len(rows), "outcomes": dict(outcomes), "metrics": metrics}
     if decided:
-        correct = {"accuracy": outcomes[Outcome.CORRECT]}
+        correct = {"accuracy": sum(row["outcome"] == Outcome.CORRECT for row in rows)}
         correct |= {kind: sum(row["scores"][kind] == 1.0 for row in rows) for kind in KINDS}
         for name, k in correct.items():
-            metrics[name] = _metric(k / len(rows), *wilson(k, len(rows), confidence))
-    if task.closed_set:
-        answers = Counter(row["answer"] for row in rows if row["answer"] is not None)
-        system["answers"] = dict(answers.most_common())
-        if decided:
-            pairs = [(str(row["gold"]), row["answer"]) for row in rows]
-            metrics["macro_f1"] = _metric(macro_f1(pairs), *bootstrap(pairs, macro_f1, confidence))
+            metrics[name] = _metric(k / max(len(rows), 1), *wilson(k, len(rows), confidence))
+    if task.label_score and decided and rows:
+        golds, answers = ([task.labels_of(row[name]) for row in rows] for name in ("gold", "answer"))
+        metrics[task.label_score] = _metric(macro_f1(golds, answers), *macro_f1_interval(golds, answers, confidence))
     for name in _score_names(rows, decided):
         if len(scores := list(_scores(rows, name, task).values())) > 1:
             metrics[name] = _metric(*mean_interval(scores, confidence))
-    return system | {
-        "tokens_per_answer": mean(row["completion_tokens"] for row in rows),
-        "seconds_per_answer": mean(row["seconds"] for row in rows),
-    }
+    return metrics
 
 
 def _describe(pair: tuple[Rows, Rows], task: Task, confidence: float) -> dict[str, Any]:
@@ -156,8 +161,8 @@ def _score_names(rows: Rows, decided: bool) -> list[str]:
 
 def _scores(rows: Rows, name: str, task: Task) -> dict[str, float]:
     """Scores by example id. A missing answer scores 0, except for descriptive scores; examples without the gold that a score
-    needs are omitted."""
-    scores = {row["id"]: row["scores"].get(name) for row in rows}
+    needs are omitted, and so are those with an error."""
+    scores = {row["id"]: row["scores"].get(name) for row in rows if row["outcome"] != Outcome.ERROR}
     if name in task.descriptive_scores:
         return {id_: score for id_, score in scores.items() if score is not None}
     labelled = {row["id"] for row in rows if row["gold"] is not None}
@@ -167,25 +172,3 @@ def _scores(rows: Rows, name: str, task: Task) -> dict[str, float]:
 
 def _metric(estimate: float, low: float, high: float) -> Metric:
     return {"estimate": estimate, "low": low, "high": high}
-
-
-def _fraction_truncated(rows: Rows) -> float:
-    return sum(row["outcome"] == Outcome.TRUNCATED for row in rows) / len(rows)
-
-
-def _paired(pair: tuple[Rows, Rows], counted: set[Outcome], confidence: float) -> dict[str, Any]:
-    """The paired comparison with the outcomes ``counted`` as correct."""
-    correct_a, correct_b = ({row["id"]: row["outcome"] in counted for row in rows} for rows in pair)
-    table = Counter((correct_a[id_], correct_b[id_]) for id_ in correct_a)
-    both, only_a, only_b, neither = (
-        table[cell] for cell in ((True, True), (True, False), (False, True), (False, False))
-    )
-    low, high = newcombe_paired(both, only_a, only_b, neither, confidence)
-    return {
-        "only_a": only_a,
-        "only_b": only_b,
-        "difference": (only_a - only_b) / len(correct_a),
-        "low": low,
-        "high": high,
-        "p_value": mcnemar_exact(only_a, only_b),
-    }

@@ -1,10 +1,13 @@
 """The verdict: what the comparisons show, in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import sqrt
 from typing import Any
 
-from potstill.recipe.systems import Role, System
+from potstill.recipe.systems import STUDENT, Role
+from potstill.stages.evaluate.choosing import COMPARED
+from potstill.stages.evaluate.compare import NOT_DISTINGUISHABLE, NOT_TOLD
+from potstill.tasks import Prompting
 
 WHERE = {
     "test_unseen": "On questions of a kind never trained on",
@@ -17,12 +20,9 @@ DISCORDANT = 0.3
 FINDINGS = {
     "better": "it is better",
     "worse": "it is worse",
-    "equal": "it is equal within the margin",
-    "not distinguishable": "it is not distinguishable",
+    "equal": "it is equal within the margin of {margin:.3g} points",
+    NOT_DISTINGUISHABLE: "it is not distinguishable",
 }
-STUDENT = System.STUDENT.value
-OTHERS = (Role.BASE, Role.TEACHER)
-"""The roles that the student is compared with."""
 
 
 def verdict(splits: Mapping[str, Any]) -> str:
@@ -35,29 +35,43 @@ def of_split(split: str, values: Mapping[str, Any]) -> str:
     systems = values["systems"]
     if STUDENT not in systems:
         return f"{WHERE[split]} ({split}) the student was not evaluated."
-    if not decided(values):
-        return _described(split, values)
+    if not values["decided"]:
+        return _described(split, values) + _looks(values)
     accuracy = systems[STUDENT]["metrics"]["accuracy"]
     text = (
         f"{WHERE[split]} ({split}, {systems[STUDENT]['n']} questions) the student answers {accuracy['estimate']:.0%} "
         f"correctly [{accuracy['low'] * 100:.0f}, {accuracy['high'] * 100:.0f}]"
     )
-    for role in OTHERS:
-        if comparison := strongest(values["comparisons"], role):
-            only_one = sum(system["role"] == role for system in systems.values()) == 1
-            text += "; " + _against(comparison, systems[comparison["b"]], only_one=only_one)
-    return text + "." + _caution(systems, values["comparisons"])
+    text += "".join(f"; {clause}" for clause in _clauses(values))
+    return text + "." + _caution(systems, values["comparisons"]) + _looks(values)
 
 
-def decided(values: Mapping[str, Any]) -> bool:
-    """Whether gold answers decide which answers are correct."""
-    return all("accuracy" in system["metrics"] for system in values["systems"].values())
+def spoken_of(values: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The comparisons that a verdict rests on: with the chosen way to ask the base and the teacher, and with each other model."""
+    return [c for c in values["comparisons"] if c["chosen"] and not why_not(values, c["role"])]
 
 
-def strongest(comparisons: Sequence[Mapping[str, Any]], role: Role) -> Mapping[str, Any] | None:
-    """The comparison with the best system of the base or the teacher; None if there is none."""
-    of_role = [c for c in comparisons if c["role"] == role and "difference" in c]
-    return min(of_role, key=lambda c: float(c["difference"])) if of_role else None
+def why_not(values: Mapping[str, Any], role: str) -> str:
+    """Why the student cannot be compared with a role, in words; empty if it can, or if the role has no system."""
+    systems = {name: system for name, system in values["systems"].items() if system["role"] == role}
+    if not systems or role in (Role.STUDENT, Role.OTHER):
+        return ""
+    told = [system for system in systems.values() if system["tells_task"]]
+    if not told:
+        return f"the {role} was never told the task, its labels or its schema; add {role}-direct to evaluate.systems"
+    if role == Role.TEACHER and all(Prompting(system["prompting"]).is_few_shot for system in told):
+        return "the teacher was asked with solved examples only; add teacher-plain or teacher-cot to evaluate.systems"
+    return ""
+
+
+def _clauses(values: Mapping[str, Any]) -> Iterator[str]:
+    """What the comparison with each role, and with each other model, shows."""
+    for role in COMPARED:
+        if reason := why_not(values, role):
+            yield f"it is not compared with the {role}: {reason}"
+    for comparison in spoken_of(values):
+        ways = [c for c in values["comparisons"] if c["role"] == comparison["role"] and c["finding"] != NOT_TOLD]
+        yield _against(comparison, values, [comparison] if comparison["role"] == Role.OTHER else ways)
 
 
 def detectable_difference(n: int, confidence_quantile: float = 1.96) -> float:
@@ -87,7 +101,7 @@ def _described(split: str, values: Mapping[str, Any]) -> str:
     """What can be said of a split where nothing decides."""
     n = values["systems"][STUDENT]["n"]
     text = f"{WHERE[split]} ({split}, {n} examples) no score says which answers are correct; the scores are descriptive only."
-    for comparison in (c for role in OTHERS for c in values["comparisons"] if c["role"] == role):
+    for comparison in values["comparisons"]:
         parts = [f"{name} {score(difference)}" for name, difference in comparison["scores"].items()]
         if comparison.get("agreement"):
             parts.insert(0, f"the same answer to {interval(comparison['agreement'])} % of the questions")
@@ -112,13 +126,31 @@ def _caution(systems: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]
     return text
 
 
-def _against(comparison: Mapping[str, Any], other: Mapping[str, Any], *, only_one: bool) -> str:
-    accuracy = other["metrics"]["accuracy"]["estimate"]
-    which = "" if only_one else f", the strongest {comparison['role']} system,"
+def _looks(values: Mapping[str, Any]) -> str:
+    """What was known of the test questions before, and what was set after looking at them, in sentences."""
+    sealed, text = values["sealed"], ""
+    if sealed["looked_at_before"]:
+        students = "another student" if sealed["students"] == 1 else f"{sealed['students']} other students"
+        text += f" {sealed['looked_at_before']} of these questions were looked at before, by {students}."
+    if sealed["set_after_looking"]:
+        text += f" Set after looking at these questions: {', '.join(sealed['set_after_looking'])}."
+    return text
+
+
+def _against(comparison: Mapping[str, Any], values: Mapping[str, Any], ways: Sequence[Mapping[str, Any]]) -> str:
+    """``ways`` are the comparisons with every way of asking the same model that was told the task."""
+    accuracy = values["systems"][comparison["b"]]["metrics"]["accuracy"]["estimate"]
+    which = f", the way of asking the {comparison['role']} that validation chose," if len(ways) > 1 else ""
+    finding = FINDINGS[comparison["finding"]].format(margin=100 * values["margin"])
     text = (
-        f"compared with {comparison['b']} ({accuracy:.0%}){which} {FINDINGS[comparison['finding']]}: "
+        f"compared with {comparison['b']} ({accuracy:.0%}){which} {finding}: "
         f"{points(comparison)} points, p = {comparison['p_value']:.2g}"
     )
-    if generous := comparison["truncated_as_correct"]:
-        text += f" ({points(generous)} if every truncated answer counted as correct)"
+    if bounds := comparison["bounds"]:
+        text += f" (from {points(bounds['lower'])} to {points(bounds['upper'])}, whatever the truncated answers would have been)"
+    if comparison["excluded"]:
+        text += f" ({comparison['excluded']} questions without an answer of both are left out)"
+    if len(ways) > 1 and all(way["finding"] == "better" for way in ways):
+        p_value = max(way["p_value"] for way in ways)  # an intersection-union test (Berger 1982, Technometrics 24:295)
+        text += f"; it is better than every way of asking the {comparison['role']}, p = {p_value:.2g}"
     return text

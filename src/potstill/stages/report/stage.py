@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from potstill.recipe.recipe import Recipe
 from potstill.stages.curate import in_words
-from potstill.stages.evaluate.verdict import WHERE, decided, interval, of_split, points, score
+from potstill.stages.evaluate.verdict import WHERE, interval, of_split, points, score
 from potstill.stages.report.glance import glance
 from potstill.tasks import Example, Task
 from potstill.workspace import artifacts
@@ -35,13 +35,12 @@ def report(recipe: Recipe, run: Run) -> None:
         "interval": interval,
         "points": points,
         "score": score,
-        "decided": decided,
     }
     examples = list(run.examples())
     by_split = [[example for example in examples if example["split"] == split] for split in TEST_SPLITS]
     alternating = [example for of in zip_longest(*by_split) for example in of if example is not None]
     predictions = {
-        system.value: {row["id"]: row for row in run.read(artifacts.predictions(system.value))}
+        system.name: {row["id"]: row for row in run.read(artifacts.predictions(system.name))}
         for system in recipe.systems
     }
     training, manifest, evaluation = run.read_json(TRAINING), run.manifest, run.evaluation

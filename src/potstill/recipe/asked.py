@@ -1,0 +1,46 @@
+"""Models that answer requests, in this process or on a server: teacher, judge, and any other that is evaluated."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from potstill.config import Section
+from potstill.models.local.weights import Dtype
+from potstill.models.specs import Budget, ModelSource
+
+
+class AskedModel(Section):
+    """A model that answers requests, in this process or on a server."""
+
+    model: ModelSource
+    """`packaged/NAME`, `hf/ORG/NAME`, a folder, `{url, model, api_key_env}`, or `{serve, model}`."""
+    batch_size: int = Field(default=64, ge=1)
+    """Answers generated at once when the model runs in this process."""
+    dtype: Dtype = "auto"
+    """Number format when the model runs in this process: `auto` is `bfloat16` where the machine is fast in it (a GPU, a
+    CPU with AVX512-BF16 or AMX), otherwise `float32`, in which batching changes no answer."""
+    budget: Budget | None = None
+    """What may be spent on it. The run stops at a limit, and can be resumed when the limit is raised."""
+    min_success: float = Field(default=0.0, ge=0, le=1)
+    """Fraction of the requests that must succeed; the run stops as soon as fewer can."""
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    @model_validator(mode="after")
+    def _price_for_max_cost(self) -> Self:
+        if self.budget and self.budget.max_cost is not None and not self.model.charged:
+            raise ValueError("budget.max_cost needs model.price")
+        return self
+
+
+class Teacher(AskedModel):
+    """The model that is distilled."""
+
+
+class Judge(AskedModel):
+    """The model that decides which answers are correct, for tasks whose scorer is `judge`."""
+
+    max_tokens: int = Field(default=512, ge=1)
+    """Limit on the new tokens of a judgement."""

@@ -1,0 +1,112 @@
+"""Ask systems the same questions, under limits that are the same for all models."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from potstill.models import Completion, Request, Sampling
+from potstill.models.complete import Billing, complete, complete_within_budget
+from potstill.models.opening import open_folder
+from potstill.progress import echo
+from potstill.recipe.recipe import Recipe
+from potstill.recipe.systems import Role, System
+from potstill.stages.few_shot import FewShotExamples
+from potstill.stages.generate import logged_completion
+from potstill.stages.limits import TokenLimits, truncates_too_many
+from potstill.tasks import Example, Parsed, Status, Task
+from potstill.workspace.artifacts import STUDENT
+from potstill.workspace.run import Run
+
+KINDS = ("strict", "lenient")
+"""Kinds of extraction."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a system was asked and said, and what each kind of extraction reads in it."""
+
+    request: Request
+    completion: Completion
+    parsed: Mapping[str, Parsed]
+
+
+class Asker:
+    """Asks systems about examples. A doubled limit stays doubled for the questions that follow."""
+
+    def __init__(self, recipe: Recipe, run: Run) -> None:
+        self.recipe, self.run, self.task = recipe, run, run.task
+        self.limits = TokenLimits(recipe)
+        self._shots = FewShotExamples(recipe, run.examples)
+
+    def ask(self, systems: Sequence[System], examples: Sequence[Example], of: str = "") -> dict[str, list[Answer]]:
+        """The answers of each system, by its name, in the order of the examples; ``of`` ends the label of the progress.
+
+        Raises `PotstillError` as `potstill.models.complete.complete` does.
+        """
+        answers = {system.name: self._ask(system, examples, system.name + of) for system in systems}
+        too_low = {system.prompting.prompt for system in systems if self._is_too_low(system, answers[system.name])}
+        again = [system for system in systems if system.prompting.prompt in too_low]
+        for system in again:
+            self.limits.double(system.prompting)
+        for system in again:
+            truncated = {i for i, answer in enumerate(answers[system.name]) if _status(answer) is Status.TRUNCATED}
+            if truncated:
+                limit = self.limits(system.prompting)
+                echo(
+                    f"  {system.name}{of}: {len(truncated)} truncated answers are requested again, up to {limit} tokens"
+                )
+                longer = self._ask(system, [examples[i] for i in sorted(truncated)], system.name + of)
+                for i, answer in zip(sorted(truncated), longer, strict=True):
+                    answers[system.name][i] = answer
+        return answers
+
+    def _is_too_low(self, system: System, answers: Sequence[Answer]) -> bool:
+        if self.recipe.answered_by_data(system) or not self.limits.can_double(system.prompting):
+            return False
+        return truncates_too_many([answer.parsed["lenient"] for answer in answers])
+
+    def _ask(self, system: System, examples: Sequence[Example], name: str) -> list[Answer]:
+        sent = requests(self.recipe, system, examples, self._shots, self.limits)
+        completions = self._complete(system, sent, examples, name)
+        return [
+            Answer(request, completion, _read(self.task, example, completion))
+            for request, completion, example in zip(sent, completions, examples, strict=True)
+        ]
+
+    def _complete(
+        self, system: System, sent: list[Request], examples: Sequence[Example], name: str
+    ) -> Iterable[Completion]:
+        if self.recipe.answered_by_data(system):
+            return [logged_completion(example) for example in examples]
+        run = self.run
+        if system.role is Role.STUDENT:
+            student = self.recipe.student
+            model = open_folder(run.student_folder, STUDENT, student.batch_size, student.dtype)
+            return complete(model, sent, name, Billing(run.store, run.id))
+        return complete_within_budget(self.recipe.asked(system), sent, name, run.store, run.id)
+
+
+def requests(
+    recipe: Recipe, system: System, examples: Iterable[Example], shots: FewShotExamples, limits: TokenLimits
+) -> list[Request]:
+    """What a system is asked about some questions."""
+    task, spec = recipe.task, recipe.prompt_spec(system.prompting)
+    sampling = Sampling(limits(system.prompting))
+    return [
+        Request(
+            example["id"],
+            task.messages(example, spec, shots(example, spec.prompting)),
+            sampling,
+            schema=task.reply_schema(example, spec),
+        )
+        for example in examples
+    ]
+
+
+def _read(task: Task, example: Example, completion: Completion) -> dict[str, Parsed]:
+    return {
+        kind: task.parse(completion.text, completion.finish_reason, example, strict=kind == "strict") for kind in KINDS
+    }
+
+
+def _status(answer: Answer) -> Status:
+    return answer.parsed["lenient"].status

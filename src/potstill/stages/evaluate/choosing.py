@@ -1,0 +1,67 @@
+"""Choose the best way to ask base and teacher, on validation questions, before any test question is asked.
+
+Chosen on the test questions, the best of several ways would be better than it is, and the student would seem worse
+(cf. Cawley and Talbot 2010, JMLR 11:2079).
+"""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from potstill.progress import echo
+from potstill.recipe.recipe import Recipe
+from potstill.recipe.systems import Role, System
+from potstill.stages import judge
+from potstill.stages.evaluate.asking import Asker
+from potstill.tasks import Example
+from potstill.workspace.run import Run
+
+COMPARED = (Role.BASE, Role.TEACHER)
+"""Roles that the student is compared with, in one way of asking each."""
+
+
+def contenders(recipe: Recipe, role: Role, examples: Sequence[Example]) -> list[System]:
+    """The systems of a role among which one is chosen: those that are told the task."""
+    systems = [system for system in recipe.systems if system.role is role]
+    return [one for one in systems if all(recipe.task.tells_task(one.prompting, example) for example in examples)]
+
+
+def choose(
+    recipe: Recipe, run: Run, asker: Asker, test: Sequence[Example], frozen: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
+    """For base and teacher the ``system`` with the best score on the validation questions, the first listed of equals.
+
+    ``test`` are the test questions, which are not asked here. ``frozen`` names the systems that were chosen when the test set was first used; they are not chosen again. Each entry also
+    has the number ``n`` of validation questions and the ``scores`` of the systems; both are empty where there was no choice.
+    Empty for a task whose scores decide nothing, and without a system that is told the task.
+    """
+    chosen: dict[str, dict[str, Any]] = {}
+    if not recipe.task.gradable:
+        return chosen
+    validation = [example for example in run.examples("validation") if example["gold"] is not None]
+    for role in COMPARED:
+        systems = contenders(recipe, role, test)
+        if frozen.get(role.value) in [system.name for system in systems]:
+            chosen[role.value] = {"system": frozen[role.value], "n": 0, "scores": {}}
+        elif len(systems) > 1 and validation:
+            scores = _scores(recipe, run, asker, systems, validation)
+            best = max(scores, key=lambda name: scores[name])
+            chosen[role.value] = {"system": best, "n": len(validation), "scores": scores}
+            listed = ", ".join(f"{name} {score:.0%}" for name, score in scores.items())
+            echo(f"  validation: {listed}; {best} stands for the {role.value}")
+        elif systems:
+            chosen[role.value] = {"system": systems[0].name, "n": 0, "scores": {}}
+    return chosen
+
+
+def _scores(
+    recipe: Recipe, run: Run, asker: Asker, systems: Sequence[System], validation: Sequence[Example]
+) -> dict[str, float]:
+    """The mean score of each system on the validation questions."""
+    scores = {}
+    for name, answers in asker.ask(systems, validation, " on validation").items():
+        read = [answer.parsed[recipe.evaluate.extraction].answer for answer in answers]
+        pairs = list(zip(validation, read, strict=True))
+        task = judge.judged(recipe, run, run.task, pairs, f"{name} on validation")
+        scores[name] = fmean(task.main_score(answer, example) or 0.0 for example, answer in pairs)
+    return scores
