@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import yaml
 from jinja2 import StrictUndefined, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from pydantic import BaseModel, ConfigDict, Discriminator, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Tag, WithJsonSchema
 
 _environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
 _FORMS = Path(__file__).parent / "forms.yaml"
@@ -33,7 +33,12 @@ def _tag(prompt: Any) -> str:
     return "instruction" if isinstance(prompt, dict | Instruction) else "user_turn"
 
 
-Prompt = Annotated[Annotated[str, Tag("user_turn")] | Annotated[Instruction, Tag("instruction")], Discriminator(_tag)]
+Prompt = Annotated[
+    Annotated[str, Tag("user_turn")] | Annotated[Instruction, Tag("instruction")],
+    Discriminator(_tag),
+    # Inline: the schemas of all tasks are parts of the recipe's, where references would point to nothing.
+    WithJsonSchema({"anyOf": [{"type": "string"}, Instruction.model_json_schema()]}),
+]
 """A prompt of a recipe: the template of the user's turn, or an instruction before the plain one."""
 
 
