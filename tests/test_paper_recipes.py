@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -184,6 +185,14 @@ def test_the_rows_are_those_of_all_data_sets():
 
 
 # What a 70B student needs
+
+
+def test_the_memory_is_that_of_the_first_gpu(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert gpu.memory_bytes() == 0
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda n: SimpleNamespace(total_memory=(80e9, 160e9)[n]))
+    assert gpu.memory_bytes() == 80e9
 
 
 @pytest.mark.parametrize(
