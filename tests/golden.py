@@ -1,10 +1,23 @@
-"""Small tables of predictions, and a way to compare nested results."""
+"""Small tables of predictions, what they are expected to show, and a way to compare nested results.
+
+Sources of the expected numbers, none of which comes from potstill:
+
+- WILSON: R's ``prop.test(k, n, correct = FALSE)$conf.int``, which is scipy's ``binomtest(k, n).proportion_ci(method="wilson")``.
+- NEWCOMBE: method 10 of Newcombe 1998, Statistics in Medicine 17:2635, with limits found by root finding
+  (``newcombe_10`` in test_stats_paired.py); 36, 12, 2, 0 is printed there as 0.0569 to 0.3404.
+- p-values: integers, 2 * sum(comb(n, k) for k up to the smaller count) / 2^n.
+"""
 
 from itertools import chain
 
 import pytest
 
+from potstill.recipe.recipe import Evaluate
+from potstill.recipe.systems import System
 from potstill.stages.evaluate.outcome import Outcome
+from potstill.stages.evaluate.summary import Evaluated, summary
+from potstill.stages.evaluate.verdict import verdict
+from potstill.tasks.math import Math
 
 SECONDS, TOKENS = (0.1, 0.3), (10, 12)
 """Of even and odd rows: means of 0.2 s and 11 tokens where their number is even."""
@@ -21,7 +34,7 @@ def prediction(i, outcome, *, gold="7", answer="7", scores=None):
         "rationale": "", "answer": answer if has_answer else None, "gold": gold,
         "status": "ok" if has_answer else outcome, "rule": "bare" if has_answer else "", "outcome": outcome,
         "scores": {**({"accuracy": decided} if scores is None else scores), "strict": decided, "lenient": decided},
-        "prompt_tokens": 5, "completion_tokens": TOKENS[i % 2], "seconds": SECONDS[i % 2], "error": None,
+        "max_tokens": 64, "prompt_tokens": 5, "completion_tokens": TOKENS[i % 2], "seconds": SECONDS[i % 2], "error": None,
     }  # fmt: skip
 
 
@@ -36,6 +49,100 @@ def pair(both, only_a, only_b, neither, *, of_only_a="incorrect", of_only_b="inc
     a = rows((both, "correct"), (only_a, "correct"), (only_b, of_only_b), (neither, "incorrect"))
     b = rows((both, "correct"), (only_a, of_only_a), (only_b, "correct"), (neither, "incorrect"))
     return a, b
+
+
+def summarize(tables, task, chosen=None, **options):
+    """The summary of the answers of systems, by their names, sealed and not looked at before. ``chosen`` names those that stand
+    for base and teacher; left out: the first of each."""
+    systems = [Evaluated(System.model_validate(name), rows) for name, rows in tables.items()]
+    told = [one.system for one in systems]
+    first = {role: [s.name for s in told if s.role == role][:1] for role in ("base", "teacher")}
+    names = chosen or {role: names[0] for role, names in first.items() if names}
+    chosen = {role: {"system": name} for role, name in names.items()}
+    return summary(systems, task, Evaluate(**options), chosen)
+
+
+SEALED = {"looked_at_before": 0, "students": 0, "set_after_looking": {}}
+"""Of a test set that is used for the first time."""
+
+
+def in_words(splits):
+    """The verdict on splits that are used for the first time."""
+    return verdict({split: values | {"sealed": SEALED} for split, values in splits.items()})
+
+
+WILSON = {
+    (48, 50): (0.96, 0.865399, 0.988961), (47, 50): (0.94, 0.837829, 0.979385), (38, 50): (0.76, 0.625873, 0.857026),
+    (50, 50): (1.0, 0.928652, 1.0), (293, 400): (0.7325, 0.687059, 0.773518), (292, 400): (0.73, 0.684457, 0.771167),
+    (17, 40): (0.425, 0.285094, 0.578049), (13, 40): (0.325, 0.200845, 0.479823), (90, 100): (0.9, 0.825634, 0.944771),
+    (75, 100): (0.75, 0.656955, 0.824548), (65, 100): (0.65, 0.552544, 0.736358), (96, 100): (0.96, 0.901629, 0.984337),
+    (85, 100): (0.85, 0.767164, 0.90694), (6, 6): (1.0, 0.609666, 1.0), (0, 6): (0.0, 0.0, 0.390334),
+    (3, 4): (0.75, 0.300642, 0.954413), (1, 4): (0.25, 0.045587, 0.699358), (2, 4): (0.5, 0.150039, 0.849961),
+}  # fmt: skip
+NEWCOMBE = {
+    (36, 12, 2, 0): (0.05693, 0.340428), (36, 2, 12, 0): (-0.340428, -0.05693), (290, 3, 2, 105): (-0.010187, 0.015267),
+    (10, 7, 3, 20): (-0.057957, 0.250092), (48, 0, 2, 0): (-0.134601, 0.037001), (48, 2, 0, 0): (-0.037001, 0.134601),
+    (38, 10, 2, 0): (0.024695, 0.296404), (70, 20, 5, 5): (0.053147, 0.246845), (60, 30, 5, 5): (0.140044, 0.354366),
+    (88, 2, 8, 2): (-0.133792, 0.006585), (80, 10, 5, 5): (-0.030004, 0.132395), (6, 0, 0, 0): (-0.390334, 0.390334),
+    (0, 0, 0, 6): (-0.390334, 0.390334),
+}  # fmt: skip
+P = {
+    (12, 2): 0.012939,  # 2 * (1 + 14 + 91) / 2^14
+    (3, 2): 1.0,  # 2 * (1 + 5 + 10) / 2^5
+    (7, 3): 0.34375,  # 2 * (1 + 10 + 45 + 120) / 2^10
+    (2, 0): 0.5,  # 2 * 1 / 2^2
+    (10, 2): 0.038574,  # 2 * (1 + 12 + 66) / 2^12
+    (20, 5): 0.004077,  # 2 * (1 + 25 + 300 + 2300 + 12650 + 53130) / 2^25
+    (30, 5): 0.0000224,  # 2 * (1 + 35 + 595 + 6545 + 52360 + 324632) / 2^35
+    (8, 2): 0.109375,  # 2 * (1 + 10 + 45) / 2^10
+    (10, 5): 0.301758,  # 2 * (1 + 15 + 105 + 455 + 1365 + 3003) / 2^15
+    (0, 0): 1.0,
+}
+TEST = "On new questions of the kind trained on"
+
+
+def accuracy(k, n):
+    """The three metrics of a system with k correct answers of n, where both kinds of extraction find them."""
+    return dict.fromkeys(("accuracy", "strict", "lenient"), metric(*WILSON[k, n]))
+
+
+def system(k, n, role, outcomes=None, prompting="plain", metrics=None):
+    return {
+        "role": role, "prompting": prompting, "tells_task": True, "zero_shot": prompting in ("plain", "cot"), "engine": "in process", "n": n, "excluded": 0,
+        "outcomes": outcomes or {o: m for o, m in (("correct", k), ("incorrect", n - k)) if m}, "metrics": accuracy(k, n) if metrics is None else metrics,
+        "answers": {}, "max_tokens": 64, "tokens_per_answer": 11, "seconds_per_answer": 0.2,
+    }  # fmt: skip
+
+
+def split(systems, comparisons, *, decided=True):
+    return {
+        "decided": decided, "margin": 0.05, "confidence": 0.95, "systems": systems, "comparisons": comparisons,
+        "without_gold": 0,
+    }  # fmt: skip
+
+
+def difference(*table):
+    _, only_a, only_b, _ = table
+    low, high = NEWCOMBE[table]
+    return {
+        "only_a": only_a, "only_b": only_b, "difference": (only_a - only_b) / sum(table), "low": low, "high": high,
+        "p_value": P[max(only_a, only_b), min(only_a, only_b)],
+    }  # fmt: skip
+
+
+def comparison(*table, finding, b="base", role="base", bounds=None, chosen=True, excluded=0):
+    return {
+        "a": "student", "b": b, "role": role, "chosen": chosen, "n": sum(table), "excluded": excluded, "finding": finding,
+        "bounds": bounds and {"lower": difference(*bounds[0]), "upper": difference(*bounds[1])}, "labels": {},
+    } | difference(*table)  # fmt: skip
+
+
+def of_pair(predictions, **options):
+    return summarize(dict(zip(("student", "base"), predictions, strict=True)), Math(), **options)
+
+
+SMALL_50 = " With 50 questions this test is too small to show differences of less than about 15 points; use more."
+"""1.96 * sqrt(0.3 / 50) = 0.1518."""
 
 
 def metric(estimate, low, high):

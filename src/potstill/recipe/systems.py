@@ -49,11 +49,6 @@ class System(Section):
     def role(self) -> Role:
         return self.model if isinstance(self.model, Role) else Role.OTHER
 
-    @property
-    def is_zero_shot(self) -> bool:
-        """Whether it sees no solved examples."""
-        return not self.prompting.is_few_shot
-
     @model_validator(mode="before")
     @classmethod
     def _known(cls, value: Any) -> Any:

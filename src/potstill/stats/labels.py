@@ -29,8 +29,8 @@ def macro_f1_interval(
 
     Where each row has one gold label, rows are weighted within those of the same gold label, so that no label drops out of the
     mean; each gold label also gets one imagined correct answer and one miss, without which a label with few rows would seem
-    certain (a uniform prior, as in Goutte and Gaussier 2005, ECIR). Simulated coverage of 95 % intervals: 90 to 94 % for 50 to
-    100 rows of three to six skewed labels, where the percentile bootstrap of rows has 81 to 94 %.
+    certain (a uniform prior, as in Goutte and Gaussier 2005, ECIR). Simulated coverage of 95 % intervals is 86 to 95 % for 50
+    to 100 rows of three to six skewed labels, and 73 to 87 % without the imagined rows.
     """
     return _percentiles(_draws(golds, [answers])[0], confidence)
 

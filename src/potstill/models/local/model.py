@@ -26,6 +26,8 @@ WINDOW_REQUESTS = 1024
 class _Row:
     request: Request
     prompt: list[int]
+    limit: int
+    """On new tokens: that of the request, or the room that the prompt leaves in the context."""
     generator: torch.Generator | None
     answer: list[int] = field(default_factory=list)
     finish_reason: str = ""
@@ -79,12 +81,12 @@ class LocalModel:
         rows = []
         for request in window:
             prompt = chat_tokens(tokenizer, request.messages)
-            left = context - len(prompt)
-            if left < request.sampling.max_tokens:
-                detail = f"a prompt of {len(prompt)} tokens leaves {left} of {context} for the answer"
+            limit = min(request.sampling.max_tokens, context - len(prompt))
+            if limit < 1:
+                detail = f"a prompt of {len(prompt)} tokens leaves no room for an answer in a context of {context}"
                 yield [Completion(request.id, request.sample, error=ErrorKind.CONTEXT_TOO_LONG, detail=detail)]
             else:
-                rows.append(_Row(request, prompt, _random_generator(request)))
+                rows.append(_Row(request, prompt, limit, _random_generator(request)))
         rows.sort(key=lambda row: -len(row.prompt))
         steps = self._generate(rows)
         while (finished := await asyncio.to_thread(next, steps, None)) is not None:
@@ -153,7 +155,7 @@ def _append_tokens(rows: Sequence[_Row], logits: torch.Tensor, eos_token_ids: se
             row.finish_reason = "stop"
         else:
             row.answer.append(token)
-            if len(row.answer) == row.request.sampling.max_tokens:
+            if len(row.answer) == row.limit:
                 row.finish_reason = "length"
 
 

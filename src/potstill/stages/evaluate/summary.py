@@ -14,7 +14,7 @@ from potstill.stages.evaluate.outcome import Outcome
 from potstill.stats.labels import macro_f1, macro_f1_interval
 from potstill.stats.means import mean_interval
 from potstill.stats.proportions import wilson
-from potstill.tasks import Task
+from potstill.tasks import Prompting, Task
 
 LENGTH = "words"
 """The score that is an answer's length."""
@@ -86,6 +86,7 @@ def _system(one: Evaluated, task: Task, decided: bool, confidence: float) -> dic
         "role": one.system.role.value,
         "prompting": one.system.prompting.value,
         "tells_task": one.tells_task,
+        "zero_shot": _is_zero_shot(one, task),
         "engine": one.engine,
         "n": len(rows),
         "excluded": len(one.rows) - len(rows),
@@ -98,6 +99,15 @@ def _system(one: Evaluated, task: Task, decided: bool, confidence: float) -> dic
         "tokens_per_answer": fmean(row["completion_tokens"] for row in rows) if rows else 0.0,
         "seconds_per_answer": fmean(row["seconds"] for row in rows) if rows else 0.0,
     }
+
+
+def _is_zero_shot(one: Evaluated, task: Task) -> bool:
+    """Whether a system is told its task, without solved examples, and may reason if the task has a prompt for that."""
+    prompting = one.system.prompting
+    may_reason = prompting is not Prompting.DIRECT or not (
+        Prompting.COT in task.promptings or task.tells_task(Prompting.PLAIN)
+    )
+    return one.tells_task and not prompting.is_few_shot and may_reason
 
 
 def _metrics(rows: Rows, task: Task, decided: bool, confidence: float) -> dict[str, Metric]:

@@ -7,7 +7,6 @@ from typing import Any
 from potstill.recipe.systems import STUDENT, Role
 from potstill.stages.evaluate.choosing import COMPARED
 from potstill.stages.evaluate.compare import NOT_DISTINGUISHABLE, NOT_TOLD
-from potstill.tasks import Prompting
 
 WHERE = {
     "test_unseen": "On questions of a kind never trained on",
@@ -56,11 +55,10 @@ def why_not(values: Mapping[str, Any], role: str) -> str:
     systems = {name: system for name, system in values["systems"].items() if system["role"] == role}
     if not systems or role in (Role.STUDENT, Role.OTHER):
         return ""
-    told = [system for system in systems.values() if system["tells_task"]]
-    if not told:
+    if not any(system["tells_task"] for system in systems.values()):
         return f"the {role} was never told the task, its labels or its schema; add {role}-direct to evaluate.systems"
-    if role == Role.TEACHER and all(Prompting(system["prompting"]).is_few_shot for system in told):
-        return "the teacher was asked with solved examples only; add teacher-plain or teacher-cot to evaluate.systems"
+    if role == Role.TEACHER and not any(system["zero_shot"] for system in systems.values()):
+        return "the teacher was never asked to reason without solved examples; add teacher-plain or teacher-cot to evaluate.systems"
     return ""
 
 
