@@ -3,14 +3,15 @@
 import os
 import platform
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from potstill import interrupt, processor
-from potstill.errors import PotstillError
-from potstill.pipeline.preflight import check, download_weights
+from potstill.errors import PotstillError, RecipeError
+from potstill.pipeline.preflight import check, download_weights, shortage
 from potstill.pipeline.stage import Stage
 from potstill.pipeline.stages import STAGES
 from potstill.progress import echo
@@ -70,17 +71,19 @@ def plan(run: Run) -> list[StagePlan]:
 
 
 def carry_out(run: Run, last: str = STAGES[-1].name) -> None:
-    """Run the stages that are out of date, up to the stage named ``last``. Raises `PotstillError`."""
+    """Run the stages that are out of date, up to the stage named ``last``. Raises `PotstillError`, and `RecipeError` before
+    anything is requested where the machine is too small for one of them."""
+    stages = STAGES[: 1 + next(i for i, stage in enumerate(STAGES) if stage.name == last)]
+    _check_machine(run, stages)
     with run.locked():
         run.claim()
-        for stage in STAGES:
+        for stage in stages:
             _carry_out(stage, run)
-            if stage.name == last:
-                break
 
 
 def carry_out_only(run: Run, name: str) -> None:
-    """Run one stage. Raises `PotstillError` when an earlier stage is out of date."""
+    """Run one stage. Raises `PotstillError` when an earlier stage is out of date, `RecipeError` where the machine is too small."""
+    _check_machine(run, [stage for stage in STAGES if stage.name == name])
     with run.locked():
         for stage in STAGES:
             if stage.name == name:
@@ -97,6 +100,13 @@ def run(recipe_name: str, runs: Path = Path("runs")) -> Run:
     started = start(recipe_name, runs)
     carry_out(started)
     return started
+
+
+def _check_machine(run: Run, stages: Sequence[Stage]) -> None:
+    """Raises `RecipeError` where one of the stages will load the student and the machine is too small for it."""
+    lacking = shortage(run.recipe)
+    if lacking and any(stage.loads_student and stage.stale_reason(run, stage.inputs(run)) for stage in stages):
+        raise RecipeError(lacking)
 
 
 def _carry_out(stage: Stage, run: Run) -> None:
