@@ -1,7 +1,10 @@
 """python benchmarks/quickstart.py [--quick]: the quick start as a new user runs it: time, memory and accuracy.
 
+Of each stage the CPU utilisation is printed: user and system seconds over the seconds of all cores.
+
 Weights are downloaded and dequantized before the time is taken; nothing else is reused. Memory is the highest sum of the
-resident memory of all processes, sampled ten times a second. ``--quick`` runs the same recipe on fewer questions, and its
+resident memory of all processes, sampled ten times a second. The figures ``gain_low`` are the lowest lower bound, in points, of
+the student's gain over each way of asking the base; on unseen templates clustered by template. ``--quick`` runs the same recipe on fewer questions, and its
 figures do not count.
 """
 
@@ -11,15 +14,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from math import sqrt
 from pathlib import Path
 
 import psutil
 import pyarrow.parquet as pq
 import yaml
+from scipy.stats import t
 
+from potstill.processor import utilisation
 from potstill.recipe import loading
 
-GOALS = {"minutes": "<= 10", "gain_low": ">= 15", "gain_low_unseen": "shown", "peak_gib": "< 5"}
+GOALS = {"minutes": "<= 8", "gain_low": ">= 15", "gain_low_unseen": "> 0", "peak_gib": "< 5"}
 QUICK_DATA = {"train": 40, "validation": 6, "test": 12, "test_unseen": 12}
 SAMPLE_SECONDS = 0.1
 """Time between two measurements of memory."""
@@ -69,8 +75,11 @@ def show(run: Path, seconds: float, peak_bytes: int, quick: bool) -> None:
     """Print the time of each stage and system, the accuracies, the verdict, and the figures."""
     evaluation = json.loads((run / "evaluation.json").read_text())
     print(f"\ntime\n{seconds:8.0f} s in total")
-    for stage, values in json.loads((run / "manifest.json").read_text())["stages"].items():
-        print(f"{values['seconds']:8.0f} s {stage}")
+    manifest = json.loads((run / "manifest.json").read_text())
+    cores = manifest["hardware"]["cores"]
+    for stage, values in manifest["stages"].items():
+        used = utilisation(values["cpu_seconds"], values["seconds"], cores)
+        print(f"{values['seconds']:8.0f} s {stage}, CPU utilisation {used:.2f} of {cores} cores")
         if stage == "evaluate":
             for file in sorted((run / "predictions").glob("*.parquet")):
                 rows = pq.read_table(file, columns=["seconds", "completion_tokens"]).to_pylist()
@@ -83,8 +92,13 @@ def show(run: Path, seconds: float, peak_bytes: int, quick: bool) -> None:
             accuracy = system["metrics"]["lenient"]
             interval = f"[{accuracy['low']:.0%}, {accuracy['high']:.0%}]"
             print(f"{accuracy['estimate']:8.0%} {interval} {name} {system['outcomes']}")
-        lows = [comparison["low"] for comparison in values["comparisons"] if comparison["role"] == "base"]
-        gains[split] = round(100 * min(lows), 1)
+        bases = [name for name, system in values["systems"].items() if system["role"] == "base"]
+        lows = {c["b"]: c["low"] for c in values["comparisons"] if c["role"] == "base"}
+        if split == "test_unseen":
+            for name in bases:
+                mean, lows[name], high, groups = clustered_gain(run, split, name)
+                print(f"gain over {name}: {mean:+.1%} [{lows[name]:+.1%}, {high:+.1%}], {groups} templates")
+        gains[split] = round(100 * min(lows.values()), 1)
     print(f"\n{evaluation['verdict']}\n")
     figures = {
         "minutes": round(seconds / 60, 2),
@@ -92,8 +106,36 @@ def show(run: Path, seconds: float, peak_bytes: int, quick: bool) -> None:
         "gain_low_unseen": gains["test_unseen"],
         "peak_gib": round(peak_bytes / 2**30, 2),
     }
-    met = not quick and figures["minutes"] <= 10 and figures["gain_low"] >= 15 and figures["peak_gib"] < 5
+    met = (
+        not quick
+        and figures["minutes"] <= 8
+        and figures["gain_low"] >= 15
+        and figures["gain_low_unseen"] > 0
+        and figures["peak_gib"] < 5
+    )
     print(json.dumps({"benchmark": "quickstart", "figures": figures, "goals": GOALS, "met": met}))
+
+
+def clustered_gain(run: Path, split: str, base: str) -> tuple[float, float, float, int]:
+    """Mean gain of the student over a way of asking the base, its 95 % interval, and the number of templates.
+
+    The standard error is that of the template's sums of paired differences, times sqrt(G / (G - 1)), with the t distribution of
+    G - 1 degrees of freedom (Cameron and Miller 2015, J. Hum. Resour. 50:317, CR1 of a mean).
+    """
+    columns = ["id", "group", "outcome"]
+    rows = {
+        system: pq.read_table(run / "predictions" / f"{system}.parquet", columns=columns).to_pylist()
+        for system in ("student", base)
+    }
+    differences: dict[str, list[int]] = {}
+    for a, b in zip(rows["student"], rows[base], strict=True):
+        if a["id"].startswith(f"{split}-"):
+            differences.setdefault(a["group"], []).append((a["outcome"] == "correct") - (b["outcome"] == "correct"))
+    n, groups = sum(map(len, differences.values())), len(differences)
+    mean = sum(map(sum, differences.values())) / n
+    squares = sum(sum(d - mean for d in of_group) ** 2 for of_group in differences.values())
+    half = float(t.ppf(0.975, groups - 1)) * sqrt(squares * groups / (groups - 1)) / n
+    return mean, mean - half, mean + half, groups
 
 
 if __name__ == "__main__":

@@ -130,14 +130,14 @@ def test_a_test_file_that_changes_after_its_first_use(work):
     (work / "t.csv").write_text(QUESTIONS.replace("one", "1"))
     assert potstill("run", "r.yaml", cwd=work).returncode == 0
     report = (work / "runs" / "small" / "report.html").read_text()
-    assert "so far:\n1, of 1 student;" in report
+    assert "No other student of this workspace was evaluated on its questions before." in report
     (work / "t.csv").write_text(QUESTIONS.replace("one", "1").replace("39 plus", "038 plus"))
     refused(potstill("run", "r.yaml", cwd=work), 1, "'test' changed since", "Restore the file")
     edit(work, "3.0e" if "3.0e" in (work / "r.yaml").read_text() else "1.0e-3", "2.0e-3")
     (work / "t.csv").write_text(QUESTIONS.replace("one", "1"))
     assert potstill("run", "r.yaml", cwd=work).returncode == 0
     report = (work / "runs" / "small" / "report.html").read_text()
-    assert "so far:\n2, of 2 students;" in report
+    assert "40 of its questions were looked at before, by 1 other student;" in report
 
 
 def test_every_row_rejected(work):

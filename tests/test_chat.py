@@ -19,7 +19,6 @@ from potstill.models.store.store import Store
 from potstill.progress import echo
 from potstill.recipe import loading as recipe_file
 from potstill.recipe.recipe import Evaluate
-from potstill.recipe.systems import System
 from potstill.stages.data.stage import make_examples
 from potstill.stages.evaluate.stage import evaluate
 from potstill.stages.generate import generate
@@ -240,7 +239,7 @@ def test_an_unreachable_server_fails_the_run_with_one_message(tmp_path):
     make_examples(recipe, run)
     with pytest.raises(PotstillError, match=r"teacher: connection: .* Check that the server is running"):
         generate(recipe, run)
-    recipe = recipe.model_copy(update={"evaluate": Evaluate(systems=[System.TEACHER_DIRECT])})
+    recipe = recipe.model_copy(update={"evaluate": Evaluate(systems=["teacher-direct"])})
     with pytest.raises(PotstillError, match=r"teacher-direct: connection: .* 0 answers are saved"):
         evaluate(recipe, run)
 

@@ -17,7 +17,6 @@ from potstill.workspace.run import Run
 RECIPE = """\
 name: curated
 task: math
-data: {{source: word_problems, train: 1, validation: 1, test: 1, test_unseen: 1}}
 teacher: {{model: {{url: "http://127.0.0.1:9", model: t}}}}
 student: {{model: "{student}"}}
 {more}
@@ -44,7 +43,10 @@ def curated(tmp_path, tiny_folder):
     """The rows that curation writes."""
 
     def curated(examples, rows, more=""):
-        recipe = loading.parse(RECIPE.format(student=tiny_folder, more=more))
+        data = (
+            "" if "data:" in more else "data: {source: word_problems, train: 1, validation: 1, test: 1, test_unseen: 1}"
+        )
+        recipe = loading.parse(RECIPE.format(student=tiny_folder, more=f"{data}\n{more}"))
         run = Run(tmp_path / "run", recipe, tmp_path / "store.sqlite")
         run.write(artifacts.examples(recipe.task), examples)
         run.write(GENERATED, rows)
@@ -117,7 +119,7 @@ def test_a_single_sample_without_gold_is_kept_unchecked(curated):
 
 ALL_PASS = {
     Filter.PARSED: True, Filter.FINISHED: True, Filter.CORRECT: True, Filter.DUPLICATE: False, Filter.IN_TEST_SET: False,
-    Filter.TOO_LONG: False,
+    Filter.GROUP_IN_TEST_SET: False, Filter.TOO_LONG: False,
 }  # fmt: skip
 
 
@@ -138,7 +140,8 @@ def test_the_reason_is_the_first_check_in_the_recipes_order_that_fails():
 
 def test_reasons_in_words():
     assert [in_words(f.value) for f in Filter] == [
-        "not parsed", "not finished", "not correct", "duplicate", "in-test-set", "too-long",
+        "not parsed", "not finished", "not correct", "duplicate", "in-test-set",
+        "group-in-test-set", "too-long",
     ]  # fmt: skip
     assert in_words("max-rows") == "max-rows"
 
@@ -173,6 +176,24 @@ def test_a_row_for_each_reason(curated):
     assert (rows[0]["completion"], rows[0]["tokens"]) == ("so\nAnswer: 7", 23)
     assert (rows[1]["completion"], rows[1]["parsed"], rows[1]["correct"]) == ("", False, False)
     assert (rows[2]["finished"], rows[4]["duplicate"], rows[5]["in_test_set"]) == (False, True, True)
+
+
+FILES = "data: {source: files, train: train.jsonl, test: test.jsonl}"
+
+
+def test_a_row_whose_group_is_in_a_test_split_is_dropped(curated):
+    """A premise, passage or chat that stands in both files: other questions about it are not new."""
+    examples = [example("1", group="passage"), example("2", group="other"), example("t", "test", group="passage")]
+    rows = curated(examples, [generated("1"), generated("2")], FILES)
+    assert reasons(rows) == ["group-in-test-set", ""]
+    assert [row["group_in_test_set"] for row in rows] == [True, False]
+    kept = "curate: {filters: [parsed, finished, correct, duplicate, in-test-set, too-long]}"
+    assert reasons(curated(examples, [generated("1"), generated("2")], f"{FILES}\n{kept}")) == ["", ""]
+
+
+def test_word_problems_of_the_test_split_have_the_templates_of_training_on_purpose(curated):
+    examples = [example("1", group="share"), example("t", "test", group="share")]
+    assert reasons(curated(examples, [generated("1")])) == [""]
 
 
 def test_a_question_of_the_training_split_is_not_held_out(curated):
@@ -222,6 +243,16 @@ def test_max_rows_keeps_that_many_drawn_by_seed(curated):
 def test_max_rows_drops_nothing_where_no_more_are_kept(curated, most):
     rows = curated([example("1"), example("2")], [generated("1"), generated("2")], f"curate: {{max_rows: {most}}}")
     assert reasons(rows) == ["", ""]
+
+
+def test_per_question_keeps_the_first_samples_of_each_question(curated):
+    """Before max_rows; samples that fail a check do not count."""
+    rows = [generated("1", answer, sample=i, rationale=f"r{i}") for i, answer in enumerate("78777")]
+    rows.append(generated("2"))
+    limited = curated([example("1"), example("2")], rows, "curate: {per_question: 2}")
+    assert reasons(limited) == ["", "correct", "", "per-question", "per-question", ""]
+    limited = curated([example("1"), example("2")], rows, "curate: {per_question: 1, max_rows: 1}")
+    assert sorted(reasons(limited)) == ["", "correct", "max-rows", *["per-question"] * 3]
 
 
 def test_no_row_left_is_an_error(curated):

@@ -39,7 +39,7 @@ def small(name, folder):
 
 
 def test_each_recipe_begins_with_its_command():
-    for path in [*RECIPES.glob("*.yaml"), *RECIPES.glob("paper/*.yaml")]:
+    for path in RECIPES.rglob("*.yaml"):
         first = path.read_text(encoding="utf-8").splitlines()[0]
         assert first == f"# potstill run recipes/{path.relative_to(RECIPES)}"
 

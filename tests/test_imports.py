@@ -23,7 +23,7 @@ LAYERS = (
     ("models",),
     ("answers", "stats"),
     ("interrupt",),
-    ("progress", "config"),
+    ("progress", "config", "processor"),
     ("errors",),
 )
 """Each part of the package imports only what comes after it; parts of one layer do not import each other."""

@@ -46,12 +46,18 @@ def test_greedy_answers_equal_those_of_transformers_generate(tiny):
     assert answers(tiny, 4, [request])["0", 0].text == tokenizer.decode(expected, skip_special_tokens=True)
 
 
-def test_a_prompt_that_leaves_too_few_tokens_for_its_answer_fails_alone(tiny):
-    long = Request("long", [{"role": "user", "content": "x" * 120}], Sampling(20))
-    short = Request("short", [{"role": "user", "content": "x"}], Sampling(20))
-    got = answers(tiny, 4, [long, short])
-    assert got["long", 0].error is ErrorKind.CONTEXT_TOO_LONG
-    assert got["short", 0].error is None
+def test_a_limit_shrinks_to_the_room_that_the_prompt_leaves(tiny):
+    """The context is 128 tokens, and the chat adds 8 to the text."""
+    requests = [Request(str(n), [{"role": "user", "content": "x" * n}], Sampling(20)) for n in (1, 110, 119, 120, 200)]
+    got = answers(tiny, 4, requests)
+    room = {n: 128 - len(chat_tokens(tiny[1], [{"role": "user", "content": "x" * n}])) for n in (110, 119, 120)}
+    assert (room[119], room[120]) == (1, 0)
+    assert got["1", 0].finish_reason in ("stop", "length")
+    assert got["119", 0].completion_tokens <= 1
+    assert got["110", 0].completion_tokens <= room[110] < 20
+    for n in ("120", "200"):
+        assert got[n, 0].error is ErrorKind.CONTEXT_TOO_LONG
+        assert "leaves no room for an answer in a context of 128" in got[n, 0].detail
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -15,10 +15,13 @@ from potstill.models.store.store import Store, key_function
 from potstill.pipeline import forecast
 from potstill.recipe import loading
 from potstill.recipe.systems import System
+from potstill.stages.evaluate import asking
 from potstill.stages.evaluate import stage as evaluate
 from potstill.stages.few_shot import FewShotExamples
 from potstill.stages.generate import generate, requests
+from potstill.stages.limits import TokenLimits
 from potstill.stages.train import trainer
+from potstill.tasks import Prompting
 from potstill.workspace import artifacts
 from potstill.workspace.artifacts import GENERATED
 from potstill.workspace.run import Run
@@ -76,16 +79,24 @@ def test_samples_reach_the_teacher(tmp_path):
         assert teacher.seen.total() == 6
 
 
-def test_an_evaluated_answer_may_be_twice_as_long():
+def test_limits_go_by_prompt_and_not_by_model():
     recipe = recipe_with("generate: {max_tokens: 33}\nseed: 11")
-    examples = [example("a", "test")]
-    limits = {
-        system: evaluate.requests(recipe, system, examples, FewShotExamples(recipe, lambda: iter(())))[0].sampling
-        for system in (System.TEACHER_DIRECT, System.BASE, System.STUDENT)
-    }
-    assert limits == {
-        System.TEACHER_DIRECT: Sampling(max_tokens=66), System.BASE: Sampling(max_tokens=80), System.STUDENT: Sampling(max_tokens=80),
-    }  # fmt: skip
+    limits = TokenLimits(recipe)
+    shots = FewShotExamples(recipe, lambda: iter(()))
+
+    def sampling(name):
+        (request,) = asking.requests(recipe, System.model_validate(name), [example("a", "test")], shots, limits)
+        return request.sampling
+
+    assert {name: sampling(name) for name in ("base", "student", "teacher-plain", "base-fewshot")} == dict.fromkeys(
+        ("base", "student", "teacher-plain", "base-fewshot"), Sampling(max_tokens=40)
+    )
+    assert (
+        sampling("base-cot") == sampling("teacher-cot-fewshot") == sampling("student-direct") == Sampling(max_tokens=33)
+    )
+    limits.double(Prompting.COT)
+    assert (sampling("base-cot-fewshot").max_tokens, sampling("teacher-direct").max_tokens) == (66, 33)
+    assert not limits.can_double(Prompting.COT_FEWSHOT)
 
 
 def texts(folder, store, *samplings, sample=0):

@@ -14,6 +14,8 @@ from potstill.tasks import Parsed, Status
         ({}, Parsed(Status.OK, "7"), False, Outcome.INCORRECT),
         ({}, Parsed(Status.OK, "7"), None, Outcome.ANSWERED),
         ({}, Parsed(Status.TRUNCATED), False, Outcome.TRUNCATED),
+        ({}, Parsed(Status.REPEATING), False, Outcome.REPEATING),
+        ({}, Parsed(Status.REPEATING), None, Outcome.REPEATING),
         ({}, Parsed(Status.REFUSED), None, Outcome.REFUSED),
         ({}, Parsed(Status.UNPARSEABLE), False, Outcome.UNPARSEABLE),
         ({}, Parsed(Status.ABSTAINED), False, Outcome.ABSTAINED),

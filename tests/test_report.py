@@ -6,9 +6,8 @@ from html import unescape
 
 import pytest
 
+from golden import summarize
 from potstill.recipe import loading as recipe_file
-from potstill.recipe.systems import System
-from potstill.stages.evaluate.summary import summary
 from potstill.stages.evaluate.verdict import verdict
 from potstill.stages.report.stage import report
 from potstill.tasks.math import Math
@@ -52,22 +51,24 @@ def run(tmp_path):
     examples = [example(f"{split}-{i}", split) for split in TEST_SPLITS for i in range(2)]
     run.write(artifacts.examples(run.recipe.task), examples)
     predictions = {}
-    for system in (System.BASE, System.STUDENT):
+    for system in ("base", "student"):
         predictions[system] = [
             {
                 "id": row["id"], "group": row["id"], "sample": 0, "messages": [], "text": HOSTILE * 10_000, "rationale": "",
-                "answer": "7", "gold": "7", "status": "ok", "rule": "", "prompt_tokens": 9, "completion_tokens": 3,
-                "outcome": "correct" if system is System.STUDENT else "truncated", "seconds": 0.5, "error": None,
+                "answer": "7", "gold": "7", "status": "ok", "rule": "", "prompt_tokens": 9, "completion_tokens": 3, "max_tokens": 64,
+                "outcome": "correct" if system == "student" else "truncated", "seconds": 0.5, "error": None,
                 "scores": {"accuracy": 1.0, "strict": 1.0, "lenient": 1.0},
             }
             for row in examples
         ]  # fmt: skip
-        run.write(artifacts.predictions(system.value), predictions[system])
-    seal = {"sha256": "a" * 64, "first_used": "2026-01-01", "evaluations": 2, "students": 1, "test_sets": 1}
+        run.write(artifacts.predictions(system), predictions[system])
+    changed = {"margin": {"sealed": 0.05, "now": 0.1}}
+    seal = {"sha256": "a" * 64, "first_used": "2026-01-01", "looked_at_before": 1, "students": 2, "test_sets": 1,
+            "settings": {}, "set_after_looking": changed}  # fmt: skip
     splits = {}
     for split in TEST_SPLITS:
         of_split = {s: [row for row in rows if row["id"].startswith(f"{split}-")] for s, rows in predictions.items()}
-        splits[split] = summary(of_split, Math(), run.recipe.evaluate) | {"sealed": seal}
+        splits[split] = summarize(of_split, Math()) | {"sealed": seal}
     run.write_json("evaluation.json", {"splits": splits, "verdict": verdict(splits)})
     run.write(GENERATED, [generated()])
     curated = generated() | {name: None for name in CURATED.schema.names if name not in GENERATED.schema.names}
@@ -124,7 +125,16 @@ def test_truncated_answers_make_a_finding_uncertain(run):
     """All answers of the base are truncated: if they were correct, there would be no difference."""
     comparison = run.evaluation["splits"]["test"]["comparisons"][0]
     assert comparison["finding"] == "not distinguishable"
-    assert comparison["truncated_as_correct"]["difference"] == 0
+    assert comparison["bounds"]["lower"]["difference"] == 0
+    assert comparison["bounds"]["upper"]["difference"] == 1
+
+
+def test_earlier_looks_and_what_was_set_after_them_are_in_verdict_and_report(run):
+    text = " ".join(unescape(run.report_path.read_text()).split())
+    assert "1 of its questions were looked at before, by 2 other students" in text
+    assert "margin was 0.05 when the test set was first used, and is 0.1" in text
+    assert run.evaluation["verdict"].count("1 of these questions were looked at before, by 2 other students.") == 2
+    assert "Set after looking at these questions: margin." in run.evaluation["verdict"]
 
 
 def test_validation_scores_have_their_intervals(run):

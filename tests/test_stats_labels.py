@@ -1,7 +1,5 @@
 """Macro-F1: published values, F1 by precision and recall, answers that are no label, degenerate tables."""
 
-from math import isnan
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -14,7 +14,10 @@ from potstill.pipeline.stage import Stage
 from potstill.recipe import loading
 from potstill.recipe.systems import System
 from potstill.stages.evaluate import stage as evaluate
+from potstill.stages.evaluate.asking import requests
 from potstill.stages.few_shot import FewShotExamples
+from potstill.stages.limits import TokenLimits
+from potstill.tasks import Prompting
 from potstill.workspace import artifacts
 from potstill.workspace.run import Run
 
@@ -54,17 +57,22 @@ def test_each_system_is_answered_by_its_own_model(tiny_folder, student_folder, t
         run.write(artifacts.examples(recipe.task), examples)
         shutil.copytree(student_folder, run.student_folder)
         evaluate.evaluate(recipe, run)
-        to_teacher = evaluate.requests(recipe, System.TEACHER_DIRECT, examples, FewShotExamples(recipe, run.examples))
+        limits = TokenLimits(recipe)
+        limits.double(Prompting.PLAIN)  # both answer until the limit: the truncated answers are requested again
+        asked = {system.name: requests(recipe, system, examples, FewShotExamples(recipe, run.examples), limits)
+                 for system in map(System.model_validate, ("base", "teacher-direct"))}  # fmt: skip
         by_teacher = [
             teacher.answer({"messages": [dict(m) for m in request.messages]})["choices"][0]["message"]["content"]
-            for request in to_teacher
+            for request in asked["teacher-direct"]
         ]
 
     def answered(folder):
         """What the weights in a folder answer, without potstill's evaluation and with a store of their own."""
-        sent = evaluate.requests(recipe, System.BASE, examples, FewShotExamples(recipe, run.examples))
         model = open_folder(folder, "apart", 4, "float32")
-        return [c.text for c in complete(model, sent, "apart", Billing(Store(tmp_path / f"{folder.name}.sqlite"), ""))]
+        return [
+            c.text
+            for c in complete(model, asked["base"], "apart", Billing(Store(tmp_path / f"{folder.name}.sqlite"), ""))
+        ]
 
     predicted = {
         name: [row["text"] for row in run.read(artifacts.predictions(name))]

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+from potstill import processor
 from potstill.models.local import packaged
 from potstill.workspace.workspace import Workspace
 
@@ -33,8 +34,7 @@ def examine(runs: Path) -> Iterator[Finding]:
     outdated = sys.version_info < (3, 11)
     yield Finding("Python", platform.python_version(), "Install Python 3.11 or newer." if outdated else "")
     yield from _torch()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    yield Finding("cores", str(cores))
+    yield Finding("cores", str(processor.cores()))
     memory = _memory()
     fix = "The quick start needs about 5 GB: lower batch_size in the recipe." if 0 < memory < MIN_MEMORY_BYTES else ""
     yield Finding("memory", f"{memory / 1e9:.0f} GB" if memory else "unknown", fix)

@@ -34,6 +34,8 @@ _LEAD_IN = re.compile(
 )
 _MAX_LEAD_IN_CHARACTERS = 60
 """Characters before an answer that may only introduce it."""
+_REPLY_KEYS = {"rationale": ("rationale", "reason"), "answer": ("answer", "answer_choice")}
+"""Keys of replies in JSON: first those that potstill requests, then those of the published pipeline of arXiv 2410.18588."""
 _LABEL_EDGES = " \t\n*_`\"'.,;:!()[]<>-•"
 
 
@@ -51,9 +53,15 @@ def parse_json(text: str) -> Any:
 
 
 def answer_object(text: str) -> dict[str, Any] | None:
-    """The object ``{..., "answer": ...}`` of a reply in JSON; None where there is none."""
-    value = parse_json(text) if '"answer"' in text else None
-    return value if isinstance(value, dict) and "answer" in value else None
+    """The rationale and the answer of a reply in JSON, under these names; None where the text is no such reply.
+
+    A rationale that is missing is left out. The reply may call them by any of `_REPLY_KEYS`.
+    """
+    value = parse_json(text) if any(f'"{key}"' in text for key in _REPLY_KEYS["answer"]) else None
+    if not isinstance(value, dict):
+        return None
+    found = {name: value[key] for name, keys in _REPLY_KEYS.items() for key in reversed(keys) if key in value}
+    return found if "answer" in found else None
 
 
 def answer_lines(text: str) -> list[tuple[str, int]]:

@@ -16,7 +16,7 @@ from potstill.recipe.data import Rows
 from potstill.tasks import Column, Task
 from potstill.tasks.columns import is_missing, parse_text, parse_verbatim
 
-OPTIONAL = ("id", "group", "system", "prompt", "rationale")
+OPTIONAL = ("id", "group", "system", "prompt", "rationale", "steps")
 """Columns that any data may have beside the task's own and gold."""
 
 
@@ -41,11 +41,11 @@ def examples(open_rows: RowReader, where: str, row_format: RowFormat) -> Iterato
     limit = row_format.source.limit
 
     def located_examples() -> Iterator[tuple[str, dict[str, Any]]]:
-        for number, (location, row) in enumerate(islice(open_rows(), limit), 1):
-            if (unexpanded := mapper.example(row, location, number)) is not None:
-                for example in row_format.task.expand(unexpanded, row_format.seed):
-                    if example["gold"] is not None or not mapper.drops_unlabelled:
-                        yield location, example
+        numbered = ((location, mapper.example(row, location, n)) for n, (location, row) in enumerate(open_rows(), 1))
+        for location, unexpanded in islice(((where, row) for where, row in numbered if row is not None), limit):
+            for example in row_format.task.expand(unexpanded, row_format.seed):
+                if example["gold"] is not None or not mapper.drops_unlabelled:
+                    yield location, example
 
     id_hashes = array("Q")  # hashes, since a million of them take 8 MB
     for _, example in located_examples():
@@ -80,7 +80,7 @@ class _ColumnMapper:
 
     def __init__(self, row_format: RowFormat) -> None:
         task, source, preset = row_format.task, row_format.source, row_format.preset
-        self.task, self.preset = task, preset
+        self.task, self.preset, self.system = task, preset, source.system
         known = (*task.columns, "gold", *OPTIONAL)
         if unknown := [name for name in source.columns if name not in known]:
             raise RecipeError(
@@ -115,6 +115,7 @@ class _ColumnMapper:
             if not is_missing(value):
                 example[name] = self._parsed(parse_verbatim, value, location, self.theirs[name])
         example |= {name: None for name in OPTIONAL if name not in example}
+        example["system"] = example["system"] or self.system
         if "logged" in row:
             example["logged"] = row["logged"]
         # From its question, not from its id: ids of two files may be equal, and a line number says nothing.

@@ -106,7 +106,8 @@ class Completion:
     """The outcome of a request: a text, or an ``error`` with a ``detail`` and an empty ``text``.
 
     reasoning: the reasoning of a reasoning model, without its answer.
-    finish_reason: ``stop``, ``length`` or ``content_filter``; empty with an error.
+    finish_reason: ``stop``, ``length``, ``content_filter`` or ``repeating`` (in process: a loop, see `repetition`); empty with an
+        error.
     cached_tokens: those of ``prompt_tokens`` that the server had cached, at a lower price.
     reasoning_tokens: those of ``completion_tokens`` that are reasoning.
     logprobs: JSON, for each token of the answer its alternatives ``[[text, log-probability], ...]``; empty if not requested.

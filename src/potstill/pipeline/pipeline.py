@@ -3,14 +3,15 @@
 import os
 import platform
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from potstill import interrupt
-from potstill.errors import PotstillError
-from potstill.pipeline.preflight import check, download_weights
+from potstill import interrupt, processor
+from potstill.errors import PotstillError, RecipeError
+from potstill.pipeline.preflight import check, download_weights, shortage
 from potstill.pipeline.stage import Stage
 from potstill.pipeline.stages import STAGES
 from potstill.progress import echo
@@ -70,17 +71,19 @@ def plan(run: Run) -> list[StagePlan]:
 
 
 def carry_out(run: Run, last: str = STAGES[-1].name) -> None:
-    """Run the stages that are out of date, up to the stage named ``last``. Raises `PotstillError`."""
+    """Run the stages that are out of date, up to the stage named ``last``. Raises `PotstillError`, and `RecipeError` before
+    anything is requested where the machine is too small for one of them."""
+    stages = STAGES[: 1 + next(i for i, stage in enumerate(STAGES) if stage.name == last)]
+    _check_machine(run, stages)
     with run.locked():
         run.claim()
-        for stage in STAGES:
+        for stage in stages:
             _carry_out(stage, run)
-            if stage.name == last:
-                break
 
 
 def carry_out_only(run: Run, name: str) -> None:
-    """Run one stage. Raises `PotstillError` when an earlier stage is out of date."""
+    """Run one stage. Raises `PotstillError` when an earlier stage is out of date, `RecipeError` where the machine is too small."""
+    _check_machine(run, [stage for stage in STAGES if stage.name == name])
     with run.locked():
         for stage in STAGES:
             if stage.name == name:
@@ -99,6 +102,13 @@ def run(recipe_name: str, runs: Path = Path("runs")) -> Run:
     return started
 
 
+def _check_machine(run: Run, stages: Sequence[Stage]) -> None:
+    """Raises `RecipeError` where one of the stages will load the student and the machine is too small for it."""
+    lacking = shortage(run.recipe)
+    if lacking and any(stage.loads_student and stage.stale_reason(run, stage.inputs(run)) for stage in stages):
+        raise RecipeError(lacking)
+
+
 def _carry_out(stage: Stage, run: Run) -> None:
     interrupt.raise_if_requested()
     inputs = stage.inputs(run)
@@ -112,17 +122,25 @@ def _carry_out(stage: Stage, run: Run) -> None:
     resumes = entry.get("state") == "started" and entry["inputs"] == inputs
     if stage.scratch and not resumes:
         run.remove(stage.scratch)
-    seconds_before = entry["seconds"] if resumes else 0.0
-    started = time.perf_counter()
+    seconds_before, cpu_before = (entry["seconds"], entry["cpu_seconds"]) if resumes else (0.0, 0.0)
+    started, cpu_started = time.perf_counter(), processor.cpu_seconds()
 
-    def record(state: str, **values: Any) -> float:
+    def record(state: str, **values: Any) -> str:
+        """Update the manifest; returns the time so far, in words."""
         seconds = seconds_before + time.perf_counter() - started
-        stages[stage.name] = {"state": state, "seconds": round(seconds, 1), "inputs": inputs} | values
+        cpu = cpu_before + processor.cpu_seconds() - cpu_started
+        times = {"seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1)}
+        stages[stage.name] = {"state": state, **times, "inputs": inputs} | values
         run.write_json(MANIFEST, manifest)
-        return float(seconds)
+        cores = processor.cores()
+        return f"{seconds:.0f} s, {processor.utilisation(cpu, seconds, cores):.0%} of {cores} cores"
 
     manifest["versions"] = {package: version(package) for package in VERSIONS}
-    manifest["hardware"] = {"machine": platform.platform(), "python": platform.python_version()}
+    manifest["hardware"] = {
+        "machine": platform.platform(),
+        "python": platform.python_version(),
+        "cores": processor.cores(),
+    }
     manifest["seeds"] = {
         "data": run.recipe.data_seed,
         "generate": run.recipe.generate_seed,
@@ -139,8 +157,8 @@ def _carry_out(stage: Stage, run: Run) -> None:
         record("started")
         run.log("stopped", stage=stage.name, why=str(error))
         raise
-    seconds = record("done", outputs=stage.outputs(run))
+    times = record("done", outputs=stage.outputs(run))
     if stage.scratch:
         run.remove(stage.scratch)
     run.log("done", stage=stage.name)
-    echo(f"{stage.name}: done in {seconds:.0f} s")
+    echo(f"{stage.name}: done in {times}")

@@ -28,6 +28,24 @@ def check(run: Run) -> None:
     _check_disk_space(run.folder, max(needed_bytes(run.recipe) - reused, TABLES_BYTES))
 
 
+def shortage(recipe: Recipe) -> str:
+    """What the machine lacks to train and evaluate the student, as a message; empty where it has all that the recipe needs."""
+    needed = recipe.needs.gpu_memory_gb
+    if needed is None:
+        return ""
+    from potstill.models.local import gpu
+
+    found = gpu.memory_bytes() / 1e9
+    if found >= needed:
+        return ""
+    this = f"the GPU of this machine has {found:.0f} GB" if found else "this machine has no GPU that torch can use"
+    return (
+        f"{recipe.name}: to train and evaluate {recipe.student.model}, a GPU with {needed:g} GB of memory is needed "
+        f"(needs.gpu_memory_gb), and {this}. Run it on a larger one. Elsewhere `potstill plan` shows what it costs, and "
+        "`potstill generate` asks the teacher."
+    )
+
+
 def download_weights(recipe: Recipe) -> None:
     """Download the weights of all models before anything is paid for. Raises `PotstillError`."""
     for model in _models(recipe):

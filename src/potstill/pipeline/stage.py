@@ -48,6 +48,7 @@ class Stage:
         shows_recipe: whether the result shows the recipe as it is, so that even keys matter that change no answer.
         scratch: folder of what it needs to resume after an interruption.
         packages: libraries whose version decides, besides potstill's own.
+        loads_student: whether it trains or asks the student, for which the machine must have what the recipe needs.
         downloads: whether all weights are downloaded before it: before the first request that is paid for.
         planned: the requests that it will make.
         dry_run: the examples that it would write, if that asks no model.
@@ -64,6 +65,7 @@ class Stage:
     shows_recipe: bool = False
     scratch: str = ""
     packages: tuple[str, ...] = ()
+    loads_student: bool = False
     downloads: Callable[[Recipe], bool] = _never
     planned: Callable[[Recipe, KnownExamples], Iterator[Planned]] = _nothing
     dry_run: Callable[[Recipe], Iterator[Example]] | None = None

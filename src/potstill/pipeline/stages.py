@@ -77,6 +77,7 @@ STAGES: tuple[Stage, ...] = (
         writes=(STUDENT, TRAINING),
         scratch=CHECKPOINTS,
         packages=("torch", "transformers", "trl", "peft"),
+        loads_student=True,
         planned=train.planned,
     ),
     Stage(
@@ -90,6 +91,7 @@ STAGES: tuple[Stage, ...] = (
         reads=(Part(EXAMPLES, splits=("validation", *TEST_SPLITS)), Part(CALIBRATION), Part(STUDENT)),
         writes=(PREDICTIONS, EVALUATION),
         may_show_training=True,
+        loads_student=True,
         planned=evaluate.planned,
     ),
     Stage(

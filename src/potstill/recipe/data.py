@@ -81,12 +81,15 @@ class Rows(DataSource):
     """Name of a data set whose format the rows have, such as `gsm8k`; see `potstill.data.presets`."""
     columns: dict[str, str] = {}
     """Your column for each of potstill's: the task's own (`question`), `gold`, and, where you have them, `id`, `group`, `system`
-    (a system prompt for teacher and student), `prompt` (the student's prompt, used unchanged) and `rationale` (written by a human).
+    (a system prompt for teacher and student), `prompt` (the student's prompt, used unchanged), `rationale` (written by a human) and
+    `steps` (their number in a solution; the report shows what filters do to it).
     Default: the column of the same name."""
+    system: str | None = Field(default=None, min_length=1)
+    """System prompt, for teacher and student, of the rows that have none of their own."""
     unlabelled: Literal["refuse", "keep", "drop"] | None = None
     """What to do with rows without gold. Default: `refuse` where the task scores answers against gold, otherwise `keep`."""
     limit: int | None = Field(default=None, ge=1)
-    """Maximum number of rows, taken from the start of each file or split."""
+    """Maximum number of rows, taken from the start of each file or split; rows that the preset leaves out do not count."""
 
 
 class Files(Rows):

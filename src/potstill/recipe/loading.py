@@ -12,11 +12,12 @@ from potstill.errors import RecipeError, did_you_mean
 from potstill.models.specs import Endpoint, Served
 from potstill.recipe.data import Files, Hub, Logs, Synthesize, WordProblems
 from potstill.recipe.recipe import Recipe
+from potstill.tasks.prompts import Instruction
 from potstill.tasks.registry import task_class
 
 BRANCHES: dict[str, type[BaseModel] | None] = {
     "word_problems": WordProblems, "files": Files, "hub": Hub, "logs": Logs, "synthesize": Synthesize, "local": None,
-    "endpoint": Endpoint, "served": Served,
+    "endpoint": Endpoint, "served": Served, "user_turn": None, "instruction": Instruction,
 }  # fmt: skip
 """What pydantic adds to the location of an error inside a union, between the keys."""
 BUILT_IN = Path(__file__).parent / "builtin"

@@ -12,6 +12,7 @@ from potstill.models.local.weights import Dtype, LocalWeights
 from potstill.models.store.store import FILE_NAME
 from potstill.recipe.asked import AskedModel, Judge, Teacher
 from potstill.recipe.data import Data
+from potstill.recipe.needs import Needs
 from potstill.recipe.systems import Role, System, system
 from potstill.tasks import Prompting, PromptSpec, Task, registry
 
@@ -58,8 +59,8 @@ class FewShot(Section):
 class Generate(Section):
     """How the teacher is prompted."""
 
-    prompting: Literal["direct", "direct-fewshot", "cot", "cot-fewshot", "cod", "cod-fewshot"] | None = None
-    """The task's prompt for the teacher. Left out: `direct` for the condition `vanilla`, `cod` for `cod`, otherwise
+    prompting: Literal["plain", "direct", "direct-fewshot", "cot", "cot-fewshot", "cod", "cod-fewshot"] | None = None
+    """The task's prompt for the teacher; `plain` is the student's. Left out: `direct` for the condition `vanilla`, `cod` for `cod`, otherwise
     `cot-fewshot`, or `cot` where the task has no solved examples of its own."""
     output: Literal["text", "json"] = "text"
     """Whether the teacher answers in text or in JSON (with a JSON Schema, where its server accepts one)."""
@@ -74,7 +75,8 @@ class Generate(Section):
     top_p: float = Field(default=1.0, gt=0, le=1)
     """Nucleus sampling: draw from the smallest set of tokens with at least this probability."""
     max_tokens: int = Field(default=256, ge=1)
-    """Limit on the new tokens of a completion, with any prompt but the plain one; see `student.max_tokens`."""
+    """Limit on the new tokens of a completion; in evaluation, of an answer to any prompt but the plain one, see
+    `student.max_tokens`."""
     seed: Seed | None = None
     """Seed of the teacher's draws, which matters above temperature 0. Left out: the recipe's `seed`."""
     top_logprobs: int = Field(default=0, ge=0, le=20)
@@ -252,6 +254,8 @@ class Recipe(Section):
     """How it is evaluated."""
     report: Report = Report()
     """What the report shows."""
+    needs: Needs = Needs()
+    """What the machine must have."""
     seed: Seed = 0
     """Default of `data.seed`, `generate.seed` and `train.seed`."""
 

@@ -30,6 +30,11 @@ class TokenLimits:
         self._doubled.add(prompting.prompt)
 
 
+def truncated(answers: Sequence[Parsed]) -> list[int]:
+    """The indices of the truncated answers."""
+    return [i for i, parsed in enumerate(answers) if parsed.status is Status.TRUNCATED]
+
+
 def truncates_too_many(answers: Sequence[Parsed]) -> bool:
     """Whether more than `MAX_TRUNCATED` of the answers are truncated."""
-    return sum(parsed.status is Status.TRUNCATED for parsed in answers) > MAX_TRUNCATED * len(answers)
+    return len(truncated(answers)) > MAX_TRUNCATED * len(answers)

@@ -91,9 +91,9 @@ class Custom(Task):
     @property
     def columns(self) -> Mapping[str, Column]:
         named: set[str] = set()
-        for template in self.prompts.values():
+        for prompt in self.prompts.values():
             with suppress(TemplateError):  # `Task` reports it with the name of the prompt
-                named |= prompts.columns(template)
+                named |= prompts.columns(prompts.template_of(prompt))
         return dict.fromkeys(sorted(named), Column.TEXT)
 
     def parse_gold(self, value: Any, example: Example) -> str:

@@ -5,15 +5,21 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from potstill.answers.extraction import ExtractedAnswer
+from potstill.models import repetition
 
 
 class Status(StrEnum):
-    """What a completion's text is. Anything but ``ok`` counts as incorrect, and is counted separately."""
+    """What a completion's text is. Anything but ``ok`` counts as incorrect, and is counted separately.
+
+    ``truncated`` and ``repeating`` texts have no finished answer (`Task.find_finished_answer`); only the former might have had
+    one later.
+    """
 
     OK = "ok"
     ABSTAINED = "abstained"
     UNPARSEABLE = "unparseable"
     TRUNCATED = "truncated"
+    REPEATING = "repeating"
     EMPTY = "empty"
     REFUSED = "refused"
 
@@ -28,6 +34,12 @@ class Parsed:
     rule: str = ""
 
 
+CUT = ("length", "repeating")
+"""Finish reasons of texts that would have gone on."""
+CLOSED = ("boxed", "json")
+"""Rules whose answer a bracket ends, so that it may stand in the unfinished last line of a cut text."""
+CONTINUATION = "0 = 31415.9 or not, and so on"
+"""How a cut text might have gone on: an answer that this would change was not finished."""
 MAX_CHARACTERS = 100_000
 """Characters of a completion that are parsed, counted from its end."""
 REFUSAL = re.compile(r"\bI(?:['’]m| am) (?:sorry|unable)\b|\bI (?:can['’]t|cannot|won['’]t)\b", re.IGNORECASE)
@@ -50,9 +62,16 @@ def status_without_parsing(text: str, finish_reason: str) -> Status | None:
     """The status of a completion that is not worth parsing; None for one to parse."""
     if finish_reason == "content_filter":
         return Status.REFUSED
-    if finish_reason == "length":
-        return Status.TRUNCATED
-    return None if text.strip() else Status.EMPTY
+    if finish_reason in CUT or text.strip():
+        return None
+    return Status.EMPTY
+
+
+def cut_status(text: str, finish_reason: str) -> Status:
+    """The status of a cut text without a finished answer."""
+    if finish_reason == "repeating" or repetition.repeated_period(text):
+        return Status.REPEATING
+    return Status.TRUNCATED
 
 
 def opens_with_refusal(text: str) -> bool:

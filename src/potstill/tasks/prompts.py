@@ -8,15 +8,43 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from jinja2 import StrictUndefined, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from pydantic import BaseModel, ConfigDict, Discriminator, Tag, WithJsonSchema
 
 _environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
-FORM = "{{ form }}"
 _FORMS = Path(__file__).parent / "forms.yaml"
+
+
+class Instruction(BaseModel):
+    """A prompt that instructs by the system message: it replaces the row's own, and the user's turn is the plain prompt."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    system: str
+    """Template of the system message. Unless it names `{{ form }}`, the form of the reply is its own, and no JSON Schema is
+    sent."""
+
+
+def _tag(prompt: Any) -> str:
+    return "instruction" if isinstance(prompt, dict | Instruction) else "user_turn"
+
+
+Prompt = Annotated[
+    Annotated[str, Tag("user_turn")] | Annotated[Instruction, Tag("instruction")],
+    Discriminator(_tag),
+    # Inline: the schemas of all tasks are parts of the recipe's, where references would point to nothing.
+    WithJsonSchema({"anyOf": [{"type": "string"}, Instruction.model_json_schema()]}),
+]
+"""A prompt of a recipe: the template of the user's turn, or an instruction before the plain one."""
+
+
+def template_of(prompt: str | Instruction) -> str:
+    """What a prompt of a recipe says."""
+    return prompt.system if isinstance(prompt, Instruction) else prompt
 
 
 @cache
@@ -34,6 +62,12 @@ def render(template: str, variables: Mapping[str, Any]) -> str:
 def columns(template: str) -> set[str]:
     """The columns that a template names. Raises `jinja2.TemplateSyntaxError`."""
     return meta.find_undeclared_variables(_environment.parse(template)) - {"form", "brief"}
+
+
+@cache
+def names_form(template: str) -> bool:
+    """Whether a template names ``{{ form }}``."""
+    return "form" in meta.find_undeclared_variables(_environment.parse(template))
 
 
 def has_words(template: str) -> bool:

@@ -81,7 +81,7 @@ class Summarization(Task):
                 return None
             used = min(self.round or ROUNDS, len(summaries))
             return ExtractedAnswer(summaries[used - 1], f"round-{used}")
-        if STEP_KEYS[0] in text:  # a chain that is no valid JSON
+        if STEP_KEYS[0] in text.lower():  # a chain that is no valid JSON
             return None
         return ExtractedAnswer(text.strip().removeprefix("Summary:").strip(), WHOLE_TEXT)
 
@@ -114,12 +114,14 @@ class Summarization(Task):
     def reply_schema(self, example: Example, spec: PromptSpec) -> dict[str, Any] | None:
         if spec.prompting.prompt != Prompting.COD:
             return super().reply_schema(example, spec)
+        if self._instruction(spec) is not None:
+            return None
         step = json_schema.object_schema({name: {"type": "string"} for name in STEP_KEYS})
         return json_schema.object_schema({"rounds": {"type": "array", "items": step}})
 
 
 def extract_rounds(text: str) -> list[str]:
-    """The summaries of a chain of density, in order; empty where the text is no chain."""
+    """The summaries of a chain of density, in order; empty where the text is no chain. The case of keys does not matter."""
     start, end = text.find("["), text.rfind("]")
     steps = parse_json(text)
     if isinstance(steps, dict):
@@ -128,5 +130,6 @@ def extract_rounds(text: str) -> list[str]:
         steps = parse_json(text[start : end + 1])
     if not isinstance(steps, list):
         return []
-    summaries = [step.get(STEP_KEYS[1]) for step in steps if isinstance(step, dict)]
+    lowered = [{key.lower(): value for key, value in step.items()} for step in steps if isinstance(step, dict)]
+    summaries = [step.get(STEP_KEYS[1]) for step in lowered]
     return [summary.strip() for summary in summaries if isinstance(summary, str) and summary.strip()]

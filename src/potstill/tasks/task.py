@@ -17,11 +17,12 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from potstill.answers.extraction import ExtractedAnswer, answer_object, rationale_before, rationale_from_json
 from potstill.errors import PotstillError, did_you_mean
-from potstill.models import Message, encodable
+from potstill.models import Message, encodable, repetition
 from potstill.tasks import json_schema, parsing, prompts
 from potstill.tasks.columns import Column
 from potstill.tasks.parsing import WHOLE_TEXT, Parsed, Status
 from potstill.tasks.prompting import PLAIN, Prompting, PromptSpec
+from potstill.tasks.prompts import Instruction, Prompt
 
 Example = Mapping[str, Any]
 """A row of `examples.parquet`: id, split, group, gold, and the columns of the task."""
@@ -34,9 +35,10 @@ class Task(BaseModel, ABC):
 
     name: str
     """The task's name."""
-    prompts: dict[Literal["plain", "direct", "cot", "cod"], str] = {}
+    prompts: dict[Literal["plain", "direct", "cot", "cod"], Prompt] = {}
     """Your own prompt templates, which replace the task's: `plain: "{{ question }}"` is the prompt that the student is trained and
-    evaluated with, verbatim."""
+    evaluated with, verbatim. `cot: {system: "Reason, then answer."}` is the plain prompt after this system message, which replaces
+    the row's own."""
 
     gradable: ClassVar[bool] = True
     """Whether scores against gold say which answer is correct. If not, people or a judge must decide."""
@@ -50,9 +52,11 @@ class Task(BaseModel, ABC):
     @model_validator(mode="after")
     def _validate_prompts(self) -> Self:
         known = {**self.columns, **self.variables({name: column.empty for name, column in self.columns.items()})}
-        for name, template in self.prompts.items():
+        if isinstance(self.prompts.get("plain"), Instruction):
+            raise ValueError("prompts.plain is the user's turn, a text; data.system is the system message of all rows")
+        for name, prompt in self.prompts.items():
             try:
-                unknown = prompts.columns(template) - set(known)
+                unknown = prompts.columns(prompts.template_of(prompt)) - set(known)
             except TemplateError as error:
                 raise ValueError(f"prompts.{name}: {error}") from error
             if unknown:
@@ -180,6 +184,10 @@ class Task(BaseModel, ABC):
         text = text[-parsing.MAX_CHARACTERS :]
         if (reply := answer_object(text)) and (answer := self.answer_from_json(reply, example)) is not None:
             return Parsed(Status.OK, answer, rationale_from_json(reply.get("rationale")), "json")
+        if finish_reason in parsing.CUT:
+            if finished := self.find_finished_answer(text, example):
+                return Parsed(Status.OK, finished.answer, rationale_before(text, finished.start), finished.rule)
+            return Parsed(parsing.cut_status(text, finish_reason))
         if extracted := self.find_answer(text, example, strict=True):
             if extracted.rule == WHOLE_TEXT and parsing.opens_with_refusal(text):
                 return Parsed(Status.REFUSED)
@@ -188,6 +196,22 @@ class Task(BaseModel, ABC):
         if extracted and parsing.is_conclusion(text, extracted):
             return Parsed(Status.OK, extracted.answer, text.strip(), extracted.rule)
         return Parsed(parsing.status_without_answer(text))
+
+    def find_finished_answer(self, text: str, example: Example) -> ExtractedAnswer | None:
+        """The answer of a cut text in the requested form, if it is complete: in a line that ended, or in closed brackets.
+
+        An answer that goes on with the text (the complete text, its last word) is not finished.
+        """
+        lines = text[: text.rfind("\n") + 1]
+        for part, rules in ((text, parsing.CLOSED), (lines, None)):
+            found = self.find_answer(part, example, strict=True)
+            if (
+                found
+                and (rules is None or found.rule in rules)
+                and found == self.find_answer(part + parsing.CONTINUATION, example, strict=True)
+            ):
+                return found
+        return None
 
     def answer_from_json(self, reply: Mapping[str, Any], example: Example) -> str | None:
         """The answer in a JSON object ``{"rationale": ..., "answer": ...}``; None if it is unusable."""
@@ -206,11 +230,11 @@ class Task(BaseModel, ABC):
     ) -> list[Message]:
         """The prompt for an example; ``shots`` are the solved examples, by default the task's own.
 
-        The system prompt of the example, if it has one, always comes first.
+        The system prompt comes first: that of the prompt's `Instruction`, otherwise the example's own, if there is one.
         """
         messages: list[Message] = []
-        if example.get("system"):
-            messages.append({"role": "system", "content": example["system"]})
+        if system := self._system(example, spec):
+            messages.append({"role": "system", "content": system})
         if spec.prompting.is_few_shot:
             for shot in self.shots if shots is None else shots:
                 messages.append({"role": "user", "content": self._prompt(shot, spec)})
@@ -218,8 +242,8 @@ class Task(BaseModel, ABC):
         return [*messages, {"role": "user", "content": self._prompt(example, spec)}]
 
     def reply_schema(self, example: Example, spec: PromptSpec) -> dict[str, Any] | None:
-        """JSON Schema of the complete reply; None where text is requested."""
-        if spec.output != "json" or spec.prompting.prompt == "plain":
+        """JSON Schema of the complete reply; None where none is requested."""
+        if not self._requests_json(spec):
             return None
         properties: dict[str, Any] = {"answer": self.answer_schema(example)}
         if spec.prompting.prompt == "cot":
@@ -229,7 +253,7 @@ class Task(BaseModel, ABC):
     @property
     def promptings(self) -> tuple[Prompting, ...]:
         """The promptings that the task has templates for."""
-        return tuple(p for p in Prompting if p.prompt in self._templates)
+        return tuple(p for p in Prompting if p.prompt in {*self._templates, *self.prompts})
 
     def tells_task(self, prompting: Prompting, example: Example | None = None) -> bool:
         """Whether a prompting tells a model the task, its labels or its schema.
@@ -246,7 +270,8 @@ class Task(BaseModel, ABC):
     @property
     def direct_is_plain(self) -> bool:
         """Whether the prompt `direct` is the plain one, so that a model need not be asked with both."""
-        return self._templates.get("direct") == self._templates.get("plain")
+        instructs = self._instruction(PromptSpec(Prompting.DIRECT)) is not None
+        return not instructs and self._templates.get("direct") == self._templates.get("plain")
 
     @property
     def shots(self) -> Sequence[Example]:
@@ -254,14 +279,37 @@ class Task(BaseModel, ABC):
         shots: Sequence[Example] = prompts.load(self._prompts_file).get("examples", ())
         return shots
 
+    def _instruction(self, spec: PromptSpec) -> str | None:
+        """The template of the system message that replaces the example's own; None where the prompt is the user's turn."""
+        for name, prompt in self.prompts.items():
+            if name == spec.prompting.prompt and isinstance(prompt, Instruction):
+                return prompt.system
+        return None
+
+    def _requests_json(self, spec: PromptSpec) -> bool:
+        """Whether the prompt requests potstill's JSON."""
+        instruction = self._instruction(spec)
+        own_form = instruction is not None and not prompts.names_form(instruction)
+        return spec.output == "json" and spec.prompting.prompt != "plain" and not own_form
+
+    def _system(self, example: Example, spec: PromptSpec) -> str | None:
+        instruction = self._instruction(spec)
+        return example.get("system") if instruction is None else self._render(instruction, example, spec)
+
     def _prompt(self, example: Example, spec: PromptSpec) -> str:
+        """The user's turn."""
+        if self._instruction(spec) is not None:
+            spec = PLAIN
         if spec.prompting.prompt == "plain" and example.get("prompt"):
             return str(example["prompt"])
+        return self._render(self._templates[spec.prompting.prompt], example, spec)
+
+    def _render(self, template: str, example: Example, spec: PromptSpec) -> str:
         reasoned = spec.prompting.prompt == "cot"
         form = prompts.form_variables(spec.output, reasoned, self.answer_placeholder, spec.max_words)
         variables = {name: example[name] for name in self.columns} | self.variables(example) | form
         try:
-            return prompts.render(self._templates[spec.prompting.prompt], variables)
+            return prompts.render(template, variables)
         except Exception as error:  # a template of the user may raise anything
             raise PotstillError(
                 f"The prompt '{spec.prompting.prompt}' of the task {self.name} cannot be filled in for the example "
@@ -272,15 +320,16 @@ class Task(BaseModel, ABC):
         """The reply of a solved example, in the form that ``spec`` requests."""
         reasoned = spec.prompting.prompt in ("cot", "plain")
         rationale = (shot.get("rationale") or "") if reasoned else ""
-        if spec.output == "json" and spec.prompting.prompt != "plain":
+        if self._requests_json(spec):
             return prompts.json_reply(rationale if reasoned else None, self.answer_json(shot["gold"]))
-        if not reasoned and prompts.FORM in self._templates[spec.prompting.prompt]:
+        if not reasoned and prompts.names_form(self._instruction(spec) or self._templates[spec.prompting.prompt]):
             return f"Answer: {shot['gold']}"
         return self.target_text(rationale, shot["gold"])
 
     @property
     def _templates(self) -> Mapping[str, str]:
-        templates = prompts.load(self._prompts_file) | dict(self.prompts)
+        own = {name: prompt for name, prompt in self.prompts.items() if isinstance(prompt, str)}
+        templates = prompts.load(self._prompts_file) | own
         return {"direct": templates["plain"]} | templates if "plain" in templates else templates
 
     @property
@@ -320,7 +369,9 @@ class Task(BaseModel, ABC):
 
 
 def _shared_files() -> list[Path]:
-    """The files that decide about every task: those of this folder that are no task, and the answers package."""
+    """The files that decide about every task: those of this folder that are no task, the answers package, and the rule for
+    repeating texts."""
     here = Path(__file__).parent
     shared = [file for file in here.glob("*.py") if not file.with_suffix(".yaml").exists()]
-    return [here / "forms.yaml", *sorted(shared), *sorted((here.parent / "answers").glob("*.py"))]
+    rule = Path(inspect.getfile(repetition))
+    return [here / "forms.yaml", *sorted(shared), *sorted((here.parent / "answers").glob("*.py")), rule]

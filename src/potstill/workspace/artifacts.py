@@ -103,6 +103,7 @@ class Prediction(TypedDict):
     gold: str | None
     status: str
     rule: str
+    finish_reason: str
     outcome: str
     scores: dict[str, float | None]
     max_tokens: int
@@ -143,8 +144,9 @@ LOGGED = pa.struct(
 
 def examples(task: Task) -> Table[Example]:
     """``id, split`` (train, validation, test, test_unseen), ``group, gold`` (None where there is none)``, system, prompt,
-    rationale``, the task's columns, ``logged`` (an answer of a log) and ``origin`` (how a new input was made)."""
-    text = dict.fromkeys(("id", "split", "group", "gold", "system", "prompt", "rationale"), Column.TEXT)
+    rationale, steps`` (of a solution, where their number is known), the task's columns, ``logged`` (an answer of a log) and
+    ``origin`` (how a new input was made)."""
+    text = dict.fromkeys(("id", "split", "group", "gold", "system", "prompt", "rationale", "steps"), Column.TEXT)
     columns = {**text, **task.columns, **task.derived_columns}
     fields = [(name, column.arrow) for name, column in columns.items()]
     return Table(EXAMPLES, pa.schema([*fields, ("logged", LOGGED), ("origin", pa.string())]))

@@ -50,7 +50,8 @@ def _attend(
     query = query.view(rows, groups, heads // groups, size) * (size**-0.5 if scaling is None else scaling)
     by_group = query.transpose(0, 1).reshape(groups, -1, size)
     prefix_scores = (by_group @ layer.keys[0].transpose(1, 2)).view(groups, rows, heads // groups, -1).transpose(0, 1)
-    own_scores = query @ key.transpose(2, 3)
+    # In bfloat16 oneDNN copies the transposed factor: the few queries, not the keys, must be that.
+    own_scores = (key @ query.transpose(2, 3)).transpose(2, 3)
     if attention_mask is not None:
         own_scores = own_scores.masked_fill(~attention_mask, float("-inf"))
     weights = torch.cat([prefix_scores, own_scores], -1).softmax(-1, dtype=torch.float32).to(query.dtype)

@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from potstill import interrupt
-from potstill.models import Completion, ErrorKind, Request, Sampling, reasoning
+from potstill.models import Completion, ErrorKind, Request, Sampling, reasoning, repetition
 from potstill.models.local.chat_template import end_token_ids, prompt_text
 from potstill.models.local.decoding import Batch, prefill_prefix
 from potstill.models.local.packing import pack
@@ -21,12 +21,16 @@ PREFILL_BATCH = 16
 """Prompts in one prefill: enough to keep the processor busy, few enough to need little memory."""
 WINDOW_REQUESTS = 1024
 """Requests that are sorted by length together, and searched for a common prefix."""
+TOKENS_BETWEEN_CHECKS = 16
+"""Tokens of an answer between two checks whether it repeats itself."""
 
 
 @dataclass
 class _Row:
     request: Request
     prompt: list[int]
+    limit: int
+    """On new tokens: that of the request, or the room that the prompt leaves in the context."""
     generator: torch.Generator | None
     answer: list[int] = field(default_factory=list)
     finish_reason: str = ""
@@ -39,7 +43,8 @@ class LocalModel:
     The longest prefix that all prompts of a window share (few-shot examples, a system prompt) is computed once. At a
     temperature above 0 each row has its own random generator, so that a draw does not depend on the rest of its batch.
 
-    ``load`` is called with the first request.
+    ``load`` is called with the first request. ``repeated_period`` says of an answer's token ids whether it ends
+    there, as a loop.
     """
 
     price: Price | None = None
@@ -51,8 +56,10 @@ class LocalModel:
         name: str,
         *,
         batch_size: int,
+        repeated_period: Callable[[Sequence[int]], int] = repetition.repeated_period,
     ) -> None:
         self._load, self.identity, self.name, self.batch_size = load, identity, name, batch_size
+        self._repeated_period = repeated_period
 
     @cached_property
     def _loaded(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -80,12 +87,12 @@ class LocalModel:
         rows = []
         for request in window:
             prompt = chat_tokens(tokenizer, request.messages)
-            left = context - len(prompt)
-            if left < request.sampling.max_tokens:
-                detail = f"a prompt of {len(prompt)} tokens leaves {left} of {context} for the answer"
+            limit = min(request.sampling.max_tokens, context - len(prompt))
+            if limit < 1:
+                detail = f"a prompt of {len(prompt)} tokens leaves no room for an answer in a context of {context}"
                 yield [Completion(request.id, request.sample, error=ErrorKind.CONTEXT_TOO_LONG, detail=detail)]
             else:
-                rows.append(_Row(request, prompt, _random_generator(request)))
+                rows.append(_Row(request, prompt, limit, _random_generator(request)))
         rows.sort(key=lambda row: -len(row.prompt))
         steps = self._generate(rows)
         while (finished := await asyncio.to_thread(next, steps, None)) is not None:
@@ -109,9 +116,9 @@ class LocalModel:
                 n = min(free, PREFILL_BATCH)
                 joining, waiting = waiting[:n], waiting[n:]
                 live += joining
-                _append_tokens(joining, batch.prefill([row.prompt for row in joining]), eos_token_ids)
+                self._append_tokens(joining, batch.prefill([row.prompt for row in joining]), eos_token_ids)
             else:
-                _append_tokens(live, batch.step([row.answer[-1] for row in live]), eos_token_ids)
+                self._append_tokens(live, batch.step([row.answer[-1] for row in live]), eos_token_ids)
             now = time.perf_counter()
             for row in live:
                 row.seconds += (now - last_step) / len(live)
@@ -119,6 +126,19 @@ class LocalModel:
             if finished := [i for i, row in enumerate(live) if row.finish_reason]:
                 yield [live[i] for i in finished]
                 live = [live[i] for i in batch.drop(finished)]
+
+    def _append_tokens(self, rows: Sequence[_Row], logits: torch.Tensor, eos_token_ids: set[int]) -> None:
+        """Append to each row its next token, from logits [rows, vocabulary]."""
+        for row, token in zip(rows, _next_tokens(logits, rows), strict=True):
+            if token in eos_token_ids:
+                row.finish_reason = "stop"
+                continue
+            row.answer.append(token)
+            is_full = len(row.answer) == row.limit
+            if (is_full or len(row.answer) % TOKENS_BETWEEN_CHECKS == 0) and self._repeated_period(row.answer):
+                row.finish_reason = "repeating"
+            elif is_full:
+                row.finish_reason = "length"
 
     def _completion(self, row: _Row) -> Completion:
         thoughts, answer = reasoning.split(str(self._loaded[1].decode(row.answer, skip_special_tokens=True)))
@@ -144,17 +164,6 @@ def count_chat_tokens(
 ) -> int:
     """The number of tokens of a chat, its completion and the end token."""
     return len(chat_tokens(tokenizer, messages)) + len(tokenizer(completion, add_special_tokens=False)["input_ids"]) + 1
-
-
-def _append_tokens(rows: Sequence[_Row], logits: torch.Tensor, eos_token_ids: set[int]) -> None:
-    """Append to each row its next token, from logits [rows, vocabulary]."""
-    for row, token in zip(rows, _next_tokens(logits, rows), strict=True):
-        if token in eos_token_ids:
-            row.finish_reason = "stop"
-        else:
-            row.answer.append(token)
-            if len(row.answer) == row.request.sampling.max_tokens:
-                row.finish_reason = "length"
 
 
 def _next_tokens(logits: torch.Tensor, rows: Sequence[_Row]) -> list[int]:

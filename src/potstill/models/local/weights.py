@@ -19,6 +19,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from potstill.config import resolve_against_recipe
 from potstill.errors import PotstillError, RecipeError
+from potstill.models import repetition
 from potstill.models.local import packaged
 from potstill.progress import echo
 
@@ -166,8 +167,14 @@ def _header(file: Path) -> tuple[int, dict[str, Any]]:
 
 
 def identity(path: Path, dtype: Dtype) -> dict[str, Any]:
-    """Everything that decides the answers of the weights in ``path``: their SHA-256, the engine and the number format."""
-    return {"weights": sha256(path), "engine": "transformers", "dtype": resolve_dtype(dtype)}
+    """Everything that decides the answers of the weights in ``path``: their SHA-256, the engine, the number format, and the rule
+    that ends a repeating answer."""
+    return {
+        "weights": sha256(path),
+        "engine": "transformers",
+        "dtype": resolve_dtype(dtype),
+        "repetition": repetition.VERSION,
+    }
 
 
 def resolve_dtype(dtype: Dtype) -> str:

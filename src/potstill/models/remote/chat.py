@@ -65,7 +65,10 @@ class ChatModel:
     async def attempt(
         self, session: aiohttp.ClientSession, request: Request, dialect: wire.Dialect
     ) -> tuple[Completion, Mapping[str, str]]:
-        """Send a request once; its completion, possibly with an error, and the headers of the response."""
+        """Send a request once; its completion, possibly with an error, and the headers of the response.
+
+        A request whose limit exceeds the room that its prompt leaves is sent again with what is left, if the server says so.
+        """
         started, reached = time.perf_counter(), True
         headers: Mapping[str, str] = {}
         try:
@@ -89,6 +92,8 @@ class ChatModel:
         self.reached |= reached
         completion.seconds = time.perf_counter() - started
         self.server.finalize(completion)
+        if room := wire.room_left(request, completion, self.endpoint.thinking_tokens):
+            return await self.attempt(session, wire.with_limit(request, room), dialect)
         return completion, headers
 
     def _post(

@@ -2,6 +2,7 @@
 
 import codecs
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -46,6 +47,7 @@ _KIND_BY_CODE = {
 }
 _TOO_LONG_PHRASES = (
     "maximum context length",
+    "context length is only",
     "context size",
     "longer than the maximum model length",
     "prompt is too long",
@@ -55,6 +57,13 @@ _FINISH_REASONS = dict.fromkeys(
 )
 _FINISH_REASONS |= dict.fromkeys(("length", "max_tokens", "model_length"), "length")
 """Servers' names of every finish reason other than ``stop``."""
+
+
+_CONTEXT_LENGTH = re.compile(r"context length is (?:only )?(\d{1,9}) tokens")
+_PROMPT_LENGTH = re.compile(
+    r"\((\d{1,9}) in the messages|(\d{1,9}) (?:tokens from the )?input (?:tokens|messages)|(\d{1,9}) tokens of text input"
+)
+"""How OpenAI, vLLM and OpenRouter state both in a refusal."""
 
 
 @dataclass(frozen=True)
@@ -238,6 +247,23 @@ def _parse_refusal(request: Request, status: int, text: str) -> Completion:
     if kind is None:
         kind = ErrorKind.OVERLOADED if status >= 500 else ErrorKind.INVALID_REQUEST
     return failed_completion(request, kind, f"HTTP {status}: {' '.join(message.split())}")
+
+
+def room_left(request: Request, refusal: Completion, thinking_tokens: int) -> int:
+    """The limit on new tokens for which a refused request has room, by what the refusal says; 0 where it does not help.
+
+    Only the context is exceeded: a smaller limit loses nothing that could have been answered.
+    """
+    context, prompt = _CONTEXT_LENGTH.search(refusal.detail), _PROMPT_LENGTH.search(refusal.detail)
+    if refusal.error is not ErrorKind.CONTEXT_TOO_LONG or not context or not prompt:
+        return 0
+    room = int(context[1]) - int(next(filter(None, prompt.groups()))) - thinking_tokens
+    return room if 0 < room < request.sampling.max_tokens else 0
+
+
+def with_limit(request: Request, max_tokens: int) -> Request:
+    """The request with another limit on new tokens; its draw stays the same."""
+    return replace(request, sampling=replace(request.sampling, max_tokens=max_tokens))
 
 
 def failed_completion(request: Request, kind: ErrorKind, detail: str) -> Completion:

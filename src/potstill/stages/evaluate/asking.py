@@ -11,8 +11,8 @@ from potstill.recipe.recipe import Recipe
 from potstill.recipe.systems import Role, System
 from potstill.stages.few_shot import FewShotExamples
 from potstill.stages.generate import logged_completion
-from potstill.stages.limits import TokenLimits, truncates_too_many
-from potstill.tasks import Example, Parsed, Status, Task
+from potstill.stages.limits import TokenLimits, truncated, truncates_too_many
+from potstill.tasks import Example, Parsed, Task
 from potstill.workspace.artifacts import STUDENT
 from potstill.workspace.run import Run
 
@@ -43,26 +43,24 @@ class Asker:
         Raises `PotstillError` as `potstill.models.complete.complete` does.
         """
         answers = {system.name: self._ask(system, examples, system.name + of) for system in systems}
-        too_low = {system.prompting.prompt for system in systems if self._is_too_low(system, answers[system.name])}
-        again = [system for system in systems if system.prompting.prompt in too_low]
-        for system in again:
-            self.limits.double(system.prompting)
-        for system in again:
-            truncated = {i for i, answer in enumerate(answers[system.name]) if _status(answer) is Status.TRUNCATED}
-            if truncated:
+        too_low = {one.prompting for one in systems if self._is_too_low(one, answers[one.name])}
+        prompts = {prompting.prompt for prompting in too_low}
+        for prompting in too_low:
+            self.limits.double(prompting)
+        for system in (one for one in systems if one.prompting.prompt in prompts):
+            again = truncated(_lenient(answers[system.name]))
+            if again and not self.recipe.answered_by_data(system):
                 limit = self.limits(system.prompting)
-                echo(
-                    f"  {system.name}{of}: {len(truncated)} truncated answers are requested again, up to {limit} tokens"
-                )
-                longer = self._ask(system, [examples[i] for i in sorted(truncated)], system.name + of)
-                for i, answer in zip(sorted(truncated), longer, strict=True):
+                echo(f"  {system.name}{of}: {len(again)} truncated answers are requested again, up to {limit} tokens")
+                longer = self._ask(system, [examples[i] for i in again], system.name + of)
+                for i, answer in zip(again, longer, strict=True):
                     answers[system.name][i] = answer
         return answers
 
     def _is_too_low(self, system: System, answers: Sequence[Answer]) -> bool:
         if self.recipe.answered_by_data(system) or not self.limits.can_double(system.prompting):
             return False
-        return truncates_too_many([answer.parsed["lenient"] for answer in answers])
+        return truncates_too_many(_lenient(answers))
 
     def _ask(self, system: System, examples: Sequence[Example], name: str) -> list[Answer]:
         sent = requests(self.recipe, system, examples, self._shots, self.limits)
@@ -108,5 +106,5 @@ def _read(task: Task, example: Example, completion: Completion) -> dict[str, Par
     }
 
 
-def _status(answer: Answer) -> Status:
-    return answer.parsed["lenient"].status
+def _lenient(answers: Sequence[Answer]) -> list[Parsed]:
+    return [answer.parsed["lenient"] for answer in answers]

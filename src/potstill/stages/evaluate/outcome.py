@@ -16,6 +16,7 @@ class Outcome(StrEnum):
     ABSTAINED = "abstained"
     UNPARSEABLE = "unparseable"
     TRUNCATED = "truncated"
+    REPEATING = "repeating"
     EMPTY = "empty"
     REFUSED = "refused"
     ERROR = "error"

@@ -110,6 +110,7 @@ def _prediction(recipe: Recipe, task: Task, example: Example, answer: Answer) ->
         "gold": example["gold"],
         "status": parsed.status.value,
         "rule": parsed.rule,
+        "finish_reason": completion.finish_reason,
         "outcome": outcome_of(completion, parsed, correct).value,
         "scores": scores,
         "max_tokens": answer.request.sampling.max_tokens,

@@ -8,9 +8,10 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from potstill.recipe.recipe import Recipe
+from potstill.recipe.recipe import Filter, Recipe
 from potstill.stages.curate import in_words
 from potstill.stages.evaluate.verdict import WHERE, interval, of_split, points, score
+from potstill.stages.report.filtering import effects_of_correctness
 from potstill.stages.report.glance import glance
 from potstill.stages.train.choosing import ENOUGH
 from potstill.tasks import Example, Task
@@ -45,12 +46,16 @@ def report(recipe: Recipe, run: Run) -> None:
         for system in recipe.systems
     }
     training, manifest, evaluation = run.read_json(TRAINING), run.manifest, run.evaluation
-    reasons = Counter(row["reason"] for row in run.read(CURATED))
+    curated = run.read(CURATED)
+    reasons = Counter(row["reason"] for row in curated)
     html = environment.get_template("report.html.jinja").render(
         recipe=recipe,
         teacher=recipe.teacher.name,
         where=WHERE,
         evaluation=evaluation,
+        effects=effects_of_correctness(curated, examples, recipe.task)
+        if Filter.CORRECT in recipe.curate.filters
+        else {},
         fates=[(f"dropped: {in_words(reason)}" if reason else "kept", n) for reason, n in reasons.most_common()],
         training=training,
         curve=_curve(training["loss"], recipe.train.epochs),

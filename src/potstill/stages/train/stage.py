@@ -13,9 +13,11 @@ from potstill.models.complete import Billing, complete
 from potstill.progress import echo
 from potstill.recipe.recipe import Recipe
 from potstill.stages import judge
+from potstill.stages.limits import TokenLimits, truncated, truncates_too_many
 from potstill.stages.planned import KnownExamples, Planned
 from potstill.stages.train import checkpoints, choosing
 from potstill.stages.train.student import Checkpoint, warnings_about
+from potstill.tasks import Example, Parsed, Prompting
 from potstill.workspace.artifacts import CHECKPOINTS, CURATED, STUDENT, TRAINING, CuratedRow
 from potstill.workspace.run import Run
 
@@ -39,8 +41,9 @@ def _train(recipe: Recipe, run: Run) -> None:
     rows = [row for row in run.read(CURATED) if row["turns"]]
     work = run.path(CHECKPOINTS)
     epochs, loss = _fit(recipe, base, rows, work)
+    limits = TokenLimits(recipe)
     scores = [
-        _validation_scores(recipe, run, Checkpoint(recipe, base, folder), f"validation after epoch {epoch}")
+        _validation_scores(recipe, run, Checkpoint(recipe, base, folder), f"validation after epoch {epoch}", limits)
         for epoch, folder in enumerate(epochs, 1)
     ]
     chosen = choosing.choose_epoch(scores)
@@ -93,24 +96,34 @@ def _fit(
     return epochs, checkpoints.losses(newest)
 
 
-def _validation_scores(recipe: Recipe, run: Run, checkpoint: Checkpoint, name: str) -> list[float]:
+def _validation_scores(recipe: Recipe, run: Run, checkpoint: Checkpoint, name: str, limits: TokenLimits) -> list[float]:
     """A checkpoint's scores on the validation questions with gold, in their order."""
     from potstill.models.local import weights
     from potstill.models.local.model import LocalModel
 
     task = run.task
     examples = list(run.examples("validation"))
-    sampling = Sampling(recipe.student.max_tokens)
-    requests = [Request(example["id"], task.messages(example), sampling) for example in examples]
     identity = weights.identity(checkpoint.base, recipe.student.dtype)
     identity |= {"checkpoint": weights.sha256(checkpoint.folder)}
     model = LocalModel(checkpoint.as_it_answers, identity, str(checkpoint.folder), batch_size=recipe.student.batch_size)
-    completions = complete(model, requests, name, Billing(run.store, run.id))
     strict = recipe.evaluate.extraction == "strict"
-    answers = [
-        task.parse(completion.text, completion.finish_reason, example, strict=strict).answer
-        for example, completion in zip(examples, completions, strict=True)
-    ]
+
+    def ask(questions: Sequence[Example]) -> list[Parsed]:
+        sampling = Sampling(limits(Prompting.PLAIN))
+        requests = [Request(example["id"], task.messages(example), sampling) for example in questions]
+        completions = complete(model, requests, name, Billing(run.store, run.id))
+        return [
+            task.parse(completion.text, completion.finish_reason, example, strict=strict)
+            for example, completion in zip(questions, completions, strict=True)
+        ]
+
+    read = ask(examples)
+    if limits.can_double(Prompting.PLAIN) and truncates_too_many(read):
+        limits.double(Prompting.PLAIN)
+        again = truncated(read)
+        for i, parsed in zip(again, ask([examples[i] for i in again]), strict=True):
+            read[i] = parsed
+    answers = [parsed.answer for parsed in read]
     task = judge.judged(recipe, run, task, zip(examples, answers, strict=True), name)
     scores = [task.main_score(answer, e) for e, answer in zip(examples, answers, strict=True) if e["gold"] is not None]
     return [score for score in scores if score is not None]
