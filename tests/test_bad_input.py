@@ -141,8 +141,7 @@ def test_a_test_file_that_changes_after_its_first_use(work):
 
 
 def test_every_row_rejected(work):
-    edit(work, "[parsed,", "[correct, parsed,")
-    edit(work, "train: 24", "train: 2")
+    edit(work, "train: {epochs", "train: {max_length: 8, epochs")
     refused(potstill("run", "r.yaml", cwd=work), 1, "No row is left to train on", "curate.filters")
 
 

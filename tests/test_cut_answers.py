@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from potstill.models import repetition
 from potstill.tasks import Status
 from potstill.tasks.registry import parse_task
 
@@ -102,6 +103,30 @@ def test_an_answer_that_the_cut_may_have_split_does_not_count(task, text):
 def test_a_cut_loop_is_repeating(task):
     parsed = parse(task, LOOP[:-5])
     assert (parsed.status, parsed.answer) == (Status.REPEATING, None)
+
+
+COUNTING = {
+    "days": "".join(f"On day {n} she reads 3 * {n} = {3 * n} pages.\n" for n in range(1, 40)),
+    "doubling": "He earns 3 dollars. " + "".join(f"He earns {2**n} * 2 = {2 ** (n + 1)} dollars. " for n in range(1, 40)),
+    "list": "".join(f"{n}. Now we add 12 to {n * 12}, which is {12 * n + 12}.\n" for n in range(1, 40)),
+}
+
+
+@pytest.mark.parametrize("name", COUNTING)
+def test_a_cut_text_that_only_counts_on_is_repeating_but_is_not_ended_for_it(name):
+    """A table may count on as well: numbers are taken as equal only where the limit has ended the text."""
+    text = COUNTING[name]
+    assert parse(MATH, text).status is Status.REPEATING
+    assert parse(MATH, text[:-7]).status is Status.REPEATING
+    assert not repetition.repeated_period(text)
+    assert parse(MATH, text[:90]).status is Status.TRUNCATED
+    assert parse(MATH, text, "stop", strict=False).answer is not None
+
+
+def test_numbers_in_varied_sentences_are_no_loop():
+    kinds = ("apples", "pears", "plums", "lemons", "peaches", "figs", "dates", "grapes", "limes", "nuts", "beans", "leeks")
+    text = "".join(f"With {n} {kind} more she has {30 * n} things in {kind[:3]} boxes. " for n, kind in enumerate(kinds))
+    assert parse(MATH, text).status is Status.TRUNCATED
 
 
 def test_an_answer_before_the_loop_counts():

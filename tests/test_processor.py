@@ -43,11 +43,11 @@ def test_the_manifest_has_the_cpu_seconds_of_a_stage_with_those_before_an_interr
     recipe = loading.parse(small.RECIPE.format(url="http://127.0.0.1:9", student=tmp_path))
     run = Run(tmp_path / "run", recipe, tmp_path / "store.sqlite")
     with pytest.raises(RuntimeError, match="interrupted"):
-        pipeline.carry_out(run)
+        pipeline.carry_out(run, "train")
     first = run.stages["train"]
     assert 0.3 <= first["cpu_seconds"] < first["seconds"]
     stops = False
-    pipeline.carry_out(run)
+    pipeline.carry_out(run, "train")
     both = run.stages["train"]
     assert both["cpu_seconds"] >= first["cpu_seconds"] + 0.3
     cores = processor.cores()

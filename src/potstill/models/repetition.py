@@ -5,9 +5,11 @@ asks for exact repetition: a list that counts on, and a table whose rows differ 
 counts the looping answers that would have recovered.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 VERSION = 1
 """Part of the identity of a model in this process: another rule gives other answers."""
 FRACTION = 3
@@ -28,6 +30,15 @@ class _Measure:
 TOKENS = _Measure(least=64, least_cells=256, varied=9)
 CHARACTERS = _Measure(least=256, least_cells=1024, varied=12)
 """A refrain is shorter than ``least``, a matrix of zeros or an empty form shorter than ``least_cells``."""
+
+
+def repeats_but_for_numbers(text: str) -> bool:
+    """Whether a text is a loop when all its numbers are taken as equal: "Day 3: 9 pages. Day 4: 12 pages." without end.
+
+    For a text that was cut, never to end one: a table may count on as well. ``benchmarks/cut_loops.py`` counts the cut texts
+    that would have become correct.
+    """
+    return bool(repeated_period(text) or repeated_period(_NUMBER.sub("0", text)))
 
 
 def repeated_period(answer: Sequence[int] | str) -> int:

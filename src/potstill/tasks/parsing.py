@@ -69,7 +69,7 @@ def status_without_parsing(text: str, finish_reason: str) -> Status | None:
 
 def cut_status(text: str, finish_reason: str) -> Status:
     """The status of a cut text without a finished answer."""
-    if finish_reason == "repeating" or repetition.repeated_period(text):
+    if finish_reason == "repeating" or repetition.repeats_but_for_numbers(text):
         return Status.REPEATING
     return Status.TRUNCATED
 
