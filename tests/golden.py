@@ -58,7 +58,7 @@ def summarize(tables, task, chosen=None, **options):
     told = [one.system for one in systems]
     first = {role: [s.name for s in told if s.role == role][:1] for role in ("base", "teacher")}
     names = chosen or {role: names[0] for role, names in first.items() if names}
-    chosen = {role: {"system": name} for role, name in names.items()}
+    chosen = {role: {"system": name, "n": 24} for role, name in names.items()}
     return summary(systems, task, Evaluate(**options), chosen)
 
 
@@ -132,7 +132,7 @@ def difference(*table):
 
 def comparison(*table, finding, b="base", role="base", bounds=None, chosen=True, excluded=0):
     return {
-        "a": "student", "b": b, "role": role, "chosen": chosen, "n": sum(table), "excluded": excluded, "finding": finding,
+        "a": "student", "b": b, "role": role, "chosen": chosen, "chosen_on": 24 if chosen else 0, "n": sum(table), "excluded": excluded, "finding": finding,
         "bounds": bounds and {"lower": difference(*bounds[0]), "upper": difference(*bounds[1])}, "labels": {},
     } | difference(*table)  # fmt: skip
 

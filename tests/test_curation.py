@@ -255,6 +255,12 @@ def test_per_question_keeps_the_first_samples_of_each_question(curated):
     assert sorted(reasons(limited)) == ["", "correct", "max-rows", *["per-question"] * 3]
 
 
+def test_a_row_that_is_dropped_makes_no_other_a_duplicate(curated):
+    """A cut text with a finished answer, and then a finished one with the same."""
+    rows = [generated("1", finish_reason="length"), generated("1", sample=1), generated("1", sample=2)]
+    assert reasons(curated([example("1")], rows, "condition: cot-answer")) == ["finished", "", "duplicate"]
+
+
 def test_no_row_left_is_an_error(curated):
     with pytest.raises(PotstillError, match="No row is left to train on"):
         curated([example("1")], [generated("1", "8")])

@@ -107,7 +107,8 @@ def test_a_cut_loop_is_repeating(task):
 
 COUNTING = {
     "days": "".join(f"On day {n} she reads 3 * {n} = {3 * n} pages.\n" for n in range(1, 40)),
-    "doubling": "He earns 3 dollars. " + "".join(f"He earns {2**n} * 2 = {2 ** (n + 1)} dollars. " for n in range(1, 40)),
+    "doubling": "He earns 3 dollars. "
+    + "".join(f"He earns {2**n} * 2 = {2 ** (n + 1)} dollars. " for n in range(1, 40)),
     "list": "".join(f"{n}. Now we add 12 to {n * 12}, which is {12 * n + 12}.\n" for n in range(1, 40)),
 }
 
@@ -124,8 +125,23 @@ def test_a_cut_text_that_only_counts_on_is_repeating_but_is_not_ended_for_it(nam
 
 
 def test_numbers_in_varied_sentences_are_no_loop():
-    kinds = ("apples", "pears", "plums", "lemons", "peaches", "figs", "dates", "grapes", "limes", "nuts", "beans", "leeks")
-    text = "".join(f"With {n} {kind} more she has {30 * n} things in {kind[:3]} boxes. " for n, kind in enumerate(kinds))
+    kinds = (
+        "apples",
+        "pears",
+        "plums",
+        "lemons",
+        "peaches",
+        "figs",
+        "dates",
+        "grapes",
+        "limes",
+        "nuts",
+        "beans",
+        "leeks",
+    )
+    text = "".join(
+        f"With {n} {kind} more she has {30 * n} things in {kind[:3]} boxes. " for n, kind in enumerate(kinds)
+    )
     assert parse(MATH, text).status is Status.TRUNCATED
 
 

@@ -29,6 +29,11 @@ def test_lengths_are_in_order_and_cover_all_rows():
     assert (sum(n for _, n, _ in effect), sum(correct for *_, correct in effect)) == (12, 6)
 
 
+def test_steps_are_in_the_order_of_their_numbers():
+    rows = [(steps, "g", 10, True) for steps in ("10", "2", "1")]
+    assert [kind for kind, *_ in effects_of_correctness(*tables(*rows), Math())["steps"]] == ["1", "2", "10"]
+
+
 def test_unknown_correctness_shows_nothing():
     rows = [("1", "a", 10, None), ("2", "b", 20, None)]
     assert effects_of_correctness(*tables(*rows), Math()) == {}
@@ -36,6 +41,7 @@ def test_unknown_correctness_shows_nothing():
 
 def test_many_groups_are_cut_to_those_that_lost_most():
     rows = [("1", f"g{i:02}", 10, correct) for i in range(20) for correct in (True, i < 15)]
+    rows += [("1", "alone", 10, False)]  # the only question of its group
     effect = effects_of_correctness(*tables(*rows), Math())["group"]
     assert len(effect) == 12
     assert effect[:5] == [(f"g{i}", 2, 1) for i in range(15, 20)]

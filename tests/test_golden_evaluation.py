@@ -132,7 +132,7 @@ def test_interval_and_test_must_agree(low, high, p, finding):
 
 def test_pairs_are_matched_by_id_not_by_position():
     student, base = pair(36, 12, 2, 0)
-    compared = compare((student, base[::-1]), Math(), Evaluate())
+    compared = compare((student, base[::-1]), Math(), [], Evaluate())
     assert (compared["only_a"], compared["only_b"]) == (12, 2)
 
 

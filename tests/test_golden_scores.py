@@ -64,11 +64,12 @@ def test_labels_have_macro_f1_and_their_shares():
 @pytest.mark.parametrize("confidence", [0.8, 0.95])
 def test_the_level_of_the_interval_of_macro_f1(confidence):
     """Of 20 neutral examples 10 are answered so, the others with a label that gold does not have, whose F1 is 0. With one
-    imagined correct answer and one miss the fraction p of correct ones is Beta(11, 11); F1 of neutral is 2 p / (p + 1)."""
+    imagined correct answer and one miss the fraction p of correct ones is Beta(11, 11); F1 of neutral is 2 p / (p + 1), of
+    contradiction, which nobody names, 1."""
     values = summarize({"student": labelled(*[(N, N)] * 10, *[(N, E)] * 10)}, Nli(), confidence=confidence)
     macro = values["systems"]["student"]["metrics"]["macro_f1"]
-    low, high = (p / (p + 1) for p in beta.ppf([(1 - confidence) / 2, (1 + confidence) / 2], 11, 11))
-    assert macro["estimate"] == pytest.approx(0.5 / 1.5)
+    low, high = ((2 * p / (p + 1) + 1) / 3 for p in beta.ppf([(1 - confidence) / 2, (1 + confidence) / 2], 11, 11))
+    assert macro["estimate"] == pytest.approx((2 * 0.5 / 1.5 + 1) / 3)
     assert (macro["low"], macro["high"]) == pytest.approx((low, high), abs=0.012)  # of 1000 draws
 
 
@@ -160,7 +161,8 @@ def test_summaries_are_described_and_compared_also_where_they_are_of_similar_len
         "rouge_l": mean_of(0.4, 0.4, 0.4, 0.3), "words": mean_of(25, 16, 30, 20),
     })  # fmt: skip
     compared = {
-        "a": "student", "b": "teacher-direct", "role": "teacher", "chosen": True, "finding": "not decided by scores",
+        "a": "student", "b": "teacher-direct", "role": "teacher", "chosen": True, "chosen_on": 24, "n": 4,
+        "excluded": 0, "finding": "not decided by scores",
         "matched": {"n": 2, "scores": {"rouge_l": mean_of(0.1, 0.2), "words": mean_of(-5, 4)}},
         "scores": {"rouge_l": mean_of(0.1, 0.2, 0.3, -0.3), "words": mean_of(-5, 4, -10)},
     }  # fmt: skip
@@ -203,7 +205,8 @@ def test_without_gold_agreement_is_counted():
         "teacher-direct": system(0, 4, "teacher", outcomes, "direct", {}),
     }
     compared = {
-        "a": "student", "b": "teacher-direct", "role": "teacher", "chosen": True, "finding": "not decided by scores",
+        "a": "student", "b": "teacher-direct", "role": "teacher", "chosen": True, "chosen_on": 24, "n": 4,
+        "excluded": 0, "finding": "not decided by scores",
         "matched": None, "scores": {}, "agreement": metric(0.5, 0.150039, 0.849961),
     }  # fmt: skip
     assert_equal(values, split(systems, [compared], decided=False))

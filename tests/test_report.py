@@ -69,7 +69,7 @@ def run(tmp_path):
     for split in TEST_SPLITS:
         of_split = {s: [row for row in rows if row["id"].startswith(f"{split}-")] for s, rows in predictions.items()}
         splits[split] = summarize(of_split, Math()) | {"sealed": seal}
-    run.write_json("evaluation.json", {"splits": splits, "verdict": verdict(splits)})
+    run.write_json("evaluation.json", {"splits": splits, "chosen": {}, "verdict": verdict(splits)})
     run.write(GENERATED, [generated()])
     curated = generated() | {name: None for name in CURATED.schema.names if name not in GENERATED.schema.names}
     run.write(CURATED, [curated | {"reason": reason} for reason in ("", "correct")])

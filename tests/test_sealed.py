@@ -39,8 +39,9 @@ def test_the_first_look_seals_and_sees_nothing_before(run):
     seen = sealed.record_look(run(), "test", questions(1, 2), "student a", SETTINGS)
     assert (seen["looked_at_before"], seen["students"], seen["test_sets"]) == (0, 0, 1)
     assert (seen["settings"], seen["set_after_looking"]) == (SETTINGS, {})
-    assert sealed.sealed_settings(run(), "test") == SETTINGS
-    assert sealed.sealed_settings(run(), "test_unseen") == {}
+    assert sealed.sealed_settings(run(), "test", questions(1, 2)) == SETTINGS
+    assert sealed.sealed_settings(run(), "test", questions(3)) == {}
+    assert sealed.sealed_settings(run(), "test_unseen", questions(1, split="test_unseen")) == {}
 
 
 def test_looks_are_counted_by_question_over_the_runs_of_a_store(run):
@@ -82,6 +83,15 @@ def test_what_is_set_after_looking_is_marked_with_both_values(run):
     }
     assert seen["settings"] == SETTINGS
     assert sealed.record_look(run(), "test", questions(1), "student b", SETTINGS)["set_after_looking"] == {}
+
+
+def test_other_training_data_does_not_open_the_seal(run, tmp_path):
+    """The same questions, with another limit on the rows: the margin that was set first is known."""
+    sealed.record_look(run(), "test", questions(1), "student a", SETTINGS)
+    text = RECIPE.format(name="one").replace("test: test.jsonl", "test: test.jsonl, limit: 9")
+    other = Run(tmp_path / "one", loading.parse(text), tmp_path / "store.sqlite")
+    seen = sealed.record_look(other, "test", questions(1), "student b", SETTINGS | {"margin": 0.1})
+    assert list(seen["set_after_looking"]) == ["margin"]
 
 
 def test_changed_questions_are_refused_and_other_columns_are_not(run):

@@ -19,8 +19,13 @@ def sets(pairs):
     )
 
 
-def macro_f1(pairs):
-    return stats.macro_f1(*sets(pairs)) if pairs else stats.macro_f1([], [])
+def named(*columns):
+    return sorted({label for column in columns for row in column for label in row})
+
+
+def macro_f1(pairs, labels=None):
+    golds, answers = sets(pairs) if pairs else ([], [])
+    return stats.macro_f1(golds, answers, named(golds, answers) if labels is None else labels)
 
 
 def by_precision_and_recall(pairs):
@@ -64,11 +69,27 @@ def test_a_label_that_gold_does_not_have_is_a_class_that_is_wrong():
     assert macro_f1([("a", "a"), ("a", "b"), ("a", "b")]) == pytest.approx(0.25)
 
 
+def test_the_labels_are_those_of_the_task_whatever_is_answered():
+    """Gold a, b; both right: nothing is wrong about c either. An answer c instead of b: a 1, b 0, c 0."""
+    assert macro_f1([("a", "a"), ("b", "b")], "abc") == 1
+    assert macro_f1([("a", "a"), ("b", "c")], "abc") == pytest.approx(1 / 3)
+    assert macro_f1([("a", "a"), ("b", None)], "abc") == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(("answer", "estimate"), [("right", 1), ("none", 0)])
+def test_an_interval_contains_its_estimate(answer, estimate):
+    golds = [frozenset([label]) for label in "aaaaabbbbbc"]
+    answers = golds if answer == "right" else [frozenset()] * len(golds)
+    low, high = macro_f1_interval(golds, answers, "abc")
+    assert low <= estimate <= high
+    assert high - low > 0.05
+
+
 def test_rows_with_several_labels():
     """Gold {a}, {a, b}, {}; answers {a, b}, {b}, {}: a has 1 hit, 1 miss; b 1 hit, 1 false positive."""
     golds, answers = [{"a"}, {"a", "b"}, set()], [{"a", "b"}, {"b"}, set()]
-    assert stats.macro_f1(golds, answers) == pytest.approx((2 / 3 + 2 / 3) / 2)
-    low, high = macro_f1_interval(golds, answers)
+    assert stats.macro_f1(golds, answers, "ab") == pytest.approx((2 / 3 + 2 / 3) / 2)
+    low, high = macro_f1_interval(golds, answers, "ab")
     assert 0 <= low < high <= 1
 
 
@@ -83,7 +104,7 @@ def test_intervals_cover_the_true_value(n, labels, accuracy):
     for _ in range(100):
         golds = [frozenset([str(label)]) for label in rng.choice(len(labels), size=n, p=labels)]
         answers = [gold if rng.random() < accuracy else frozenset() for gold in golds]
-        low, high = macro_f1_interval(golds, answers)
+        low, high = macro_f1_interval(golds, answers, [str(i) for i in range(len(labels))])
         covered += low <= true <= high
     assert covered >= 84
 
@@ -92,7 +113,7 @@ def test_intervals_cover_the_true_value(n, labels, accuracy):
 def test_equal_answers_leave_a_difference_open_that_narrows_with_their_number(n):
     """As Tango's interval does for a table without discordant pairs: 3 of 300 could differ unseen, not 3 of 3."""
     golds, answers = sets([("a", "a"), ("b", "a"), ("c", "c")] * n)
-    estimate, low, high = macro_f1_difference(golds, answers, answers)
+    estimate, low, high = macro_f1_difference(golds, answers, answers, "abc")
     assert estimate == 0
     assert 0.2 / n < -low < 1.2 / n**0.5
     assert high == pytest.approx(-low, rel=0.4)
@@ -103,9 +124,9 @@ def test_equal_answers_leave_a_difference_open_that_narrows_with_their_number(n)
 def test_the_difference_is_that_of_the_scores_and_changes_its_sign(pairs):
     golds, a = sets(pairs)
     b = [frozenset(["a"])] * len(golds)
-    estimate, low, high = macro_f1_difference(golds, a, b)
-    assert estimate == pytest.approx(stats.macro_f1(golds, a) - stats.macro_f1(golds, b))
-    assert (-low, -high) == pytest.approx(macro_f1_difference(golds, b, a)[:0:-1], abs=0.1)  # other draws
+    estimate, low, high = macro_f1_difference(golds, a, b, "abcd")
+    assert estimate == pytest.approx(stats.macro_f1(golds, a, "abcd") - stats.macro_f1(golds, b, "abcd"))
+    assert (-low, -high) == pytest.approx(macro_f1_difference(golds, b, a, "abcd")[:0:-1], abs=0.1)  # other draws
 
 
 @given(tables, st.randoms())

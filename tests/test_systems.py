@@ -8,6 +8,7 @@ import pytest
 
 import small
 from potstill.errors import PotstillError, RecipeError
+from potstill.pipeline.stages import STAGES
 from potstill.recipe import loading
 from potstill.recipe.systems import KNOWN, Role, System
 from potstill.stages.evaluate.stage import evaluate, planned
@@ -105,8 +106,10 @@ def test_a_choice_stays_as_it_was_sealed_and_later_settings_are_marked(uneven, t
     text = RECIPE.format(url=teacher.url, student=tiny_folder).replace("[student, ", "[teacher-direct, student, ")
     later = Run(run.folder, loading.parse(text), run.store.path)
     evaluate(later.recipe, later)
-    assert teacher.seen.total() == asked + 6  # teacher-direct about the test questions; nothing about validation
-    assert later.evaluation["chosen"]["teacher"]["system"] == "teacher-cot"
+    assert teacher.seen.total() == asked + 12  # teacher-direct about validation and test questions
+    assert later.evaluation["chosen"]["teacher"] == {
+        "system": "teacher-cot", "n": 6, "scores": {"teacher-direct": 0.0, "teacher-plain": 0.0, "teacher-cot": 1.0},
+    }  # fmt: skip
     (values,) = later.evaluation["splits"].values()
     assert set(values["sealed"]["set_after_looking"]) == {"limits", "systems"}
     assert "Set after looking at these questions: " in later.evaluation["verdict"]
@@ -130,6 +133,26 @@ def evaluate_until_it_fails(teacher, run, answers):
     with pytest.raises(PotstillError):
         evaluate(run.recipe, run)
     assert not run.path("evaluation.json").exists()
+
+
+def test_a_stage_depends_on_the_answers_of_a_rival_and_not_on_its_account(uneven):
+    """Price, speed and budget do not make evaluation stale; the prompting does. Other lists of the recipe are left alone."""
+    _, run = uneven
+    evaluation = next(stage for stage in STAGES if stage.name == "evaluate")
+
+    def inputs(rival, more=""):
+        text = RECIPE.format(url="http://h/v1", student="packaged/smollm2-135m-instruct").replace(
+            "name: rival", "name: r.1"
+        )
+        text = text.replace("model: r}, prompting: cot", rival) + more
+        return evaluation.inputs(Run(run.folder, loading.parse(text), run.store.path))
+
+    plain = inputs("model: r}, prompting: cot")
+    assert inputs("model: r, concurrency: 3, price: {input: 1, output: 2}}, prompting: cot") == plain
+    assert inputs("model: r}, prompting: direct") != plain
+    assert inputs("model: other}, prompting: cot") != plain
+    body = inputs("model: r, extra_body: {plugins: [{id: web}, {id: web}]}}, prompting: cot")
+    assert body["evaluate.systems.r.1.model.model.extra_body.plugins"] == [{"id": "web"}, {"id": "web"}]
 
 
 def test_the_plan_counts_validation_questions_where_a_way_is_chosen(uneven):
@@ -239,7 +262,8 @@ def test_a_base_that_was_never_told_its_task_is_not_compared(tmp_path, tiny_fold
     with small.Teacher() as teacher:
         text = RECIPE.format(url=teacher.url, student=tiny_folder)
         text = text.replace("task: math", "task: {name: classification, labels: ['yes', 'no']}")
-        text = text[: text.index("evaluate:")] + "evaluate: {systems: [base, student]}\n"
+        rival = f"{{name: rival, model: {{url: '{teacher.url}', model: r}}}}"
+        text = text[: text.index("evaluate:")] + f"evaluate: {{systems: [base, student, {rival}]}}\n"
         recipe = loading.parse(text)
         run = Run(tmp_path / "run", recipe, tmp_path / "store.sqlite")
         rows = [
@@ -249,6 +273,7 @@ def test_a_base_that_was_never_told_its_task_is_not_compared(tmp_path, tiny_fold
         shutil.copytree(tiny_folder, run.student_folder)
         evaluate(recipe, run)
     (values,) = run.evaluation["splits"].values()
-    assert values["comparisons"][0]["finding"] == "not told the task"
+    assert [c["finding"] for c in values["comparisons"]] == ["not told the task"] * 2
+    assert "it is not compared with rival, which was never told the task" in run.evaluation["verdict"]
     assert "it is not compared with the base: the base was never told the task" in run.evaluation["verdict"]
     assert "better" not in run.evaluation["verdict"]

@@ -17,8 +17,9 @@ from potstill.workspace.artifacts import EXAMPLES
 from potstill.workspace.digests import Part
 from potstill.workspace.run import Run
 
+SYSTEMS = "evaluate.systems"
 EXECUTION_ONLY_KEYS = re.compile(
-    r"(?:teacher|evaluate\.judge|evaluate\.systems\.[^.]+\.model)\.(?:budget|min_success|model\.(?:concurrency|requests_per_minute"
+    r"(?:teacher|evaluate\.judge|evaluate\.systems\..+?\.model)\.(?:budget|min_success|model\.(?:concurrency|requests_per_minute"
     r"|tokens_per_minute|timeout|first_token_timeout|max_attempts|mode|api_key_env|api_key_header|price))(?:\.|$)"
 )
 """Keys that change the speed, the price and the account of a model's answers, but not the answers."""
@@ -139,12 +140,11 @@ def _change(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, keys joined with dots; mappings in a list by their ``name``."""
+    """Nested mappings as one, keys joined with dots; systems by their names."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        if isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
-            named = {item["name"]: item for item in value if isinstance(item, Mapping)}
-            flat[prefix + key] = [item["name"] if isinstance(item, Mapping) else item for item in value]
-            value = named
+        if prefix + key == SYSTEMS and value is not None:
+            flat[SYSTEMS] = [item["name"] if isinstance(item, Mapping) else item for item in value]
+            value = {item["name"]: item for item in value if isinstance(item, Mapping)}
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
     return flat

@@ -103,7 +103,8 @@ class _Labeller:
             Filter.GROUP_IN_TEST_SET: example["group"] in self.held_out_groups,
             Filter.TOO_LONG: tokens > self.recipe.train.max_length,
         }
-        self._seen.add((question, completion))
+        if not first_failure(labels, [check for check in self.recipe.curate.filters if check is not Filter.DUPLICATE]):
+            self._seen.add((question, completion))
         reason = first_failure(labels, self.recipe.curate.filters) if completion else Filter.PARSED.value
         return CuratedRow(
             **row,
@@ -178,7 +179,7 @@ def _limit(rows: Sequence[CuratedRow], recipe: Recipe, joined: Mapping[tuple[str
             part["kept"], part["reason"], part["turns"] = False, reason, 0
 
     by_question: Counter[str] = Counter()
-    for row in rows:
+    for row in sorted(rows, key=lambda row: row["sample"]):
         if row["turns"]:
             question = parts(row)[0]["id"]
             by_question[question] += 1

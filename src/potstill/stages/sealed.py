@@ -17,7 +17,7 @@ from potstill.workspace.run import Run
 
 TABLES = (
     "CREATE TABLE IF NOT EXISTS seals (run TEXT NOT NULL, split TEXT NOT NULL, data TEXT NOT NULL, test_set TEXT NOT NULL,"
-    " settings TEXT NOT NULL, time TEXT NOT NULL, PRIMARY KEY (run, split, data))",
+    " settings TEXT NOT NULL, time TEXT NOT NULL, PRIMARY KEY (run, split, test_set))",
     "CREATE TABLE IF NOT EXISTS looks (question BLOB NOT NULL, student TEXT NOT NULL, time TEXT NOT NULL,"
     " PRIMARY KEY (question, student)) WITHOUT ROWID",
 )
@@ -38,17 +38,17 @@ def question_digests(task: Task, split: str, examples: Iterable[Example]) -> lis
 def require_unchanged(run: Run, split: str, examples: Sequence[Example]) -> None:
     """Raises `PotstillError` when the run, with the same task and data section, used other test questions before."""
     test_set = _test_set(question_digests(run.recipe.task, split, examples))
-    earlier = _seal(run, split)
-    if earlier and earlier["test_set"] != test_set:
+    seals = [seal for seal in _seals(run, split) if seal["data"] == _config_digest(run)]
+    if seals and all(seal["test_set"] != test_set for seal in seals):
         raise PotstillError(
-            f"The questions of the split '{split}' changed since {earlier['time']}, when they were first used: a test set is "
+            f"The questions of the split '{split}' changed since {seals[0]['time']}, when they were first used: a test set is "
             "fixed at its first use. Restore the file, or give the recipe another 'name' to start a new run."
         )
 
 
-def sealed_settings(run: Run, split: str) -> Settings:
-    """The settings with which the run used the split first; empty before that."""
-    seal = _seal(run, split)
+def sealed_settings(run: Run, split: str, examples: Sequence[Example]) -> Settings:
+    """The settings with which the run used these test questions first; empty before that."""
+    seal = _seal(run, split, _test_set(question_digests(run.recipe.task, split, examples)))
     return json.loads(seal["settings"]) if seal else {}
 
 
@@ -83,7 +83,7 @@ def record_look(run: Run, split: str, examples: Sequence[Example], student: str,
         (test_sets,) = connection.execute(
             "SELECT count(DISTINCT test_set) FROM seals WHERE run = ? AND split = ?", [run.id, split]
         ).fetchone()
-    seal = _seal(run, split)
+    seal = _seal(run, split, _test_set(questions))
     first: Settings = json.loads(seal["settings"])
     changed = {name: value for name, value in settings.items() if _as_json(value) != first.get(name)}
     return {
@@ -97,15 +97,20 @@ def record_look(run: Run, split: str, examples: Sequence[Example], student: str,
     }
 
 
-def _seal(run: Run, split: str) -> dict[str, str]:
+def _seals(run: Run, split: str) -> list[dict[str, str]]:
+    """The seals of a split, the first one first."""
     with run.store.connection() as connection, transaction(connection):
         for table in TABLES:
             connection.execute(table)
-        row = connection.execute(
-            "SELECT test_set, settings, time FROM seals WHERE run = ? AND split = ? AND data = ?",
-            [run.id, split, _config_digest(run)],
-        ).fetchone()
-    return dict(zip(("test_set", "settings", "time"), row, strict=True)) if row else {}
+        rows = connection.execute(
+            "SELECT data, test_set, settings, time FROM seals WHERE run = ? AND split = ? ORDER BY rowid",
+            [run.id, split],
+        ).fetchall()
+    return [dict(zip(("data", "test_set", "settings", "time"), row, strict=True)) for row in rows]
+
+
+def _seal(run: Run, split: str, test_set: str) -> dict[str, str]:
+    return next((seal for seal in _seals(run, split) if seal["test_set"] == test_set), {})
 
 
 def _as_json(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """Any set of labels; a text has exactly one of them, or any number (``multi``)."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -46,6 +46,10 @@ class Classification(Task):
     @property
     def label_score(self) -> str:
         return "macro_f1"
+
+    @property
+    def label_set(self) -> Sequence[str]:
+        return self.labels
 
     def labels_of(self, answer: str | None) -> frozenset[str]:
         if self.multi:

@@ -27,6 +27,10 @@ class Nli(Task):
         return "macro_f1"
 
     @property
+    def label_set(self) -> Sequence[str]:
+        return self.labels
+
+    @property
     def columns(self) -> Mapping[str, Column]:
         return {"premise": Column.TEXT, "hypothesis": Column.TEXT}
 

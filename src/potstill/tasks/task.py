@@ -110,6 +110,11 @@ class Task(BaseModel, ABC):
         """The name of the macro F1 of its answers, if they are labels; otherwise empty."""
         return ""
 
+    @property
+    def label_set(self) -> Sequence[str]:
+        """The labels of a task with a ``label_score``, where they are the same for all examples."""
+        return ()
+
     def labels_of(self, answer: str | None) -> frozenset[str]:
         """The labels that an answer names, for a task with a ``label_score``; none for no answer."""
         return frozenset() if answer is None else frozenset([answer])

@@ -27,15 +27,18 @@ def make_examples(recipe: Recipe, run: Run) -> None:
     source = recipe.data.synthesis
     new = synthesize(recipe, run, source, list(examples(recipe))) if source else []
     test_questions = {recipe.task.question_key(row) for row in test}
-    n_train = n_shared = 0
+    test_groups = set() if recipe.data.real.shares_groups else {row["group"] for row in test}
+    n_train = n_shared = n_group = 0
     without_gold: Counter[str] = Counter()
 
     def counted() -> Iterator[Example]:
-        nonlocal n_train, n_shared
+        nonlocal n_train, n_shared, n_group
         for row in chain(examples(recipe), new):
             if row["split"] == "train":
                 n_train += 1
-                n_shared += recipe.task.question_key(row) in test_questions
+                is_shared = recipe.task.question_key(row) in test_questions
+                n_shared += is_shared
+                n_group += not is_shared and row["group"] in test_groups
             without_gold[row["split"]] += row["gold"] is None
             yield row
         if n_train and n_shared == n_train and Filter.IN_TEST_SET in recipe.curate.filters:
@@ -44,8 +47,18 @@ def make_examples(recipe: Recipe, run: Run) -> None:
                 "Name other files, or have the test split drawn from the training rows: test: 100."
             )
 
+        if n_group and n_shared + n_group == n_train and Filter.GROUP_IN_TEST_SET in recipe.curate.filters:
+            raise RecipeError(
+                f"data: each of the {n_train} training rows has a group that is also in a test split, so none can be trained on. "
+                "Name a finer group in data.columns, such as a passage or a chat, or leave group-in-test-set out of curate.filters."
+            )
+
     run.write(artifacts.examples(recipe.task), counted())
     if n_shared:
         echo(f"  {n_shared} training questions are also in a test split; curation drops them (in-test-set)")
+    if n_group:
+        echo(
+            f"  {n_group} training rows have a group that is also in a test split; curation drops them (group-in-test-set)"
+        )
     if recipe.task.gradable and without_gold.total():
         echo("  without gold: " + ", ".join(f"{n} of {split}" for split, n in without_gold.items() if n))

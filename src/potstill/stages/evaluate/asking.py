@@ -54,7 +54,8 @@ class Asker:
                 echo(f"  {system.name}{of}: {len(again)} truncated answers are requested again, up to {limit} tokens")
                 longer = self._ask(system, [examples[i] for i in again], system.name + of)
                 for i, answer in zip(again, longer, strict=True):
-                    answers[system.name][i] = answer
+                    if not answer.completion.error:  # a server may refuse the larger limit
+                        answers[system.name][i] = answer
         return answers
 
     def _is_too_low(self, system: System, answers: Sequence[Answer]) -> bool:

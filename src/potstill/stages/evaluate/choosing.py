@@ -31,9 +31,10 @@ def choose(
 ) -> dict[str, dict[str, Any]]:
     """For base and teacher the ``system`` with the best score on the validation questions, the first listed of equals.
 
-    ``test`` are the test questions, which are not asked here. ``frozen`` names the systems that were chosen when the test set was first used; they are not chosen again. Each entry also
-    has the number ``n`` of validation questions and the ``scores`` of the systems; both are empty where there was no choice.
-    Empty for a task whose scores decide nothing, and without a system that is told the task.
+    ``test`` are the test questions, which are not asked here. ``frozen`` names the systems that were chosen when the test set was
+    first used: these stay. Each entry also has the number ``n`` of validation questions and the ``scores`` of the systems; 0 and
+    empty where there was no choice, or no validation question with gold. Empty for a task whose scores decide nothing, and
+    without a system that is told the task.
     """
     chosen: dict[str, dict[str, Any]] = {}
     if not recipe.task.gradable:
@@ -41,16 +42,18 @@ def choose(
     validation = [example for example in run.examples("validation") if example["gold"] is not None]
     for role in COMPARED:
         systems = contenders(recipe, role, test)
-        if frozen.get(role.value) in [system.name for system in systems]:
-            chosen[role.value] = {"system": frozen[role.value], "n": 0, "scores": {}}
-        elif len(systems) > 1 and validation:
+        if not systems:
+            continue
+        scores: dict[str, float] = {}
+        if len(systems) > 1 and validation:
             scores = _scores(recipe, run, asker, systems, validation)
-            best = max(scores, key=lambda name: scores[name])
-            chosen[role.value] = {"system": best, "n": len(validation), "scores": scores}
+        best = max(scores, key=lambda name: scores[name]) if scores else systems[0].name
+        if frozen.get(role.value) in [system.name for system in systems]:
+            best = frozen[role.value]
+        chosen[role.value] = {"system": best, "n": len(validation) if scores else 0, "scores": scores}
+        if scores:
             listed = ", ".join(f"{name} {score:.0%}" for name, score in scores.items())
             echo(f"  validation: {listed}; {best} stands for the {role.value}")
-        elif systems:
-            chosen[role.value] = {"system": systems[0].name, "n": 0, "scores": {}}
     return chosen
 
 

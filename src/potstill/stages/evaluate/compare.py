@@ -17,8 +17,8 @@ NOT_TOLD = "not told the task"
 """In place of a finding: a model that was never told its task, labels or schema fails by form."""
 
 
-def compare(pair: tuple[Rows, Rows], task: Task, options: Evaluate) -> dict[str, Any]:
-    """The paired difference of accuracies a - b, and what it shows.
+def compare(pair: tuple[Rows, Rows], task: Task, labels: Sequence[str], options: Evaluate) -> dict[str, Any]:
+    """The paired difference of accuracies a - b, and what it shows; ``labels`` are those that F1 is averaged over.
 
     A question that either system has no answer to because of an error is left out, and counted in ``excluded``. A truncated
     answer counts as incorrect in ``difference``; whether it would have become correct is not known, so the difference lies
@@ -26,7 +26,7 @@ def compare(pair: tuple[Rows, Rows], task: Task, options: Evaluate) -> dict[str,
     reverse (worst-case bounds, Manski 1990, Am. Econ. Rev. 80:319; Horowitz and Manski 2000, JASA 95:77). The ``finding`` is
     the one that both bounds have; otherwise the systems are not distinguishable.
     """
-    pair, excluded = _answered_by_both(pair)
+    pair, excluded = answered_by_both(pair)
     counted = _paired(pair, (False, False), options.confidence)
     bounds = None
     findings = {find_difference(counted, options.confidence, options.margin)}
@@ -37,8 +37,8 @@ def compare(pair: tuple[Rows, Rows], task: Task, options: Evaluate) -> dict[str,
         }
         findings = {find_difference(bound, options.confidence, options.margin) for bound in bounds.values()}
     finding = findings.pop() if len(findings) == 1 else NOT_DISTINGUISHABLE
-    labels = {task.label_score: _label_difference(pair, task, options.confidence)} if task.label_score else {}
-    return {"n": len(pair[0]), "excluded": excluded, **counted, "finding": finding, "bounds": bounds, "labels": labels}
+    scores = {task.label_score: _label_difference(pair, task, labels, options.confidence)} if task.label_score else {}
+    return {"n": len(pair[0]), "excluded": excluded, **counted, "finding": finding, "bounds": bounds, "labels": scores}
 
 
 def find_difference(difference: Mapping[str, Any], confidence: float, margin: float) -> str:
@@ -51,7 +51,7 @@ def find_difference(difference: Mapping[str, Any], confidence: float, margin: fl
     return "equal" if -margin < difference["low"] and difference["high"] < margin else NOT_DISTINGUISHABLE
 
 
-def _answered_by_both(pair: tuple[Rows, Rows]) -> tuple[tuple[Rows, Rows], int]:
+def answered_by_both(pair: tuple[Rows, Rows]) -> tuple[tuple[Rows, Rows], int]:
     """The rows of questions without an error of either system, in the same order, and the number of the others."""
     by_id = {row["id"]: row for row in pair[1]}
     both = [(row, by_id[row["id"]]) for row in pair[0]]
@@ -82,11 +82,13 @@ def _is_correct(row: Prediction, truncated_is_correct: bool) -> bool:
     return row["outcome"] == Outcome.CORRECT or (truncated_is_correct and row["outcome"] == Outcome.TRUNCATED)
 
 
-def _label_difference(pair: tuple[Rows, Rows], task: Task, confidence: float) -> dict[str, float]:
+def _label_difference(
+    pair: tuple[Rows, Rows], task: Task, labels: Sequence[str], confidence: float
+) -> dict[str, float]:
     """The difference of the macro F1 of the labels, a - b."""
     golds = [task.labels_of(row["gold"]) for row in pair[0]]
     if not golds:
         return {"estimate": 0.0, "low": -1.0, "high": 1.0}
     a, b = ([task.labels_of(row["answer"]) for row in rows] for rows in pair)
-    estimate, low, high = macro_f1_difference(golds, a, b, confidence)
+    estimate, low, high = macro_f1_difference(golds, a, b, labels, confidence)
     return {"estimate": estimate, "low": low, "high": high}

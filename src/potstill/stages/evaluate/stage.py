@@ -7,7 +7,7 @@ from potstill.recipe.recipe import Recipe
 from potstill.recipe.systems import Role, System
 from potstill.stages import judge, sealed
 from potstill.stages.evaluate.asking import Answer, Asker, requests
-from potstill.stages.evaluate.choosing import choose, contenders
+from potstill.stages.evaluate.choosing import COMPARED, choose, contenders
 from potstill.stages.evaluate.outcome import outcome_of
 from potstill.stages.evaluate.summary import Evaluated, summary
 from potstill.stages.evaluate.verdict import verdict
@@ -29,7 +29,7 @@ def evaluate(recipe: Recipe, run: Run) -> None:
     asker = Asker(recipe, run)
     frozen: dict[str, str] = {}
     for split in used:
-        frozen |= sealed.sealed_settings(run, split).get("chosen", {})
+        frozen |= sealed.sealed_settings(run, split, examples).get("chosen", {})
     chosen = choose(recipe, run, asker, examples, frozen)
     settings = _settings(recipe, {role: choice["system"] for role, choice in chosen.items()})
     student = run.digest(Part(STUDENT))
@@ -63,6 +63,8 @@ def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
         sent = requests(recipe, system, asked, shots, limits)
         yield Planned(f"evaluate: {system.name}", recipe.asked(system), sent)
     yield from judge.planned(recipe, "evaluate: judge", test, len(recipe.systems))
+    choices = [ways for role in COMPARED if len(ways := contenders(recipe, role, test)) > 1]
+    yield from judge.planned(recipe, "evaluate: judge of ways to ask", validation, sum(map(len, choices)))
 
 
 def _settings(recipe: Recipe, chosen: Mapping[str, str]) -> dict[str, Any]:
@@ -71,11 +73,15 @@ def _settings(recipe: Recipe, chosen: Mapping[str, str]) -> dict[str, Any]:
         system.name: {"model": recipe.asked(system).name, "prompting": system.prompting.value}
         for system in recipe.systems
     }
+    judge_model = recipe.evaluate.judge
     limits = {system.prompting.prompt: recipe.max_tokens(system.prompting) for system in recipe.systems}
     return {
         "margin": recipe.evaluate.margin,
         "confidence": recipe.evaluate.confidence,
         "extraction": recipe.evaluate.extraction,
+        "judge": judge_model and judge_model.name,
+        "task": recipe.task.model_dump(mode="json"),
+        "prompts": recipe.generate.model_dump(mode="json", include={"output", "max_words", "shots"}),
         "limits": limits,
         "systems": systems,
         "chosen": dict(chosen),

@@ -9,7 +9,7 @@ from typing import Any
 from potstill.recipe.recipe import Evaluate
 from potstill.recipe.systems import STUDENT, Role, System
 from potstill.stages.evaluate.asking import KINDS
-from potstill.stages.evaluate.compare import NOT_TOLD, Rows, compare
+from potstill.stages.evaluate.compare import NOT_TOLD, Rows, answered_by_both, compare
 from potstill.stages.evaluate.outcome import Outcome
 from potstill.stats.labels import macro_f1, macro_f1_interval
 from potstill.stats.means import mean_interval
@@ -53,12 +53,13 @@ def summary(
     decided = task.gradable and any(row["gold"] is not None for row in first)
     known = {row["id"] for row in first if row["gold"] is not None or not decided}
     evaluated = [one.only(known) for one in evaluated]
-    standing = {choice["system"] for choice in chosen.values()}
+    standing = {choice["system"]: choice["n"] for choice in chosen.values()}
+    labels = sorted({*task.label_set, *_named(evaluated, task)}) if task.label_score else []
     student = next((one for one in evaluated if one.system.name == STUDENT), None)
     comparisons = []
     for other in (one for one in evaluated if student and one is not student):
         pair = (student.rows, other.rows) if student else ((), ())
-        result = compare(pair, task, options) if decided else _describe(pair, task, options.confidence)
+        result = compare(pair, task, labels, options) if decided else _describe(pair, task, options.confidence)
         if decided and not other.tells_task:
             result["finding"] = NOT_TOLD
         comparisons.append(
@@ -67,6 +68,7 @@ def summary(
                 "b": other.system.name,
                 "role": other.system.role.value,
                 "chosen": other.system.name in standing or other.system.role is Role.OTHER,
+                "chosen_on": standing.get(other.system.name, 0),
                 **result,
             }
         )
@@ -74,13 +76,19 @@ def summary(
         "decided": decided,
         "margin": options.margin,
         "confidence": options.confidence,
-        "systems": {one.system.name: _system(one, task, decided, options.confidence) for one in evaluated},
+        "systems": {one.system.name: _system(one, task, labels, decided, options.confidence) for one in evaluated},
         "comparisons": comparisons,
         "without_gold": len(first) - len(known),
     }
 
 
-def _system(one: Evaluated, task: Task, decided: bool, confidence: float) -> dict[str, Any]:
+def _named(evaluated: Sequence[Evaluated], task: Task) -> set[str]:
+    """The labels that gold or any system names: those of options by place are known only from them."""
+    rows = [row for one in evaluated for row in one.rows]
+    return {label for row in rows for text in (row["gold"], row["answer"]) for label in task.labels_of(text)}
+
+
+def _system(one: Evaluated, task: Task, labels: Sequence[str], decided: bool, confidence: float) -> dict[str, Any]:
     rows = [row for row in one.rows if row["outcome"] != Outcome.ERROR]
     return {
         "role": one.system.role.value,
@@ -91,11 +99,11 @@ def _system(one: Evaluated, task: Task, decided: bool, confidence: float) -> dic
         "n": len(rows),
         "excluded": len(one.rows) - len(rows),
         "outcomes": dict(Counter(row["outcome"] for row in one.rows)),
-        "metrics": _metrics(rows, task, decided, confidence),
+        "metrics": _metrics(rows, task, labels, decided, confidence),
         "answers": dict(Counter(label for row in rows for label in sorted(task.labels_of(row["answer"]))).most_common())
         if task.label_score
         else {},
-        "max_tokens": max((row["max_tokens"] for row in rows), default=0),
+        "max_tokens": max((row["max_tokens"] for row in rows), default=0) if one.engine != "data" else 0,
         "tokens_per_answer": fmean(row["completion_tokens"] for row in rows) if rows else 0.0,
         "seconds_per_answer": fmean(row["seconds"] for row in rows) if rows else 0.0,
     }
@@ -110,7 +118,7 @@ def _is_zero_shot(one: Evaluated, task: Task) -> bool:
     return one.tells_task and not prompting.is_few_shot and may_reason
 
 
-def _metrics(rows: Rows, task: Task, decided: bool, confidence: float) -> dict[str, Metric]:
+def _metrics(rows: Rows, task: Task, labels: Sequence[str], decided: bool, confidence: float) -> dict[str, Metric]:
     metrics: dict[str, Metric] = {}
     if decided:
         correct = {"accuracy": sum(row["outcome"] == Outcome.CORRECT for row in rows)}
@@ -119,7 +127,8 @@ def _metrics(rows: Rows, task: Task, decided: bool, confidence: float) -> dict[s
             metrics[name] = _metric(k / max(len(rows), 1), *wilson(k, len(rows), confidence))
     if task.label_score and decided and rows:
         golds, answers = ([task.labels_of(row[name]) for row in rows] for name in ("gold", "answer"))
-        metrics[task.label_score] = _metric(macro_f1(golds, answers), *macro_f1_interval(golds, answers, confidence))
+        interval = macro_f1_interval(golds, answers, labels, confidence)
+        metrics[task.label_score] = _metric(macro_f1(golds, answers, labels), *interval)
     for name in _score_names(rows, decided):
         if len(scores := list(_scores(rows, name, task).values())) > 1:
             metrics[name] = _metric(*mean_interval(scores, confidence))
@@ -128,15 +137,15 @@ def _metrics(rows: Rows, task: Task, decided: bool, confidence: float) -> dict[s
 
 def _describe(pair: tuple[Rows, Rows], task: Task, confidence: float) -> dict[str, Any]:
     """Two systems where nothing decides: differences of scores, and how often they give the same answer."""
-    rows_a, rows_b = pair
+    (rows_a, rows_b), excluded = answered_by_both(pair)
     names = _score_names(rows_a, False)
     scores = {name: (_scores(rows_a, name, task), _scores(rows_b, name, task)) for name in names}
-    comparison: dict[str, Any] = {"finding": UNDECIDED, "matched": None}
+    comparison: dict[str, Any] = {"n": len(rows_a), "excluded": excluded, "finding": UNDECIDED, "matched": None}
     comparison["scores"] = _differences(scores, {row["id"] for row in rows_a}, confidence)
     if LENGTH in names:
         matched = _length_matched(*scores[LENGTH])
         comparison["matched"] = {"n": len(matched), "scores": _differences(scores, matched, confidence)}
-    if task.gradable:
+    if task.gradable and rows_a:
         answers = {row["id"]: row["answer"] for row in rows_b}
         same = sum(task.equivalent(row["answer"], answers[row["id"]]) for row in rows_a)
         n = len(rows_a)

@@ -47,7 +47,8 @@ def of_split(split: str, values: Mapping[str, Any]) -> str:
 
 def spoken_of(values: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The comparisons that a verdict rests on: with the chosen way to ask the base and the teacher, and with each other model."""
-    return [c for c in values["comparisons"] if c["chosen"] and not why_not(values, c["role"])]
+    told = [c for c in values["comparisons"] if c["chosen"] and c["finding"] != NOT_TOLD]
+    return [c for c in told if not why_not(values, c["role"])]
 
 
 def why_not(values: Mapping[str, Any], role: str) -> str:
@@ -67,6 +68,9 @@ def _clauses(values: Mapping[str, Any]) -> Iterator[str]:
     for role in COMPARED:
         if reason := why_not(values, role):
             yield f"it is not compared with the {role}: {reason}"
+    for comparison in values["comparisons"]:
+        if comparison["role"] == Role.OTHER and comparison["finding"] == NOT_TOLD:
+            yield f"it is not compared with {comparison['b']}, which was never told the task, its labels or its schema"
     for comparison in spoken_of(values):
         ways = [c for c in values["comparisons"] if c["role"] == comparison["role"] and c["finding"] != NOT_TOLD]
         yield _against(comparison, values, [comparison] if comparison["role"] == Role.OTHER else ways)
@@ -138,7 +142,10 @@ def _looks(values: Mapping[str, Any]) -> str:
 def _against(comparison: Mapping[str, Any], values: Mapping[str, Any], ways: Sequence[Mapping[str, Any]]) -> str:
     """``ways`` are the comparisons with every way of asking the same model that was told the task."""
     accuracy = values["systems"][comparison["b"]]["metrics"]["accuracy"]["estimate"]
-    which = f", the way of asking the {comparison['role']} that validation chose," if len(ways) > 1 else ""
+    which = ""
+    if len(ways) > 1:
+        how = "that validation chose" if comparison["chosen_on"] else "that the recipe lists first"
+        which = f", the way of asking the {comparison['role']} {how},"
     finding = FINDINGS[comparison["finding"]].format(margin=100 * values["margin"])
     text = (
         f"compared with {comparison['b']} ({accuracy:.0%}){which} {finding}: "

@@ -1,6 +1,6 @@
 """What filtering by correctness did to the questions: rows of harder ones are dropped more often."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from potstill.tasks import Example, Task
@@ -8,7 +8,6 @@ from potstill.workspace.artifacts import CuratedRow
 
 MAX_GROUPS = 12
 """Groups that are shown: those of which the largest fraction was dropped."""
-MIN_GROUP_ROWS = 2
 LENGTH_CLASSES = 3
 
 Effect = list[tuple[str, int, int]]
@@ -26,7 +25,9 @@ def effects_of_correctness(curated: Sequence[CuratedRow], examples: Sequence[Exa
     effects = {
         "steps": _effect(checked, lambda row: example_of[row["id"]]["steps"] or ""),
         "length of the question": _by_length(checked, words),
-        "group": _most_dropped(_effect(checked, lambda row: example_of[row["id"]]["group"] or "")),
+        "group": _most_dropped(
+            _effect(_of_shared_groups(checked, example_of), lambda row: example_of[row["id"]]["group"])
+        ),
     }
     return {heading: effect for heading, effect in effects.items() if len(effect) > 1}
 
@@ -37,7 +38,8 @@ def _effect(rows: Sequence[CuratedRow], kind_of: Callable[[CuratedRow], str]) ->
         count = counts[kind_of(row)]
         count[0] += 1
         count[1] += bool(row["correct"])
-    return sorted((kind, n, correct) for kind, (n, correct) in counts.items())
+    effect = [(kind, n, correct) for kind, (n, correct) in counts.items()]
+    return sorted(effect, key=lambda one: (len(one[0]) if one[0].isdecimal() else 0, one[0]))
 
 
 def _by_length(rows: Sequence[CuratedRow], words: Mapping[str, int]) -> Effect:
@@ -53,6 +55,11 @@ def _by_length(rows: Sequence[CuratedRow], words: Mapping[str, int]) -> Effect:
     return [(kind.strip(), n, correct) for kind, n, correct in _effect(rows, kind_of)]
 
 
+def _of_shared_groups(rows: Sequence[CuratedRow], example_of: Mapping[str, Example]) -> list[CuratedRow]:
+    """The rows of groups with several questions; a question without a group is its own."""
+    questions = Counter(example_of[id_]["group"] for id_ in {row["id"] for row in rows})
+    return [row for row in rows if questions[example_of[row["id"]]["group"]] > 1]
+
+
 def _most_dropped(effect: Effect) -> Effect:
-    several = [one for one in effect if one[1] >= MIN_GROUP_ROWS]
-    return sorted(several, key=lambda one: (one[2] / one[1], -one[1]))[:MAX_GROUPS]
+    return sorted(effect, key=lambda one: (one[2] / one[1], -one[1]))[:MAX_GROUPS]
