@@ -33,7 +33,7 @@ def _asked_model(value: Any) -> Any:
 class System(Section):
     """What answers the test questions: a model and how it is prompted, under a name.
 
-    A known name stands for the run's own models: `base`, `student` (both with the plain prompt), or a role with a prompting,
+    A known name refers to the run's own models: `base`, `student` (both with the plain prompt), or a role with a prompting,
     such as `base-direct` or `teacher-cot-fewshot`.
     """
 

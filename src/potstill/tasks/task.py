@@ -205,7 +205,7 @@ class Task(BaseModel, ABC):
     def find_finished_answer(self, text: str, example: Example) -> ExtractedAnswer | None:
         """The answer of a cut text in the requested form, if it is complete: in a line that ended, or in closed brackets.
 
-        An answer that goes on with the text (the complete text, its last word) is not finished.
+        An answer that more text would extend (the complete text, its last word) is not finished.
         """
         lines = text[: text.rfind("\n") + 1]
         for part, rules in ((text, parsing.CLOSED), (lines, None)):

@@ -16,7 +16,7 @@ def around_replies(tokenizer: PreTrainedTokenizerBase, messages: Messages, turns
     """The texts before each of the last ``turns`` replies, the last of which follows the messages.
 
     The first is the prompt of the first of these replies, each other one goes from the end of a reply to the start of the
-    next, so that each reply stands where the prompt for it ends. Raises `ValueError` where the template shows a reply of an
+    next, so that each reply begins where the prompt for it ends. Raises `ValueError` where the template shows a reply of an
     earlier turn otherwise than it was written, as templates do that remove the thoughts from it.
     """
     replies = [i for i, message in enumerate(messages) if message["role"] == "assistant"]

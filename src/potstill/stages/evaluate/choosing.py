@@ -21,7 +21,7 @@ COMPARED = (Role.BASE, Role.TEACHER)
 
 
 def contenders(recipe: Recipe, role: Role, examples: Sequence[Example]) -> list[System]:
-    """The systems of a role among which one is chosen: those that are told the task."""
+    """The systems of a role among which one is chosen: those whose prompts say what the task is."""
     systems = [system for system in recipe.systems if system.role is role]
     return [one for one in systems if all(recipe.task.tells_task(one.prompting, example) for example in examples)]
 
@@ -34,7 +34,7 @@ def choose(
     ``test`` are the test questions, which are not asked here. ``frozen`` names the systems that were chosen when the test set was
     first used: these stay. Each entry also has the number ``n`` of validation questions and the ``scores`` of the systems; 0 and
     empty where there was no choice, or no validation question with gold. Empty for a task whose scores decide nothing, and
-    without a system that is told the task.
+    without a system whose prompts say what the task is.
     """
     chosen: dict[str, dict[str, Any]] = {}
     if not recipe.task.gradable:
@@ -53,7 +53,7 @@ def choose(
         chosen[role.value] = {"system": best, "n": len(validation) if scores else 0, "scores": scores}
         if scores:
             listed = ", ".join(f"{name} {score:.0%}" for name, score in scores.items())
-            echo(f"  validation: {listed}; {best} stands for the {role.value}")
+            echo(f"  validation: {listed}; {best} represents the {role.value}")
     return chosen
 
 

@@ -47,13 +47,13 @@ def summary(
 
     Where the task is gradable and there is gold, only ``correct`` counts as correct, of the questions that have gold.
     Elsewhere scores are compared, also of length-matched answers, or how often two systems give the same answer, and there
-    is no finding. ``chosen`` names the system that stands for a role, as `potstill.stages.evaluate.choosing` does.
+    is no finding. ``chosen`` names the system that represents a role, as `potstill.stages.evaluate.choosing` does.
     """
     first = evaluated[0].rows
     decided = task.gradable and any(row["gold"] is not None for row in first)
     known = {row["id"] for row in first if row["gold"] is not None or not decided}
     evaluated = [one.only(known) for one in evaluated]
-    standing = {choice["system"]: choice["n"] for choice in chosen.values()}
+    representing = {choice["system"]: choice["n"] for choice in chosen.values()}
     labels = sorted({*task.label_set, *_named(evaluated, task)}) if task.label_score else []
     student = next((one for one in evaluated if one.system.name == STUDENT), None)
     comparisons = []
@@ -67,8 +67,8 @@ def summary(
                 "a": STUDENT,
                 "b": other.system.name,
                 "role": other.system.role.value,
-                "chosen": other.system.name in standing or other.system.role is Role.OTHER,
-                "chosen_on": standing.get(other.system.name, 0),
+                "chosen": other.system.name in representing or other.system.role is Role.OTHER,
+                "chosen_on": representing.get(other.system.name, 0),
                 **result,
             }
         )
@@ -110,7 +110,7 @@ def _system(one: Evaluated, task: Task, labels: Sequence[str], decided: bool, co
 
 
 def _is_zero_shot(one: Evaluated, task: Task) -> bool:
-    """Whether a system is told its task, without solved examples, and may reason if the task has a prompt for that."""
+    """Whether a system knows its task from the prompt, without solved examples, and may reason if the task has a prompt for that."""
     prompting = one.system.prompting
     may_reason = prompting is not Prompting.DIRECT or not (
         Prompting.COT in task.promptings or task.tells_task(Prompting.PLAIN)
