@@ -13,6 +13,7 @@ from collections import Counter
 from itertools import islice
 
 from loops import TASK, WatchedModel, finished, is_correct
+
 from potstill.data import word_problems
 from potstill.models import Request, Sampling
 from potstill.stats.proportions import wilson
