@@ -63,8 +63,9 @@ def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
         sent = requests(recipe, system, asked, shots, limits)
         yield Planned(f"evaluate: {system.name}", recipe.asked(system), sent)
     yield from judge.planned(recipe, "evaluate: judge", test, len(recipe.systems))
-    choices = [ways for role in COMPARED if len(ways := contenders(recipe, role, test)) > 1]
-    yield from judge.planned(recipe, "evaluate: judge of ways to ask", validation, sum(map(len, choices)))
+    ways_to_choose = sum(len(ways) for role in COMPARED if len(ways := contenders(recipe, role, test)) > 1)
+    if ways_to_choose:
+        yield from judge.planned(recipe, "evaluate: judge of ways to ask", validation, ways_to_choose)
 
 
 def _settings(recipe: Recipe, chosen: Mapping[str, str]) -> dict[str, Any]:
