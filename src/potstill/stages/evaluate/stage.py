@@ -54,18 +54,18 @@ def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
     validation, test = list(known.rows("validation")), list(known.rows(*TEST_SPLITS))
     shots, limits = FewShotExamples(recipe, known.rows), TokenLimits(recipe)
     with_gold = [example for example in validation if example["gold"] is not None]
-    ways = contenders(recipe, Role.TEACHER, test)
-    chosen_from = ways if recipe.task.gradable and len(ways) > 1 else []
+    roles = COMPARED if recipe.task.gradable else ()
+    choices = {role: ways for role in roles if len(ways := contenders(recipe, role, test)) > 1}
     for system in recipe.systems:
         if system.role in (Role.BASE, Role.STUDENT) or recipe.answered_by_data(system):
             continue
-        asked = test + (with_gold if system in chosen_from else [])
+        asked = test + (with_gold if system in choices.get(Role.TEACHER, []) else [])
         sent = requests(recipe, system, asked, shots, limits)
         yield Planned(f"evaluate: {system.name}", recipe.asked(system), sent)
     yield from judge.planned(recipe, "evaluate: judge", test, len(recipe.systems))
-    ways_to_choose = sum(len(ways) for role in COMPARED if len(ways := contenders(recipe, role, test)) > 1)
-    if ways_to_choose:
-        yield from judge.planned(recipe, "evaluate: judge of ways to ask", validation, ways_to_choose)
+    if choices:
+        answers = sum(map(len, choices.values()))
+        yield from judge.planned(recipe, "evaluate: judge of ways to ask", validation, answers)
 
 
 def _settings(recipe: Recipe, chosen: Mapping[str, str]) -> dict[str, Any]:
