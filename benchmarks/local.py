@@ -86,7 +86,9 @@ def main() -> None:
 
 def run_ours(folder, dtype, tokenizer, requests):
     """potstill's own generation in this process."""
-    local = LocalModel(lambda: (loading.load_model(folder, dtype), tokenizer), {}, TEACHER, batch_size=128)
+    local = LocalModel(
+        lambda: (loading.load_model(folder, dtype), tokenizer), {"dtype": dtype}, TEACHER, batch_size=128
+    )
     asyncio.run(collect(local, requests[:2]))
     began = time.perf_counter()
     texts = asyncio.run(collect(local, requests))

@@ -64,15 +64,15 @@ class WatchedModel(LocalModel):
         def load():
             return loading.load_model(folder, "auto"), loading.load_tokenizer(folder)
 
-        super().__init__(load, {}, BASE, batch_size=64, repeated_period=lambda answer: 0)
+        super().__init__(load, {"weights": BASE}, BASE, batch_size=64, repeated_period=lambda answer: 0)
         self.answers: dict[str, list[int]] = {}
 
-    def _completion(self, row) -> Completion:
+    def _completion(self, row, loaded) -> Completion:
         self.answers[row.request.id] = row.answer
-        return super()._completion(row)
+        return super()._completion(row, loaded)
 
     def decode(self, tokens: list[int]) -> str:
-        return self._loaded[1].decode(tokens)
+        return self._resident.tokenizer.decode(tokens)
 
 
 def main() -> None:

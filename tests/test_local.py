@@ -1,6 +1,7 @@
 """In-process generation with a tiny random model: batching and shared prefixes change no answer."""
 
 import asyncio
+from itertools import count
 
 import pytest
 import torch
@@ -9,9 +10,12 @@ from potstill.models import ErrorKind, Request, Sampling
 from potstill.models.local.model import LocalModel, chat_tokens
 from potstill.models.local.packing import pack
 
+unique = count()
+"""Numbers of models, so that no test finds the model of another loaded."""
+
 
 def answers(tiny, batch_size, requests):
-    local = LocalModel(lambda: tiny, {}, "tiny", batch_size=batch_size)
+    local = LocalModel(lambda: tiny, {"weights": next(unique)}, "tiny", batch_size=batch_size)
 
     async def stream():
         for request in requests:

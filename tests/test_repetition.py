@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from itertools import count
 
 import pytest
 import torch
@@ -17,6 +18,8 @@ from potstill.models.local.model import TOKENS_BETWEEN_CHECKS, LocalModel
 from potstill.models.repetition import CHARACTERS, FRACTION, REPEATS, TOKENS, repeated_period
 from potstill.models.store.store import key_function
 
+unique = count(1_000_000)
+"""Numbers of models, so that no test finds the model of another loaded."""
 TOKEN = re.compile(r" ?[^\W\d_]+|\d| ?[^\w\s]+|_|\s")
 """What byte-level tokenizers of the GPT-2 kind join at most; digits stand alone, as in SmolLM2 and Qwen2.5."""
 LOOPS = {
@@ -112,7 +115,7 @@ def successor_model(chain, cycle):
 
 
 def complete(model, limit=400, temperature=0.0, **options):
-    local = LocalModel(lambda: model, {}, "successor", batch_size=2, **options)
+    local = LocalModel(lambda: model, {"weights": next(unique)}, "successor", batch_size=2, **options)
     request = Request("0", [{"role": "user", "content": "Go"}], Sampling(limit, temperature))
 
     async def collect():

@@ -34,7 +34,7 @@ def test_sample_4_of_300_prompts_is_drawn_from_each_prompts_own_distribution(tin
     model, tokenizer = tiny
     numbers = copy.copy(tokenizer)
     numbers.decode = lambda tokens, **_: " ".join(map(str, tokens))  # single bytes are not all text
-    local = LocalModel(lambda: (model, numbers), {"weights": "tiny"}, "tiny", batch_size=64)
+    local = LocalModel(lambda: (model, numbers), {"weights": "tiny, decoded to numbers"}, "tiny", batch_size=64)
     sent = [Request(str(i), prompt, DRAWN, sample=4) for i, prompt in enumerate(PROMPTS)]
     completions = list(complete(local, sent, "draws", Billing(Store(tmp_path / "s.sqlite"))))
     observed, expected = torch.zeros(10), torch.zeros(10)

@@ -1,8 +1,5 @@
 """Load models and tokenizers from folders of weights."""
 
-import ctypes
-import gc
-from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -10,6 +7,7 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from potstill.errors import PotstillError
+from potstill.models.local import resident
 from potstill.models.local.weights import Dtype, resolve_dtype
 
 transformers.utils.logging.disable_progress_bar()
@@ -24,16 +22,9 @@ def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
 
 
 def load_model(path: Path, dtype: Dtype) -> PreTrainedModel:
-    """The model in ``path``, on the GPU if there is one."""
-    _release_memory()
+    """The model in ``path``, on the GPU if there is one. The model that was loaded to answer requests is released."""
+    resident.release()
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, resolve_dtype(dtype)))
     if torch.cuda.is_available():
         model.cuda()  # type: ignore[call-arg]
     return model
-
-
-def _release_memory() -> None:
-    """Return the memory of unused models to the system: they are full of reference cycles, and glibc keeps gigabytes."""
-    gc.collect()
-    with suppress(AttributeError, OSError):  # not glibc
-        ctypes.CDLL(None).malloc_trim(0)

@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from potstill import interrupt
 from potstill.models import Completion, ErrorKind, Request, Sampling, reasoning, repetition
 from potstill.models.local.chat_template import end_token_ids, prompt_text
 from potstill.models.local.decoding import Batch, prefill_prefix
-from potstill.models.local.packing import pack
+from potstill.models.local.resident import CutAnswer, Resident, resident
 from potstill.models.prices import Price
 
 PREFILL_BATCH = 16
@@ -36,6 +35,24 @@ class _Row:
     finish_reason: str = ""
     seconds: float = 0.0
 
+    @property
+    def tokens(self) -> list[int]:
+        """Those of the prompt and of the answer so far."""
+        return self.prompt + self.answer
+
+    @property
+    def asked(self) -> Hashable:
+        """What decides the answer, without its limit."""
+        sampling = self.request.sampling
+        seed = self.request.draw_seed() if self.generator else None
+        return tuple(self.prompt), sampling.temperature, sampling.top_p, seed
+
+    def resume(self, cut: CutAnswer) -> None:
+        """Start from an answer that a lower limit cut."""
+        self.answer, self.seconds = list(cut.tokens), cut.seconds
+        if self.generator:
+            self.generator.set_state(cut.random_state)
+
 
 class LocalModel:
     """A causal language model in this process that generates ``batch_size`` answers concurrently.
@@ -43,7 +60,8 @@ class LocalModel:
     The longest prefix that all prompts of a window share (few-shot examples, a system prompt) is computed once. At a
     temperature above 0 each row has its own random generator, so that a draw does not depend on the rest of its batch.
 
-    ``load`` is called with the first request. ``repeated_period`` says of an answer's token ids whether it ends
+    ``load`` is called with the first request, unless the model with this ``identity`` is loaded already. An answer that a
+    limit cut is resumed when it is requested again under a larger one. ``repeated_period`` says of an answer's token ids whether it ends
     there, as a loop.
     """
 
@@ -61,11 +79,9 @@ class LocalModel:
         self._load, self.identity, self.name, self.batch_size = load, identity, name, batch_size
         self._repeated_period = repeated_period
 
-    @cached_property
-    def _loaded(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-        model, tokenizer = self._load()
-        pack(model.eval())
-        return model, tokenizer
+    @property
+    def _resident(self) -> Resident:
+        return resident(self.identity, self._load)
 
     async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[list[Completion]]:
         """See `Model.complete`; raises `PotstillError` for architectures without a plain KV cache."""
@@ -82,31 +98,33 @@ class LocalModel:
     async def _answer(self, window: Sequence[Request]) -> AsyncIterator[list[Completion]]:
         if not window:
             return
-        model, tokenizer = await asyncio.to_thread(lambda: self._loaded)
-        context = int(getattr(model.config, "max_position_embeddings", 0)) or 1 << 30
+        loaded = await asyncio.to_thread(lambda: self._resident)
+        context = int(getattr(loaded.model.config, "max_position_embeddings", 0)) or 1 << 30
         rows = []
         for request in window:
-            prompt = chat_tokens(tokenizer, request.messages)
+            prompt = chat_tokens(loaded.tokenizer, request.messages)
             limit = min(request.sampling.max_tokens, context - len(prompt))
             if limit < 1:
                 detail = f"a prompt of {len(prompt)} tokens leaves no room for an answer in a context of {context}"
                 yield [Completion(request.id, request.sample, error=ErrorKind.CONTEXT_TOO_LONG, detail=detail)]
             else:
-                rows.append(_Row(request, prompt, limit, _random_generator(request)))
-        rows.sort(key=lambda row: -len(row.prompt))
-        steps = self._generate(rows)
+                row = _Row(request, prompt, limit, _random_generator(request))
+                if cut := loaded.cut(row.asked, limit):
+                    row.resume(cut)
+                rows.append(row)
+        rows.sort(key=lambda row: -len(row.tokens))
+        steps = self._generate(rows, loaded)
         while (finished := await asyncio.to_thread(next, steps, None)) is not None:
-            yield [self._completion(row) for row in finished]
+            yield [self._completion(row, loaded) for row in finished]
 
-    def _generate(self, waiting: list[_Row]) -> Iterator[list[_Row]]:
-        """Answer all rows, sorted by descending length of prompt; yields rows as they finish."""
+    def _generate(self, waiting: list[_Row], loaded: Resident) -> Iterator[list[_Row]]:
+        """Answer all rows, sorted by descending number of tokens; yields rows as they finish."""
         if not waiting:
             return
-        model, tokenizer = self._loaded
-        eos_token_ids = end_token_ids(model, tokenizer)
+        eos_token_ids = end_token_ids(loaded.model, loaded.tokenizer)
         shared = _shared_prefix_length([row.prompt for row in waiting])
-        prefix = prefill_prefix(model, waiting[0].prompt[:shared])
-        batch = Batch(model, prefix, min(self.batch_size, len(waiting)))
+        prefix = prefill_prefix(loaded.model, waiting[0].prompt[:shared])
+        batch = Batch(loaded.model, prefix, min(self.batch_size, len(waiting)))
         live: list[_Row] = []
         last_step = time.perf_counter()
         while (live or waiting) and not interrupt.stop_requested():
@@ -116,7 +134,7 @@ class LocalModel:
                 n = min(free, PREFILL_BATCH)
                 joining, waiting = waiting[:n], waiting[n:]
                 live += joining
-                self._append_tokens(joining, batch.prefill([row.prompt for row in joining]), eos_token_ids)
+                self._append_tokens(joining, batch.prefill([row.tokens for row in joining]), eos_token_ids)
             else:
                 self._append_tokens(live, batch.step([row.answer[-1] for row in live]), eos_token_ids)
             now = time.perf_counter()
@@ -140,8 +158,11 @@ class LocalModel:
             elif is_full:
                 row.finish_reason = "length"
 
-    def _completion(self, row: _Row) -> Completion:
-        thoughts, answer = reasoning.split(str(self._loaded[1].decode(row.answer, skip_special_tokens=True)))
+    def _completion(self, row: _Row, loaded: Resident) -> Completion:
+        if row.finish_reason == "length":
+            state = row.generator.get_state() if row.generator else None
+            loaded.keep(row.asked, CutAnswer(row.answer, row.seconds, state))
+        thoughts, answer = reasoning.split(str(loaded.tokenizer.decode(row.answer, skip_special_tokens=True)))
         return Completion(
             row.request.id,
             row.request.sample,
