@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 from peft import LoraConfig
+from peft.helpers import disable_input_dtype_casting
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
 from trl.trainer.sft_config import SFTConfig
@@ -25,6 +26,9 @@ SECONDS_BETWEEN_CHECKPOINTS = 300.0
 """Seconds of training that are lost at most when the process is killed."""
 IGNORED = -100
 """The label of tokens without loss."""
+SHORT_TOKENS = 1024
+"""Length of the longest row up to which a CPU computes attention with plain products: the backward pass of PyTorch's fused
+attention is slow there, but needs no memory for all pairs of tokens."""
 POOL_STEPS = 50
 """Steps, at most, whose rows are sorted by length together."""
 
@@ -45,17 +49,23 @@ def fit(recipe: Recipe, base: Path, rows: Sequence[Mapping[str, Any]], position:
     # Steps of full fine-tuning are smaller than bfloat16 can add to a weight.
     model = loading.load_model(base, "float32" if options.method == "full" else recipe.student.dtype)
     end = end_of_turn(model, tokenizer)
+    examples = [tokenized(tokenizer, row, end) for row in rows]
+    if model.device.type == "cpu" and max(len(row["input_ids"]) for row in examples) <= SHORT_TOKENS:
+        model.set_attn_implementation("eager")
     trainer = CompletionTrainer(
         model=model,
         args=_arguments(recipe, position),
-        train_dataset=Dataset.from_list([tokenized(tokenizer, row, end) for row in rows]),
+        train_dataset=Dataset.from_list(examples),
         processing_class=tokenizer,
         peft_config=_adapters(recipe) if options.method == "lora" else None,
     )
     trainer.remove_callback(PrinterCallback)
     with progress("training", position.steps, "steps") as shown:
         trainer.add_callback(Checkpoints(shown))
-        trainer.train(resume_from_checkpoint=str(position.resume) if position.resume else None)
+        # Autocast chooses the number format of each product: PEFT's own casts of the adapters' inputs would only be undone.
+        assert trainer.model is not None
+        with disable_input_dtype_casting(trainer.model, active=options.method == "lora"):
+            trainer.train(resume_from_checkpoint=str(position.resume) if position.resume else None)
 
 
 def tokenized(tokenizer: PreTrainedTokenizerBase, row: Mapping[str, Any], end: int) -> dict[str, list[int]]:
