@@ -126,9 +126,9 @@ class Tally:
             )
         if kinds and (missing or (self.required and (self._is_outage or self._mostly_failed or not self.succeeded))):
             raise self._failure(kinds[0])
-        if missing:
+        if missing or (self.required and self.filtered and not self.succeeded):
             raise PotstillError(
-                f"{self.name}: the server's moderation stopped each of the first {self.answered} requests; of the first it said: "
+                f"{self.name}: the server's moderation stopped each of the first {self.filtered} requests; of the first it said: "
                 f"{self.first_filtered}. Read its policy, and the prompts with `potstill preview`."
             )
         if kinds or self.filtered:
@@ -137,7 +137,7 @@ class Tally:
 
     def _reasons(self) -> str:
         counts = [f"{n} {kind}" for kind, n in self.failures.most_common()]
-        counts += [f"{self.filtered} stopped by the server's moderation"] if self.filtered else []
+        counts += [f"{self.filtered} stopped by the server's moderation, or never answered"] if self.filtered else []
         words = next((one.detail for one in self.first_failures.values()), self.first_filtered)
         return ", ".join(counts) + (f"; the first: {words}" if words else "")
 
@@ -145,7 +145,6 @@ class Tally:
         remedy = REMEDIES.get(kind, "")
         if kind.retried and self.succeeded and not self._mostly_failed:
             remedy = f"{remedy} To go on without these rows, set min_success.".strip()
-        return PotstillError(
-            f"{self.name}: {kind}: {self.first_failures[kind].detail}. {remedy} {self.answered + self.stored} answers "
-            "are saved; rerun the same command to request the others."
-        )
+        sentences = (f"{self.name}: {kind}: {self.first_failures[kind].detail.rstrip('.')}.", remedy)
+        saved = f"{self.answered + self.stored} answers are saved; rerun the same command to request the others."
+        return PotstillError(" ".join(filter(None, (*sentences, saved))))

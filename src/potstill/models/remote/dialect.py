@@ -39,13 +39,13 @@ _NAMED = {
 _REFUSING = re.compile(
     r"unsupported|\bunrecogni[sz]ed|\bunknown|\bunexpected|\bextra (?:inputs?|fields?)|extra_forbidden|additional propert|\binvalid"
     r"|\bdeprecated|\bno longer|\bcan ?not\b|\bcan't|n't (?:support|accept|allow|take)|\bmust\b|\bmay only|\bshould be|\bunset\b"
-    r"|\bforbidden|\bdisallowed|\bincompatible|\bremove|\bcannot find field|\bno such|\bnot (?:\w+ ){0,2}(?:a |an )?(?:supported?|allow"
+    r"|\bforbidden|\bdisallowed|\bincompatible|\bremove|\bcannot find field|\bno such|\bnot (?:\w+ ){0,2}(?:a |an )?(?:support|allow"
     r"|permit|accept|available|recogni[sz]ed|enabled|valid|compatible|defined|expected|implemented|exist|take)|\bno endpoints? found"
     r"|\bonly\b.{0,40}\b(?:supported|allowed|accepted|permitted)|\bonly supports?\b|\bsupports? only\b|\breject|\brefus",
     re.IGNORECASE,
 )
 _LISTED = re.compile(
-    r"(?<!not )(?<!n't )\b(?:supported|allowed|valid|accepted|permitted|known|available|expected)\b[^.:;]{0,40}(?::| are\b| include\b).*",
+    r"(?<!not )(?<!not a )(?<!not an )(?<!n't )\b(?:supported|allowed|valid|accepted|permitted|known|available|expected)\b[^.:;]{0,40}(?::| are\b| include\b| one of\b).*",
     re.IGNORECASE | re.DOTALL,
 )
 """A list of the fields that the server does know."""
