@@ -1,13 +1,22 @@
 """A fault of one row is that row's: it is refused or failed, with its reason, and the run goes on; a fault of the server stops it."""
 
 import time
+import zlib
 
 import pytest
 
 from faulty_server import asking, faulty, question, refused, said
 from potstill.errors import PotstillError
-from potstill.models import ErrorKind
+from potstill.models import Completion, ErrorKind
 from potstill.models.remote import refusals
+from potstill.pipeline.pipeline import start
+from potstill.stages.data.stage import make_examples
+from potstill.stages.evaluate.asking import KINDS, Answer
+from potstill.stages.evaluate.choosing import choose
+from potstill.stages.evaluate.stage import evaluate
+from potstill.tasks import Parsed, Status
+from potstill.workspace.artifacts import predictions
+from small import RECIPE
 
 pytestmark = pytest.mark.usefixtures("short_backoff")
 
@@ -181,3 +190,67 @@ def test_a_limit_that_a_wait_lifts_is_no_empty_account(status, message):
 def test_an_account_that_was_closed_is_no_matter_of_a_prompt():
     kind, _ = refusals.kind_of(403, '{"error": {"message": "Your account was suspended for violating our usage policies"}}')
     assert kind is ErrorKind.AUTH
+
+
+def evaluated(tmp_path, tiny_folder, respond, systems="[base-direct, teacher-direct]"):
+    """evaluation.json of a run whose teacher is a server."""
+    with faulty(respond) as server:
+        recipe = RECIPE.format(url=server.url, student=tiny_folder).replace("concurrency: 4", "concurrency: 4, max_attempts: 2, timeout: 5")
+        (tmp_path / "r.yaml").write_text(recipe.replace("[base, student, teacher-direct]", systems))
+        run = start(str(tmp_path / "r.yaml"), tmp_path / "runs")
+        make_examples(run.recipe, run)
+        evaluate(run.recipe, run)
+    return run.evaluation["splits"]["test"], run.read(predictions("teacher-direct"))
+
+
+@pytest.mark.parametrize("fault", [
+    NO_MESSAGE["no message, with a reason"], NO_MESSAGE["no choices"], MODERATED["words"], (500, b"oh"), (400, b"odd"),
+])  # fmt: skip
+def test_a_question_without_an_answer_by_no_fault_of_the_model_is_excluded_and_never_wrong(tmp_path, tiny_folder, fault):
+    def respond(body):
+        return fault if zlib.crc32(question(body).encode()) % 3 == 0 else said("Answer: 7")
+
+    split, rows = evaluated(tmp_path, tiny_folder, respond)
+    faults = sum(zlib.crc32(row["messages"][-1]["content"].encode()) % 3 == 0 for row in rows)
+    assert 0 < faults < 8
+    system = split["systems"]["teacher-direct"]
+    assert (system["n"], system["excluded"]) == (8 - faults, faults)
+    assert sum(row["outcome"] in ("filtered", "error") for row in rows) == faults
+
+
+def test_a_model_that_refuses_by_itself_is_wrong(tmp_path, tiny_folder):
+    split, _ = evaluated(tmp_path, tiny_folder, lambda body: said(None, refusal="I cannot help with sums."))
+    system = split["systems"]["teacher-direct"]
+    assert (system["n"], system["excluded"], system["outcomes"]) == (8, 0, {"refused": 8})
+
+
+def test_a_question_asked_again_under_a_larger_limit_that_never_comes_does_not_stop_the_evaluation(tmp_path, tiny_folder):
+    def respond(body):
+        return said("So we have", "length") if body["max_tokens"] <= 64 else (500, b"oh")
+
+    split, _ = evaluated(tmp_path, tiny_folder, respond)
+    assert split["systems"]["teacher-direct"]["outcomes"] == {"truncated": 8}
+
+
+class Blocked:
+    """An asker whose systems answer all questions rightly, but that a server blocks the first for teacher-cot."""
+
+    def ask(self, systems, examples, of):
+        def answer(system, n, example):
+            if n == 0 and system.name == "teacher-cot":
+                return Answer(None, Completion(example["id"], 0, finish_reason="content_filter"), read(None))
+            return Answer(None, Completion(example["id"], 0, text="so", finish_reason="stop"), read(example["gold"]))
+
+        def read(text):
+            return dict.fromkeys(KINDS, Parsed(Status.OK, text))
+
+        return {system.name: [answer(system, n, one) for n, one in enumerate(examples)] for system in systems}
+
+
+def test_ways_to_ask_are_compared_on_the_validation_questions_that_a_server_answered(tmp_path, tiny_folder):
+    recipe = RECIPE.format(url="http://127.0.0.1:9/v1", student=tiny_folder)
+    (tmp_path / "r.yaml").write_text(recipe.replace("teacher-direct]", "teacher-cot, teacher-direct]"))
+    run = start(str(tmp_path / "r.yaml"), tmp_path / "runs")
+    make_examples(run.recipe, run)
+    chosen = choose(run.recipe, run, Blocked(), list(run.examples("test")), {})
+    assert chosen["teacher"]["scores"] == {"teacher-cot": 1.0, "teacher-direct": 1.0}
