@@ -133,11 +133,19 @@ def test_only_failed_requests_are_submitted_again(store):
     assert sorted(server.requested) == sorted([f"q{i}" for i in range(7)] + ["q1", "q2"])
 
 
-def test_a_request_that_always_fails_fails_the_run_and_the_rest_is_stored(store):
+def test_a_request_that_always_fails_is_one_failed_row(store, capsys):
     with Server(answer=lambda question, n: 500 if question == "q1" else 200) as server:
-        with pytest.raises(PotstillError, match="6 answers are saved"):
-            server.complete(store, max_attempts=2)
+        assert server.complete(store, max_attempts=2) == [*TEXTS[:1], "", *TEXTS[2:]]
         assert server.requested.count("q1") == 2
+        assert server.requested.count("q0") == 1
+    assert "1 requests failed: 1 overloaded; the first: HTTP 500: no" in capsys.readouterr().err
+
+
+def test_requests_that_mostly_fail_fail_the_run_and_the_rest_is_stored(store):
+    with Server(answer=lambda question, n: 500 if question > "q1" else 200) as server:
+        with pytest.raises(PotstillError, match="2 answers are saved"):
+            server.complete(store, max_attempts=2)
+        assert server.requested.count("q2") == 2
         assert server.requested.count("q0") == 1
 
 
@@ -219,7 +227,7 @@ def test_azures_batches_belong_to_the_resource(store):
     url = "https://name.openai.azure.com/openai/deployments/big?api-version=2024-10-21"
     model = BatchModel(Endpoint(url=url, model="big", mode="batch"), store)
     assert str(model.server.address("batches")) == "https://name.openai.azure.com/openai/batches?api-version=2024-10-21"
-    line = json.loads(model._line(b"k", QUESTIONS[0]))
+    line = json.loads(model._line(QUESTIONS[0]))
     assert (line["url"], line["body"]["model"]) == ("/chat/completions", "big")
 
 

@@ -139,10 +139,10 @@ async def too_late():
         (lambda: error(400, "context_length_exceeded"), ErrorKind.CONTEXT_TOO_LONG, 1),
         (lambda: web.Response(text="<html>busy</html>", status=502), ErrorKind.OVERLOADED, 3),
         (lambda: web.Response(text="<html>hello</html>"), ErrorKind.BAD_RESPONSE, 3),
-        (lambda: web.Response(text='{"choices": []}'), ErrorKind.BAD_RESPONSE, 3),
+        (lambda: web.Response(text='{"choices": []}'), ErrorKind.NO_ANSWER, 3),
         (lambda: web.Response(text="[" * 100_000), ErrorKind.BAD_RESPONSE, 3),
         (lambda: web.Response(text='{"choices":[{"message":{"content":7}}]}'), ErrorKind.BAD_RESPONSE, 3),
-        (lambda: chat_response("half", "error"), ErrorKind.BAD_RESPONSE, 3),
+        (lambda: chat_response("half", "error"), ErrorKind.OVERLOADED, 3),
         (lambda: web.Response(text="x" * (wire.MAX_RESPONSE_BYTES + 1)), ErrorKind.BAD_RESPONSE, 3),
         (lambda: web.Response(status=302, headers={"Location": "http://127.0.0.1:9/elsewhere"}), ErrorKind.NOT_FOUND, 1),
         (too_late, ErrorKind.TIMEOUT, 3),
@@ -184,8 +184,8 @@ def test_refusals_and_truncated_answers_are_completions():
     }
     got = Server(lambda body, n: answers[body["messages"][0]["content"]]).complete(*map(request, answers))
     assert {id_: (c.finish_reason, c.text) for id_, c in got.items()} == {
-        "filtered": ("content_filter", ""),
-        "refused": ("content_filter", "I cannot help with that."),
+        "filtered": ("content_filter", "no"),
+        "refused": ("refused", "I cannot help with that."),
         "truncated": ("length", "half"),
         "surrogate": ("stop", "a?b"),
     }

@@ -68,12 +68,12 @@ ACCEPTED = {
     "gzip": (http(gzip.compress(completion_json()), "200 OK", "Content-Encoding: gzip"), "fine", "stop"),
     "null content": (http(completion_json(None)), "", "stop"),
     "content filter": (http(completion_json("", "content_filter")), "", "content_filter"),
-    "a filtered prompt": (http(b'{"error": {"code": "content_filter", "message": "no"}}', "400 Bad Request"), "", "content_filter"),
+    "a filtered prompt": (http(b'{"error": {"code": "content_filter", "message": "no"}}', "400 Bad Request"), "no", "content_filter"),
     "truncated": (http(completion_json("half", "length")), "half", "length"),
     "another model's name": (http(completion_json(model="m-2024-08-06")), "fine", "stop"),
     "choices in another order": (http(many([2, 0, 1])), "fine 0", "stop"),
     "the same choice twice": (http(many([0, 0])), "fine 0", "stop"),
-    "an unknown finish reason": (http(completion_json("fine", "because")), "fine", "stop"),
+    "an unknown finish reason": (http(completion_json("fine", "because")), "fine", "because"),
     "truncated, by another name": (http(completion_json("half", "model_length")), "half", "length"),
     "content in parts": (http(completion_json([{"type": "text", "text": "fi"}, {"type": "text", "text": "ne"}])), "fine", "stop"),
     "impossible token counts": (http(completion_json(usage={"prompt_tokens": 1e30, "completion_tokens": -1})), "fine", "stop"),
@@ -132,6 +132,6 @@ def test_an_error_of_one_request_affects_no_other(answer, kind):
 def test_a_content_filter_on_every_request_stops_the_run(tmp_path):
     with serving(Server(http(completion_json("", "content_filter")))) as server:
         model = ChatModel(Endpoint(url=server.url, model="m", concurrency=2))
-        with pytest.raises(PotstillError, match="content filter"):
+        with pytest.raises(PotstillError, match="moderation stopped each"):
             complete(model, questions(500), "teacher", Billing(Store(tmp_path / "s.sqlite")))
     assert len(server.requests) < 40

@@ -26,7 +26,7 @@ def response(usage=USAGE, finish_reason="stop", more=None, **message):
 
 @pytest.mark.parametrize(("content", "text", "finish_reason"), [
     (response(refusal=""), "four", "stop"),
-    (response(refusal="I cannot."), "I cannot.", "content_filter"),
+    (response(refusal="I cannot."), "I cannot.", "refused"),
     (response(content=["fo", "ur"]), "four", "stop"),
     (response(finish_reason={"type": "stop"}), "four", "stop"),
     (response(finish_reason="MAX_TOKENS"), "four", "length"),

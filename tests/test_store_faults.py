@@ -16,7 +16,7 @@ class ConstantModel:
     """Gives every request the same answer."""
 
     identity = {"weights": "w"}
-    name, price = "constant", None
+    name, price, address, left_out = "constant", None, "", ()
 
     async def complete(self, requests):
         from potstill.models import Completion

@@ -22,7 +22,7 @@ class Unreachable:
     """A model that must not get any request."""
 
     identity = {"engine": "chat-completions", "url": "http://127.0.0.1:9/v1", "model": "mock"}
-    name, price = "mock", None
+    name, price, address, left_out = "mock", None, "", ()
 
     async def complete(self, requests):
         async for request in requests:

@@ -29,6 +29,7 @@ class ErrorKind(StrEnum):
     TIMEOUT = "timeout"
     CONNECTION = "connection"
     BAD_RESPONSE = "bad-response"
+    NO_ANSWER = "no-answer"
     CONTEXT_TOO_LONG = "context-too-long"
     AUTH = "auth"
     NOT_FOUND = "not-found"
@@ -52,6 +53,7 @@ _RETRIED = {
     ErrorKind.TIMEOUT,
     ErrorKind.CONNECTION,
     ErrorKind.BAD_RESPONSE,
+    ErrorKind.NO_ANSWER,
 }
 _FATAL = {ErrorKind.AUTH, ErrorKind.NOT_FOUND, ErrorKind.QUOTA}
 
@@ -91,6 +93,20 @@ class Request:
     sample: int = 0
     schema: Mapping[str, Any] | None = None
 
+    def optional_fields(self) -> set[str]:
+        """What is sent with this request and a server may refuse, as `potstill.models.remote.dialect` names it."""
+        sampling = self.sampling
+        fields = {"temperature", "max_tokens"}
+        if sampling.temperature > 0:
+            fields |= {"seed", "top_p"} if sampling.top_p < 1 else {"seed"}
+        if sampling.top_logprobs:
+            fields.add("logprobs")
+        if self.schema:
+            fields.add("response_format")
+        if self.messages and self.messages[0]["role"] == "system":
+            fields.add("system")
+        return fields
+
     def draw_seed(self) -> int:
         """The seed of this draw, 31 bits: a function of the messages, the seed of ``sampling`` and the sample index.
 
@@ -106,14 +122,18 @@ class Completion:
     """The outcome of a request: a text, or an ``error`` with a ``detail`` and an empty ``text``.
 
     reasoning: the reasoning of a reasoning model, without its answer.
-    finish_reason: ``stop``, ``length``, ``content_filter`` or ``repeating`` (in process: a loop, see `repetition`); empty with an
-        error.
+    finish_reason: ``stop``; ``length``; ``content_filter`` (the server's moderation, whose words are the text); ``refused`` (the
+        model itself, in a field of its own); ``repeating`` (in process: a loop, see `repetition`); the server's own name of an end
+        that is not known, which counts as not finished; empty with an error.
     cached_tokens: those of ``prompt_tokens`` that the server had cached, at a lower price.
     reasoning_tokens: those of ``completion_tokens`` that are reasoning.
     logprobs: JSON, for each token of the answer its alternatives ``[[text, log-probability], ...]``; empty if not requested.
     seconds: latency of a remote request; in process, the time of the batch divided by its rows.
     cost: US dollars; 0 where the price is unknown.
     key: the completion's key in the store.
+    left_out: fields that the server does not take, in the order in which it refused them.
+    leaked: whether marks of a chat template, or turns that the model invented, were cut off.
+    lasting: with an error, whether the server answered other requests meanwhile: the fault is this request's own.
     """
 
     id: str
@@ -131,6 +151,9 @@ class Completion:
     key: bytes = b""
     error: ErrorKind | None = None
     detail: str = ""
+    left_out: tuple[str, ...] = ()
+    leaked: bool = False
+    lasting: bool = False
 
 
 class Model(Protocol):
@@ -142,6 +165,11 @@ class Model(Protocol):
     """Name for messages and statistics."""
     price: Price | None
     """Price of its tokens; None where it is unknown or there is none."""
+    address: str
+    """The name under which the store knows what its server does not take; empty in process."""
+    left_out: tuple[str, ...]
+    """Fields of requests that its server does not take, in the order in which it refused them. Set before the first request to
+    what is known; requests that name one of them have another key."""
 
     def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[Sequence[Completion]]:
         """Complete every request once, in any order; a failed request yields a `Completion` with an error.

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from copy import copy
@@ -12,12 +12,12 @@ from typing import Any, Protocol
 
 from potstill import interrupt
 from potstill.errors import PotstillError
-from potstill.models import Completion, Model, Request
+from potstill.models import Completion, ErrorKind, Model, Request
 from potstill.models.budget import Spending
 from potstill.models.local.weights import Dtype
 from potstill.models.opening import open_model
 from potstill.models.specs import Budget, ModelSource
-from potstill.models.store.store import KEYS_PER_LOOKUP, Locked, Store, batched, key_function
+from potstill.models.store.store import KEYS_PER_LOOKUP, Locked, Store, batched, candidate_keys, key_function
 from potstill.models.tally import Tally
 from potstill.progress import progress
 
@@ -37,6 +37,18 @@ class Requests(Protocol):
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[Request]: ...
+
+
+class Account(Protocol):
+    """Who pays for completions: a run."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def store(self) -> Store: ...
+
+    def note_answers(self, model: str, left_out: Sequence[str], counts: Mapping[str, int]) -> None:
+        """Put into the manifest what a model's server does not take, and how many of its answers were unusual."""
 
 
 class ModelSection(Protocol):
@@ -62,6 +74,9 @@ class Billing:
     run: str = ""
     budget: Budget | None = None
     min_success: float = 0.0
+    account: Account | None = None
+    required: bool = True
+    """Whether it is an error that most requests fail; otherwise only what concerns every request is."""
 
 
 def complete(model: Model, requests: Requests, name: str, billing: Billing) -> Iterator[Completion]:
@@ -70,23 +85,32 @@ def complete(model: Model, requests: Requests, name: str, billing: Billing) -> I
     ``requests`` is iterated twice and never held in memory; ``name`` labels the progress. Stored completions are not
     requested again.
 
+    A request whose fault is its own (refused by moderation, never answered in time while others are) is stored as refused or
+    failed, with the reason, and the others go on.
+
     Raises `PotstillError`, after every completion received is stored, when an error concerns every request, when none of
-    the first `tally.ABORT_AFTER` requests succeeded, when a transient error is left (a server's outage must count neither
-    as a missing row nor as an incorrect answer), when the budget is spent, or when fewer than the fraction
-    ``billing.min_success`` can succeed. Raises `Interrupted` when a stop was requested.
+    the first `tally.ABORT_AFTER` requests succeeded, when most requests failed, when the server no longer answered (an
+    outage must count neither as a missing row nor as an incorrect answer), when the budget is spent, or when fewer than the
+    fraction ``billing.min_success`` can succeed. Raises `Interrupted` when a stop was requested.
     """
-    tally = Tally(name, len(requests), billing.min_success)
+    tally = Tally(name, len(requests), billing.min_success, required=billing.required)
     spending = Spending(billing.budget, model, billing.store, billing.run)
-    _run(_Collector(model, requests, billing, tally, spending).collect())
+    model.left_out = billing.store.left_out(model.address)
+    try:
+        _run(_Collector(model, requests, billing, tally, spending).collect())
+    finally:
+        if billing.account:
+            billing.account.note_answers(model.name, model.left_out, tally.unusual)
     return _stored(model, requests, billing.store)
 
 
 def complete_within_budget(
-    section: ModelSection, requests: Requests, name: str, store: Store, run: str
+    section: ModelSection, requests: Requests, name: str, account: Account, *, required: bool = True
 ) -> Iterator[Completion]:
-    """`complete` with a recipe's teacher or judge, within its budget; ``run`` is the id of the run that pays."""
-    model = open_model(section.model, section.batch_size, section.dtype, store)
-    return complete(model, requests, name, Billing(store, run, section.budget, section.min_success))
+    """`complete` with a recipe's teacher or judge, within its budget; ``account`` is the run that pays."""
+    model = open_model(section.model, section.batch_size, section.dtype, account.store)
+    billing = Billing(account.store, account.id, section.budget, section.min_success, account, required)
+    return complete(model, requests, name, billing)
 
 
 class _Collector:
@@ -95,7 +119,11 @@ class _Collector:
     def __init__(self, model: Model, requests: Requests, billing: Billing, tally: Tally, spending: Spending) -> None:
         self.model, self.requests, self.store, self.run = model, requests, billing.store, billing.run
         self.tally, self.spending = tally, spending
-        self._in_flight: dict[tuple[str, int], bytes] = {}
+        self._key_of = key_function(model.identity)
+        self._left_out = model.left_out
+        """What the store knows of the server."""
+        self._in_flight: dict[tuple[str, int], tuple[bytes, Request]] = {}
+        """The keys of complete requests, and these."""
         self._held_back: list[tuple[bytes, Request]] = []
         """The next request and its key, while the budget does not allow it; else empty."""
         self._synced = time.monotonic()
@@ -124,15 +152,18 @@ class _Collector:
 
     async def _not_stored(self) -> AsyncIterator[tuple[bytes, Request]]:
         """Keys and requests that are neither stored nor in flight."""
-        key_of = key_function(self.model.identity)
         for chunk in batched(self.requests, KEYS_PER_LOOKUP):
-            keys = [key_of(request) for request in chunk]
+            keys = [self._key_of(request) for request in chunk]
             stored = self.store.existing(keys)
+            if self.model.left_out:
+                others = {candidates[0]: candidates[1:] for candidates in map(self._candidates, chunk)}
+                found = self.store.existing([key for candidates in others.values() for key in candidates])
+                stored |= {key for key, candidates in others.items() if not found.isdisjoint(candidates)}
             n_stored = sum(key in stored for key in keys)
             self.tally.stored += n_stored
             self._progress.skip(n_stored)
             # Requests in flight are not in the store yet: a prompt that occurs in two rows is sent once.
-            seen = stored | set(self._in_flight.values())
+            seen = stored | {key for key, _ in self._in_flight.values()}
             for key, request in zip(keys, chunk, strict=True):
                 if key not in seen:
                     seen.add(key)
@@ -140,6 +171,9 @@ class _Collector:
                 elif key not in stored:
                     self.tally.repeated += 1
                     self._progress.skip(1)
+
+    def _candidates(self, request: Request) -> list[bytes]:
+        return candidate_keys(self._key_of, request, self.model.left_out)
 
     async def _requests(self) -> AsyncIterator[Request]:
         """Pending requests, until none is left, no other should be sent, or the budget does not allow the next one."""
@@ -153,12 +187,20 @@ class _Collector:
             if not self.spending.allows(request, len(self._in_flight)):
                 return
             self._held_back.clear()
-            self._in_flight[request.id, request.sample] = key
+            self._in_flight[request.id, request.sample] = key, request
             yield request
 
     async def _persist(self, completions: Sequence[Completion]) -> None:
         for completion in completions:
-            completion.key = self._in_flight.pop((completion.id, completion.sample))
+            key, request = self._in_flight.pop((completion.id, completion.sample))
+            completion.key = self._key_of(request, completion.left_out) if completion.left_out else key
+            if completion.error is None:
+                self.tally.watch(request, completion)
+            elif completion.error is ErrorKind.NO_ANSWER and self.tally.succeeded:
+                refuse(completion)
+        if self.model.left_out != self._left_out:
+            self._left_out = self.model.left_out
+            self.store.leave_out(self.model.address, self._left_out)
         try:
             # In this thread: another would compete for Python's lock. A put does not wait for the disk.
             self.store.put(completions, self.model.name, self.run, lock_timeout=SHORT_LOCK_TIMEOUT_SECONDS)
@@ -176,17 +218,25 @@ class _Collector:
 
 def _stored(model: Model, requests: Iterable[Request], store: Store) -> Iterator[Completion]:
     """The stored completion of each request, in order."""
-    key_of = key_function(model.identity)
+    key_of, left_out = key_function(model.identity), model.left_out
     for chunk in batched(requests, KEYS_PER_LOOKUP):
-        keys = [key_of(request) for request in chunk]
-        stored = store.get(keys)
-        for key, request in zip(keys, chunk, strict=True):
-            if key not in stored:
+        keys = [candidate_keys(key_of, request, left_out) for request in chunk]
+        stored = store.get([key for candidates in keys for key in candidates])
+        for candidates, request in zip(keys, chunk, strict=True):
+            found = [stored[key] for key in candidates if key in stored]
+            if not found:
                 raise PotstillError(f"{store.path}: a stored completion disappeared. Rerun the same command.")
+            first = next((completion for completion in found if not completion.error), found[-1])
             # A prompt that occurs in two rows: each row gets its own object.
-            completion = stored[key] if not stored[key].id else copy(stored[key])
+            completion = first if not first.id else copy(first)
             completion.id, completion.sample = request.id, request.sample
             yield completion
+
+
+def refuse(completion: Completion) -> None:
+    """Make a request that a server never answers, while it answers others, one that it refuses: it is not asked again."""
+    completion.error, completion.text, completion.detail = None, completion.detail, ""
+    completion.finish_reason = "content_filter"
 
 
 def _run(collecting: Coroutine[Any, Any, None]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from potstill.data.examples import examples
 from potstill.models import Request
 from potstill.models.opening import open_model
-from potstill.models.store.store import KEYS_PER_LOOKUP, batched, key_function
+from potstill.models.store.store import KEYS_PER_LOOKUP, batched, candidate_keys, key_function
 from potstill.pipeline.pipeline import plan
 from potstill.pipeline.rendering import Renderer
 from potstill.pipeline.stages import STAGES
@@ -107,14 +107,22 @@ class _Count:
 
     def run(self, run: Run) -> None:
         section = self.planned.model
-        key = None
+        key, left_out = None, tuple[str, ...]()
         if section.model.is_downloaded():
-            key = key_function(open_model(section.model, section.batch_size, section.dtype, run.store).identity)
+            model = open_model(section.model, section.batch_size, section.dtype, run.store)
+            key, left_out = key_function(model.identity), run.store.left_out(model.address)
         for some in batched(self.planned.requests, KEYS_PER_LOOKUP):
             self.requests += len(some)
             self.max_tokens = some[0].sampling.max_tokens
-            keys = [key(request) for request in some] if key else []
-            found = {one: c for one, c in run.store.get(keys).items() if c.error is None}
+            candidates = [candidate_keys(key, request, left_out) for request in some] if key else []
+            answers = run.store.get([one for keys in candidates for one in keys])
+            found = {
+                keys[0]: answers[one]
+                for keys in candidates
+                for one in reversed(keys)
+                if one in answers and not answers[one].error
+            }
+            keys = [keys[0] for keys in candidates]
             self.stored += [(found[one].completion_tokens, found[one].seconds) for one in keys if one in found]
             for i, request in enumerate(some):
                 is_stored = bool(keys) and keys[i] in found

@@ -131,6 +131,8 @@ def _carry_out(stage: Stage, run: Run) -> None:
         cpu = cpu_before + processor.cpu_seconds() - cpu_started
         times = {"seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1)}
         stages[stage.name] = {"state": state, **times, "inputs": inputs} | values
+        if noted := run.manifest.get("models"):  # while the stage ran
+            manifest["models"] = noted
         run.write_json(MANIFEST, manifest)
         cores = processor.cores()
         return f"{seconds:.0f} s, {processor.utilisation(cpu, seconds, cores):.0%} of {cores} cores"

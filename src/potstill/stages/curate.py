@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from potstill.errors import PotstillError
+from potstill.models import signs
 from potstill.progress import echo
 from potstill.recipe.recipe import Condition, Filter, Recipe
 from potstill.stages import chats, judge
@@ -204,7 +205,22 @@ def _report(task: Task, rows: Sequence[CuratedRow], examples: Mapping[str, Examp
             f"  {len(without_gold)} have no gold: {checked} checked by agreement between samples, {unchecked} not at all"
         )
     if not counts["kept"]:
-        raise PotstillError("No row is left to train on: see 'reason' in curated.parquet, and relax curate.filters.")
+        raise PotstillError(
+            f"No row is left to train on. {_why_none(rows)}See 'reason' in curated.parquet, and relax curate.filters."
+        )
+
+
+def _why_none(rows: Sequence[CuratedRow]) -> str:
+    """What the rows without an answer have in common, as sentences; empty where there is none."""
+    unanswered = [row for row in rows if row["status"] != "ok"]
+    causes = Counter(
+        signs.empty_cause(row["text"], row["finish_reason"], row["reasoning"], row["reasoning_tokens"])
+        for row in unanswered
+    )
+    cause = signs.what_ails_empty(len(rows), causes["without_room"], causes["in_reasoning"])
+    statuses = Counter(row["error"] or row["status"] for row in unanswered)
+    listed = ", ".join(f"{n} {name}" for name, n in statuses.most_common())
+    return (f"{cause}. " if cause else "") + (f"Without an answer: {listed}. " if listed else "")
 
 
 def in_words(reason: str) -> str:

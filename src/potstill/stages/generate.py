@@ -141,7 +141,7 @@ def _ask(recipe: Recipe, run: Run, split: str, name: str) -> Iterator[tuple[Exam
 def _answers(
     recipe: Recipe, run: Run, split_requests: _SplitRequests, name: str
 ) -> Iterator[tuple[Example, tuple[Request, Completion]]]:
-    completions = complete_within_budget(recipe.teacher, split_requests, name, run.store, run.id)
+    completions = complete_within_budget(recipe.teacher, split_requests, name, run)
     for (example, request), completion in zip(split_requests.with_examples(), completions, strict=True):
         yield example, (request, completion)
 

@@ -36,7 +36,7 @@ def judged(recipe: Recipe, run: Run, task: Task, answers: Answers, name: str) ->
         if answer is not None and example["gold"] is not None:
             requests[example["id"], answer] = request(judge, task, example, answer, str(len(requests)))
     progress = f"judge of {name}"
-    judgements = complete_within_budget(judge, list(requests.values()), progress, run.store, run.id)
+    judgements = complete_within_budget(judge, list(requests.values()), progress, run)
     verdicts = {pair: verdict(judgement.text) for pair, judgement in zip(requests, judgements, strict=True)}
     if unreadable := sum(one is None for one in verdicts.values()):
         echo(

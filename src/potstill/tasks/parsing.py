@@ -34,8 +34,8 @@ class Parsed:
     rule: str = ""
 
 
-CUT = ("length", "repeating")
-"""Finish reasons of texts that would have gone on."""
+FINISHED = ("stop", "")
+"""Finish reasons of complete texts; all others, unknown ones too, are of texts that would have gone on."""
 CLOSED = ("boxed", "json")
 """Rules whose answer a bracket ends, so that it may stand in the unfinished last line of a cut text."""
 CONTINUATION = "0 = 31415.9 or not, and so on"
@@ -60,9 +60,9 @@ WHOLE_TEXT = "whole"
 
 def status_without_parsing(text: str, finish_reason: str) -> Status | None:
     """The status of a completion that is not worth parsing; None for one to parse."""
-    if finish_reason == "content_filter":
+    if finish_reason in ("content_filter", "refused"):
         return Status.REFUSED
-    if finish_reason in CUT or text.strip():
+    if finish_reason not in FINISHED or text.strip():
         return None
     return Status.EMPTY
 

@@ -189,7 +189,7 @@ class Task(BaseModel, ABC):
         text = text[-parsing.MAX_CHARACTERS :]
         if (reply := answer_object(text)) and (answer := self.answer_from_json(reply, example)) is not None:
             return Parsed(Status.OK, answer, rationale_from_json(reply.get("rationale")), "json")
-        if finish_reason in parsing.CUT:
+        if finish_reason not in parsing.FINISHED:
             if finished := self.find_finished_answer(text, example):
                 return Parsed(Status.OK, finished.answer, rationale_before(text, finished.start), finished.rule)
             return Parsed(parsing.cut_status(text, finish_reason))

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property
@@ -88,6 +88,16 @@ class Run:
             )
         self.write_text(artifacts.RECIPE, loading.dump(self.recipe))
         self.write_json(MANIFEST, manifest)
+
+    def note_answers(self, model: str, left_out: Sequence[str], counts: Mapping[str, int]) -> None:
+        """Put into the manifest which fields a model's server does not take, and how many of its answers were unusual."""
+        if left_out or counts:
+            manifest = self.manifest
+            noted = manifest.setdefault("models", {}).setdefault(model, {"left_out": [], "counts": {}})
+            noted["left_out"] = list(left_out)
+            for name, n in counts.items():
+                noted["counts"][name] = noted["counts"].get(name, 0) + n
+            self.write_json(MANIFEST, manifest)
 
     # Examples
 

@@ -66,6 +66,8 @@ class LocalModel:
     """
 
     price: Price | None = None
+    address = ""
+    left_out: tuple[str, ...] = ()
 
     def __init__(
         self,

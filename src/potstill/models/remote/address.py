@@ -29,8 +29,7 @@ def proxy_for(address: URL) -> URL | None:
     Raises `RecipeError` when the environment variable is not an address.
     """
     host = address.host or ""
-    is_local = host in ("localhost", "0.0.0.0", "::") or _is_loopback(host)
-    value = None if is_local or proxy_bypass(host) else getproxies().get(address.scheme)
+    value = None if is_local(address) or proxy_bypass(host) else getproxies().get(address.scheme)
     if not value:
         return None
     try:
@@ -44,6 +43,12 @@ def proxy_for(address: URL) -> URL | None:
             "http://127.0.0.1:3128, and is not. Fix it, or add the server's host to no_proxy."
         )
     return proxy
+
+
+def is_local(address: URL) -> bool:
+    """Whether an address belongs to this machine."""
+    host = address.host or ""
+    return host in ("localhost", "0.0.0.0", "::") or _is_loopback(host)
 
 
 def _is_loopback(host: str) -> bool:

@@ -3,7 +3,7 @@
 import json
 import re
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +17,9 @@ from potstill.errors import PotstillError
 from potstill.models import Completion, ErrorKind, Request
 from potstill.models.remote import wire
 from potstill.models.remote.batch_api import BatchApi, GoneError
-from potstill.models.remote.server import Server, identity
+from potstill.models.remote.dialect import Dialect, news
+from potstill.models.remote.dispatch import MAX_UNREADABLE_ATTEMPTS, UNREADABLE
+from potstill.models.remote.server import Server, identity, server_name
 from potstill.models.specs import Endpoint
 from potstill.models.store.store import Store, key_function
 from potstill.progress import echo
@@ -42,7 +44,8 @@ class _Batch:
     """Those of this invocation; an earlier one may have submitted others too."""
     state: Mapping[str, Any] = field(default_factory=dict)
     """The server's last description of the batch."""
-    dialect: wire.Dialect = field(default_factory=wire.Dialect)
+    dialect: Dialect = field(default_factory=Dialect)
+    """In which its requests, and their keys, are written."""
 
 
 class BatchModel:
@@ -59,8 +62,10 @@ class BatchModel:
         # Azure's files and batches belong to the resource; each line's model names the deployment.
         self.server = Server(endpoint.model_copy(update={"url": re.sub(r"/deployments/[^/?]+", "", endpoint.url)}))
         self._key = key_function(self.identity)
-        self._dialect = wire.Dialect()
-        self._server_id = f"{endpoint.url.rstrip('/')} {endpoint.model}"
+        self.address = server_name(endpoint)
+        self.left_out: tuple[str, ...] = ()
+        self._limits: dict[bytes, int] = {}
+        """Limits on new tokens for which requests have room, by key, where it is less than they asked for."""
 
     async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[list[Completion]]:
         async with self.server.session() as session:
@@ -68,10 +73,9 @@ class BatchModel:
             batches = await self._start(api, requests)
             attempt = 1
             while batches:
-                retries: dict[bytes, Request] = {}
+                retries: list[Request] = []
                 async for batch in self._finished_batches(api, batches):
-                    last = attempt == self.endpoint.max_attempts
-                    async for completions in self._completions(api, batch, retries, last=last):
+                    async for completions in self._completions(api, batch, retries, attempt):
                         yield completions
                     self.store.end_batch(batch.label)
                 batches = [await self._submit(api, retries)] if retries else []
@@ -79,34 +83,41 @@ class BatchModel:
 
     async def _start(self, api: BatchApi, requests: AsyncIterable[Request]) -> list[_Batch]:
         """Submit the requests that no batch of an earlier invocation contains; those batches and the new ones."""
-        recorded = [_Batch(label, id_ or "", keys) for label, id_, keys in self.store.open_batches(self._server_id)]
+        recorded = [_Batch(label, id_ or "", keys) for label, id_, keys in self.store.open_batches(self.address)]
         batch_of_key = {key: batch for batch in recorded for key in batch.keys}
         batches: list[_Batch] = []
-        pending: dict[bytes, Request] = {}
+        pending: list[Request] = []
         size = 0
         async for request in requests:
-            key = self._key(request)
-            if key in batch_of_key:
-                batch_of_key[key].requests[key] = request
+            if self._is_in_batch(request, batch_of_key):
                 continue
-            pending[key] = request
-            size += len(self._line(key, request))
+            pending.append(request)
+            size += len(self._line(request))
             if len(pending) == MAX_LINES_PER_FILE or size >= MAX_BYTES_PER_FILE:
                 batches.append(await self._submit(api, pending))
-                pending, size = {}, 0
+                pending, size = [], 0
         if pending:
             batches.append(await self._submit(api, pending))
         for batch in recorded:  # those without any of the present requests are left to a run that needs them
             if batch.requests:
                 submitted = await self._was_submitted(api, batch)
-                batches.append(batch if submitted else await self._submit(api, batch.requests))
+                batches.append(batch if submitted else await self._submit(api, list(batch.requests.values())))
         return batches
+
+    def _is_in_batch(self, request: Request, batch_of_key: Mapping[bytes, _Batch]) -> bool:
+        """Whether a batch of an earlier invocation contains a request, in any dialect that the server had until now."""
+        for n in range(len(self.left_out) + 1):
+            if batch := batch_of_key.get(key := self._key(request, self.left_out[:n])):
+                batch.requests[key] = request
+                batch.dialect |= Dialect(self.left_out[:n])
+                return True
+        return False
 
     async def _was_submitted(self, api: BatchApi, batch: _Batch) -> bool:
         """Whether a batch of an earlier invocation reached the server; sets its id."""
         if not batch.id:
             async with self._submission_lock():  # another process may be submitting it now
-                ids = {label: id_ for label, id_, _ in self.store.open_batches(self._server_id)}
+                ids = {label: id_ for label, id_, _ in self.store.open_batches(self.address)}
                 batch.id = ids.get(batch.label) or await api.find_batch(batch.label)
                 if not batch.id:
                     self.store.end_batch(batch.label)
@@ -130,13 +141,14 @@ class BatchModel:
         finally:
             lock.release()
 
-    async def _submit(self, api: BatchApi, requests: dict[bytes, Request]) -> _Batch:
+    async def _submit(self, api: BatchApi, asked: Sequence[Request]) -> _Batch:
         label = uuid.uuid4().hex
-        lines = b"".join(self._line(key, request) for key, request in requests.items())
+        requests = {self._key(request, self.left_out): request for request in asked}
+        lines = b"".join(map(self._line, asked))
         form = aiohttp.FormData({"purpose": "batch"})
         form.add_field("file", lines, filename="potstill.jsonl", content_type="application/jsonl")
         async with self._submission_lock():
-            self.store.begin_batch(label, self._server_id, list(requests))
+            self.store.begin_batch(label, self.address, list(requests))
             self.store.sync()
             file_id, _ = await api.create("files", data=form)
             batch_request = {
@@ -148,15 +160,18 @@ class BatchModel:
             batch_id, state = await api.create("batches", json=batch_request)
             self.store.name_batch(label, batch_id)
         echo(f"  batch {batch_id}: {len(requests)} requests submitted")
-        return _Batch(label, batch_id, set(requests), dict(requests), state=state, dialect=self._dialect)
+        return _Batch(label, batch_id, set(requests), dict(requests), state=state, dialect=Dialect(self.left_out))
 
     @property
     def _path(self) -> str:
         return "/chat/completions" if ".azure.com" in self.endpoint.url else "/v1/chat/completions"
 
-    def _line(self, key: bytes, request: Request) -> bytes:
+    def _line(self, request: Request) -> bytes:
         """A request's line in the file that is submitted."""
-        body = wire.request_body(self.endpoint, request, self._dialect)
+        key = self._key(request, self.left_out)
+        if self._limits and (limit := self._limits.get(self._key(request))):
+            request = wire.with_limit(request, limit)
+        body = wire.request_body(self.endpoint, request, Dialect(self.left_out))
         return orjson.dumps({"custom_id": key.hex(), "method": "POST", "url": self._path, "body": body}) + b"\n"
 
     async def _finished_batches(self, api: BatchApi, batches: list[_Batch]) -> AsyncIterator[_Batch]:
@@ -185,18 +200,26 @@ class BatchModel:
                 wait_seconds = min(2 * wait_seconds, MAX_POLL_SECONDS)
 
     async def _completions(
-        self, api: BatchApi, batch: _Batch, retries: dict[bytes, Request], *, last: bool
+        self, api: BatchApi, batch: _Batch, retries: list[Request], attempt: int
     ) -> AsyncIterator[list[Completion]]:
         """The completions of a finished batch.
 
-        Requests that may succeed later are added to ``retries``, unless this was their ``last`` attempt. Raises
-        `PotstillError` when the server refused the batch.
+        Requests that may succeed later are added to ``retries``, unless this was their last attempt. Raises `PotstillError`
+        when the server refused the batch.
         """
+        last = attempt == self.endpoint.max_attempts
         if batch.state["status"] == "failed" and not batch.state.get("output_file_id"):
             self.store.end_batch(batch.label)
-            raise PotstillError(f"The server refused the batch {batch.id}: {self._refusal_reason(batch)}")
+            reason, first = self._refusal_reason(batch), next(iter(batch.requests.values()))
+            refusal = wire.failed_completion(first, ErrorKind.INVALID_REQUEST, reason)
+            if last or not self._learn(first, refusal, batch.dialect):
+                raise PotstillError(f"The server refused the batch {batch.id}: {reason}")
+            retries += batch.requests.values()
+            return
         missing = dict(batch.requests)
         group: list[Completion] = []
+        failed: list[Completion] = []
+        succeeded = False
         for file in filter(None, (batch.state.get("output_file_id"), batch.state.get("error_file_id"))):
             async for key, completion in self._parse_output(api, str(file), batch):
                 request = missing.pop(key, None)
@@ -204,24 +227,46 @@ class BatchModel:
                     # A request of an earlier invocation alone: its completion is paid for, so it is stored.
                     if key not in batch.requests and not completion.error:
                         self.store.put([completion], self.name)
-                elif not last and (learned := batch.dialect.after(request, completion)):
-                    self._dialect |= learned
-                    retries[key] = request
-                elif completion.error and completion.error.retried and not last:
-                    retries[key] = request
-                else:
+                elif not completion.error:
+                    succeeded = True
                     group.append(completion)
                     if len(group) == COMPLETIONS_PER_GROUP:
                         yield group
                         group = []
-        for key, request in missing.items():
-            if last:
-                detail = f"batch {batch.id} {batch.state['status']} without this answer"
-                group.append(wire.failed_completion(request, ErrorKind.OVERLOADED, detail))
-            else:
-                retries[key] = request
-        if group:
-            yield group
+                elif not last and self._can_retry(request, completion, batch.dialect, attempt):
+                    retries.append(request)
+                else:
+                    failed.append(completion)
+        if last:
+            detail = f"batch {batch.id} {batch.state['status']} without this answer"
+            failed += [wire.failed_completion(one, ErrorKind.OVERLOADED, detail) for one in missing.values()]
+        else:
+            retries += missing.values()
+        for completion in failed:
+            completion.lasting, completion.left_out = succeeded, batch.dialect.deviations
+        if group or failed:
+            yield group + failed
+
+    def _can_retry(self, request: Request, completion: Completion, dialect: Dialect, attempt: int) -> bool:
+        """Whether a failed request may succeed in another batch: later, in another dialect, or with a smaller limit."""
+        if self._learn(request, completion, dialect):
+            return True
+        if room := wire.room_left(request, completion, self.endpoint.thinking_tokens):
+            key = self._key(request)
+            shrunk = room < self._limits.get(key, request.sampling.max_tokens)
+            self._limits[key] = room
+            return shrunk
+        unreadable = completion.error in UNREADABLE and attempt >= MAX_UNREADABLE_ATTEMPTS
+        return completion.error is not None and completion.error.retried and not unreadable
+
+    def _learn(self, request: Request, refusal: Completion, dialect: Dialect) -> bool:
+        """As `potstill.models.remote.chat.ChatModel.learn`."""
+        learned = dialect.after(request, refusal, wire.request_body(self.endpoint, request, dialect))
+        if learned is not None:
+            for words in news(learned, self.left_out, self.endpoint):
+                echo(f"  {words}. It said: {refusal.detail}")
+            self.left_out = (Dialect(self.left_out) | learned).deviations
+        return learned is not None
 
     def _refusal_reason(self, batch: _Batch) -> str:
         errors = batch.state.get("errors")
@@ -246,9 +291,12 @@ class BatchModel:
                 request = batch.requests.get(key) or Request("", [])
                 response = row.get("response") or {"status_code": 500, "body": {"error": row.get("error") or {}}}
                 status, body = int(response["status_code"]), orjson.dumps(response["body"])
-                completion = wire.parse_completion(request, status, body)
             except (ValueError, KeyError, TypeError, AttributeError):
                 continue
-            completion.key = key
+            try:
+                completion = wire.parse_completion(request, status, body)
+            except ValueError as error:
+                completion = wire.failed_completion(request, ErrorKind.BAD_RESPONSE, str(error))
+            completion.key, completion.left_out = key, batch.dialect.deviations
             self.server.finalize(completion)
             yield key, completion

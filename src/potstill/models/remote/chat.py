@@ -11,10 +11,12 @@ import orjson
 
 from potstill.models import Completion, ErrorKind, Request
 from potstill.models.remote import wire
+from potstill.models.remote.dialect import Dialect, news
 from potstill.models.remote.dispatch import Dispatcher
-from potstill.models.remote.server import Server, identity, receive_body
+from potstill.models.remote.server import Server, identity, receive_body, server_name
 from potstill.models.remote.stream import StreamAssembler
 from potstill.models.specs import Endpoint
+from potstill.progress import echo
 
 DRAIN_SECONDS = 0.05
 """Time for what a server may send after the end of a streamed answer."""
@@ -36,9 +38,25 @@ class ChatModel:
         self.name, self.price = endpoint.model, self.server.price
         self._address = self.server.address("chat/completions")
         self._streams = endpoint.first_token_timeout is not None
-        self.dialect = wire.Dialect()
+        self.address = server_name(endpoint)
+        self.left_out: tuple[str, ...] = ()
         self.reached = False
         """Whether the server ever accepted a connection."""
+
+    @property
+    def dialect(self) -> Dialect:
+        return Dialect(self.left_out)
+
+    def learn(self, request: Request, refusal: Completion, dialect: Dialect) -> bool:
+        """Whether a request in a dialect was refused for a field that can be left out or renamed; from now on it is."""
+        sent = wire.request_body(self.endpoint, request, dialect, stream=self._streams)
+        learned = dialect.after(request, refusal, sent)
+        if learned is None:
+            return False
+        for words in news(learned, self.left_out, self.endpoint):
+            echo(f"  {words}. It said: {refusal.detail}")
+        self.left_out = (self.dialect | learned).deviations
+        return True
 
     async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[list[Completion]]:
         async with self.server.session() as session:
@@ -63,7 +81,7 @@ class ChatModel:
                 await asyncio.gather(dispatching, return_exceptions=True)
 
     async def attempt(
-        self, session: aiohttp.ClientSession, request: Request, dialect: wire.Dialect
+        self, session: aiohttp.ClientSession, request: Request, dialect: Dialect
     ) -> tuple[Completion, Mapping[str, str]]:
         """Send a request once; its completion, possibly with an error, and the headers of the response.
 
@@ -91,6 +109,7 @@ class ChatModel:
             completion = wire.failed_completion(request, ErrorKind.CONNECTION, str(error))
         self.reached |= reached
         completion.seconds = time.perf_counter() - started
+        completion.left_out = dialect.deviations
         self.server.finalize(completion)
         if room := wire.room_left(request, completion, self.endpoint.thinking_tokens):
             return await self.attempt(session, wire.with_limit(request, room), dialect)

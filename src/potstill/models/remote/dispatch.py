@@ -15,7 +15,10 @@ import aiohttp
 from potstill import interrupt
 from potstill.models import Completion, ErrorKind, Request
 from potstill.models.remote import retry, wire
+from potstill.models.remote.address import is_local
+from potstill.models.remote.dialect import Dialect
 from potstill.models.remote.rate_limit import RateLimiter
+from potstill.models.remote.server import Server
 from potstill.models.specs import Endpoint
 
 GROUP_SIZE = 16
@@ -25,7 +28,14 @@ MIN_RETRY_QUEUE_REQUESTS = 64
 JITTER_FRACTION = 0.1
 """A wait that the server asks for is extended by up to this fraction, so that the retries do not coincide."""
 MAX_UNREADABLE_ATTEMPTS = 3
-"""Attempts at a request whose response arrives and cannot be parsed."""
+"""Attempts at a request whose response arrives, and cannot be parsed or has no answer in it."""
+UNREADABLE = (ErrorKind.BAD_RESPONSE, ErrorKind.NO_ANSWER)
+OWN_WHILE_OTHERS_SUCCEED = (ErrorKind.TIMEOUT, *UNREADABLE)
+"""Faults of a request itself if another one was answered since its first attempt began; those of others only if one was answered
+after that attempt had failed."""
+HEAD_START_SECONDS = {True: 0.03, False: 1.0}
+"""The longest that other requests wait for the answer to the first, on this machine and elsewhere: a server that does not take a
+field says so within a few round trips, and one refusal teaches all."""
 MAX_UNREACHED_ATTEMPTS = 4
 """Attempts at a request to a server that was never reached."""
 
@@ -34,11 +44,16 @@ class Sender(Protocol):
     """What a `Dispatcher` needs of a `ChatModel`."""
 
     endpoint: Endpoint
-    dialect: wire.Dialect
     reached: bool
+    server: Server
+
+    @property
+    def dialect(self) -> Dialect: ...
+
+    def learn(self, request: Request, refusal: Completion, dialect: Dialect) -> bool: ...
 
     async def attempt(
-        self, session: aiohttp.ClientSession, request: Request, dialect: wire.Dialect
+        self, session: aiohttp.ClientSession, request: Request, dialect: Dialect
     ) -> tuple[Completion, Mapping[str, str]]: ...
 
 
@@ -52,6 +67,10 @@ class _Job:
     attempts: int = field(default=0, compare=False)
     successes_seen: int = field(default=0, compare=False)
     """The dispatcher's count of successes at the last attempt."""
+    successes_before: int = field(default=-1, compare=False)
+    """The same when the first attempt began."""
+    successes_at_failure: int = field(default=-1, compare=False)
+    """The same when the first attempt had failed."""
     last: Completion | None = field(default=None, compare=False)
     """The failure of the last attempt."""
 
@@ -69,6 +88,9 @@ class Dispatcher:
         self._source, self._source_lock, self._exhausted = aiter(requests), asyncio.Lock(), False
         self._numbers, self._retry_queue = count(), list[_Job]()
         self._successes = 0
+        self._open = asyncio.Event()
+        """Set once the first request is answered, or its head start is over."""
+        self._head_start: asyncio.TimerHandle | None = None
         self._aborted = False
         """Whether an error concerns every request."""
         self._source_error: Exception | None = None
@@ -85,7 +107,7 @@ class Dispatcher:
         workers: list[asyncio.Task[None]] = []
         try:
             for number in range(concurrency):
-                workers.append(asyncio.create_task(self._work()))
+                workers.append(asyncio.create_task(self._work(is_first=number == 0)))
                 if number % GROUP_SIZE == 0:
                     await asyncio.sleep(0)  # the first workers need not wait until all have connected
             await asyncio.gather(*workers)
@@ -96,8 +118,10 @@ class Dispatcher:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
 
-    async def _work(self) -> None:
-        """Send one request after another."""
+    async def _work(self, *, is_first: bool) -> None:
+        """Send one request after another, the first worker's first one before all others."""
+        if not is_first:
+            await self._open.wait()
         while (job := await self._next_job()) is not None:
             completion = await self._run_job(job)
             if completion is None:
@@ -107,6 +131,7 @@ class Dispatcher:
             self.finished.set()
             # Only then is another request sent: a kill loses no more than what is in flight.
             await stored
+        self._open.set()
 
     async def _next_job(self) -> _Job | None:
         """A retry that is due, a new request, or the retry that is due next; None when nothing is left."""
@@ -144,17 +169,32 @@ class Dispatcher:
         if not await self.rate_limiter.acquire(tokens, lambda: self._stopped):
             not_sent = "stopped before the request was sent"
             return job.last or wire.failed_completion(job.request, ErrorKind.CONNECTION, not_sent)
+        if not self._open.is_set():
+            self._give_head_start()
+        if job.successes_before < 0:
+            job.successes_before = self._successes
         dialect = self.model.dialect
         completion, headers = await self.model.attempt(self.session, job.request, dialect)
         self.rate_limiter.release(completion, tokens, headers)
-        job.attempts += 1
         if completion.error is None:
+            self._open.set()
+            job.attempts += 1
             self._successes += 1
             return completion
-        if learned := dialect.after(job.request, completion):
-            self.model.dialect |= learned
+        if self.model.learn(job.request, completion, dialect):
             return await self._run_job(job)
+        self._open.set()
+        job.attempts += 1
+        if job.successes_at_failure < 0:
+            job.successes_at_failure = self._successes
         return self._retry_later(job, completion, retry.retry_after_seconds(headers))
+
+    def _give_head_start(self) -> None:
+        """Let the other requests wait, anew for each field that the server refuses in the first."""
+        if self._head_start:
+            self._head_start.cancel()
+        seconds = HEAD_START_SECONDS[is_local(self.model.server.address(""))]
+        self._head_start = self._loop.call_later(seconds, self._open.set)
 
     def _retry_later(self, job: _Job, completion: Completion, retry_after_seconds: float) -> Completion | None:
         """Queue a failed request for a retry; its ``completion`` if it is not to be retried."""
@@ -170,9 +210,13 @@ class Dispatcher:
         if error is ErrorKind.RATE_LIMITED and self._successes > job.successes_seen:
             job.attempts -= 1
         # An unreadable response may have been charged for, and is likely the same when requested again.
-        unreadable = error is ErrorKind.BAD_RESPONSE and job.attempts >= MAX_UNREADABLE_ATTEMPTS
+        unreadable = error in UNREADABLE and job.attempts >= MAX_UNREADABLE_ATTEMPTS
         exhausted = job.attempts >= self.model.endpoint.max_attempts
         if not error.retried or exhausted or unreadable or self._stopped:
+            since = job.successes_before if error in OWN_WHILE_OTHERS_SUCCEED else job.successes_at_failure
+            completion.lasting = (
+                (exhausted or unreadable) and error is not ErrorKind.RATE_LIMITED and self._successes > since
+            )
             return completion
         backoff = retry.backoff_seconds(job.attempts) * random.uniform(0.5, 1)
         requested = retry_after_seconds * random.uniform(1, 1 + JITTER_FRACTION)

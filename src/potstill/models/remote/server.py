@@ -7,6 +7,7 @@ from yarl import URL
 
 from potstill.models import Completion
 from potstill.models.remote import address, wire
+from potstill.models.remote.ends import CONTENT_FILTER
 from potstill.models.specs import Endpoint
 
 MAX_DETAIL_CHARACTERS = 500
@@ -44,8 +45,11 @@ class Server:
         return address.join(self.endpoint.url, self._key, path)
 
     def finalize(self, completion: Completion) -> None:
-        """Set the cost of a completion, and mask secrets in its error message."""
-        completion.detail = self.masked(completion.detail)
+        """Set the cost of a completion, and mask secrets in the server's words."""
+        if completion.detail:
+            completion.detail = self.masked(completion.detail)
+        if completion.finish_reason == CONTENT_FILTER:
+            completion.text = self.masked(completion.text)
         if self.price and not completion.error:
             completion.cost = self.price.cost(
                 completion.prompt_tokens, completion.completion_tokens, completion.cached_tokens
@@ -68,6 +72,11 @@ def identity(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.same_as:
         return common | {"model": endpoint.same_as}
     return common | {"url": endpoint.url.rstrip("/"), "model": endpoint.model}
+
+
+def server_name(endpoint: Endpoint) -> str:
+    """The name under which the store knows an endpoint's batches and dialect."""
+    return f"{endpoint.url.rstrip('/')} {endpoint.model}"
 
 
 async def receive_body(response: aiohttp.ClientResponse) -> bytes:

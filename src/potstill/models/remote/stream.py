@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from potstill.models.remote.wire import EXCERPT_LENGTH, content_text, parse_token_count
+from potstill.models.remote.wire import EXCERPT_LENGTH, content_text, message_text, parse_token_count
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _DECODER = codecs.getincrementaldecoder("utf-8-sig")
@@ -67,10 +67,11 @@ class StreamAssembler:
                 if parse_token_count(choice.get("index")):
                     continue
                 delta = choice.get("delta") or (not self.started and choice.get("message")) or {}
-                for name, parts in self.parts.items():
-                    parts.append(content_text(delta.get(name)))
-                if not delta.get("reasoning_content"):
-                    self.parts["reasoning_content"].append(content_text(delta.get("reasoning")))
+                text, thoughts = message_text(delta)
+                self.parts["content"].append(text)
+                self.parts["reasoning_content"].append(thoughts)
+                self.parts["refusal"].append(content_text(delta.get("refusal")))
+                self.error = self.error or choice.get("error")
                 self.tokens += (choice.get("logprobs") or {}).get("content") or []
                 self.finish_reason = choice.get("finish_reason") or self.finish_reason
         except (RecursionError, LookupError, TypeError, AttributeError, ValueError) as error:

@@ -5,13 +5,15 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
-from potstill.models import Completion, ErrorKind, Request, encodable, reasoning
+from potstill.models import Completion, ErrorKind, Request, encodable, markup, reasoning
+from potstill.models.remote import refusals
+from potstill.models.remote.dialect import Dialect, accepted, folded
+from potstill.models.remote.ends import ABORTED, CONTENT_FILTER, end_of
 from potstill.models.specs import Endpoint
 
 MAX_RESPONSE_BYTES = 16 << 20
@@ -19,45 +21,16 @@ MAX_RESPONSE_BYTES = 16 << 20
 RESPONSE_TOO_LARGE = f"the server's response is longer than {MAX_RESPONSE_BYTES >> 20} MiB"
 CHARACTERS_PER_TOKEN = 4
 """Approximate, for English text: for servers that do not count tokens, and for estimates."""
+REFUSED = "refused"
+"""The finish reason of a model's own refusal that stands in a field of its own."""
+REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
+"""Fields of a message in which servers put reasoning."""
+MAX_REFUSAL_CHARACTERS = 500
+"""Characters of a server's refusal that are kept."""
 MAX_TOKEN_COUNT = 1 << 40
 """A larger count of tokens is an error of the server."""
 EXCERPT_LENGTH = 4000
 """Bytes or characters of an unreadable response in its error message, which is cut again after keys are masked in it."""
-
-_KIND_BY_STATUS = {
-    401: ErrorKind.AUTH,
-    402: ErrorKind.QUOTA,
-    403: ErrorKind.AUTH,
-    404: ErrorKind.NOT_FOUND,
-    408: ErrorKind.TIMEOUT,
-    413: ErrorKind.CONTEXT_TOO_LONG,
-    425: ErrorKind.OVERLOADED,
-    429: ErrorKind.RATE_LIMITED,
-}
-_KIND_BY_CODE = {
-    "insufficient_quota": ErrorKind.QUOTA,
-    "exceeded_current_quota_error": ErrorKind.QUOTA,
-    "billing_hard_limit_reached": ErrorKind.QUOTA,
-    "context_length_exceeded": ErrorKind.CONTEXT_TOO_LONG,
-    "exceed_context_size_error": ErrorKind.CONTEXT_TOO_LONG,
-    "string_above_max_length": ErrorKind.CONTEXT_TOO_LONG,
-    "model_not_found": ErrorKind.NOT_FOUND,
-    "DeploymentNotFound": ErrorKind.NOT_FOUND,
-    "invalid_api_key": ErrorKind.AUTH,
-}
-_TOO_LONG_PHRASES = (
-    "maximum context length",
-    "context length is only",
-    "context size",
-    "longer than the maximum model length",
-    "prompt is too long",
-)
-_FINISH_REASONS = dict.fromkeys(
-    ("content_filter", "safety", "recitation", "blocklist", "prohibited_content"), "content_filter"
-)
-_FINISH_REASONS |= dict.fromkeys(("length", "max_tokens", "model_length"), "length")
-"""Servers' names of every finish reason other than ``stop``."""
-
 
 _CONTEXT_LENGTH = re.compile(r"context length is (?:only )?(\d{1,9}) tokens")
 _PROMPT_LENGTH = re.compile(
@@ -66,34 +39,8 @@ _PROMPT_LENGTH = re.compile(
 """How OpenAI, vLLM and OpenRouter state both in a refusal."""
 
 
-@dataclass(frozen=True)
-class Dialect:
-    """Deviations of a server from the common form of requests, learned from its refusals."""
-
-    limit_field: str = "max_tokens"
-    """The field that limits new tokens; newer models of OpenAI require ``max_completion_tokens``."""
-    supports_schemas: bool = True
-    """Whether it accepts a JSON Schema in ``response_format``; otherwise the schema is written into the prompt."""
-
-    def after(self, request: Request, refusal: Completion) -> "Dialect | None":
-        """The dialect to use after a request in this one was refused; None when the refusal has another reason."""
-        if refusal.error is not ErrorKind.INVALID_REQUEST:
-            return None
-        if self.limit_field == "max_tokens" and "max_completion_tokens" in refusal.detail:
-            return replace(self, limit_field="max_completion_tokens")
-        mentions_schema = any(name in refusal.detail for name in ("response_format", "json_schema"))
-        if request.schema and self.supports_schemas and mentions_schema:
-            return replace(self, supports_schemas=False)
-        return None
-
-    def __or__(self, other: "Dialect") -> "Dialect":
-        """A dialect with the deviations of both."""
-        limit_field = max(self.limit_field, other.limit_field, key=len)
-        return Dialect(limit_field, self.supports_schemas and other.supports_schemas)
-
-
 def request_body(endpoint: Endpoint, request: Request, dialect: Dialect, *, stream: bool = False) -> dict[str, Any]:
-    """The JSON body of a request."""
+    """The JSON body of a request. What the server does not take is left out, and so is what ``extra_body`` sets to null."""
     sampling = request.sampling
     messages = [dict(message) for message in request.messages]
     body: dict[str, Any] = {
@@ -103,12 +50,13 @@ def request_body(endpoint: Endpoint, request: Request, dialect: Dialect, *, stre
         "temperature": sampling.temperature,
     }
     if sampling.temperature > 0:
-        body["top_p"] = sampling.top_p
+        if sampling.top_p < 1:
+            body["top_p"] = sampling.top_p
         body["seed"] = request.draw_seed()
     if sampling.top_logprobs:
         body["logprobs"] = True
         body["top_logprobs"] = sampling.top_logprobs
-    if request.schema and dialect.supports_schemas:
+    if request.schema and not dialect.lacks("response_format"):
         schema = {"name": "answer", "strict": True, "schema": request.schema}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     elif request.schema:
@@ -116,7 +64,13 @@ def request_body(endpoint: Endpoint, request: Request, dialect: Dialect, *, stre
     if stream:
         body["stream"] = True
         body["stream_options"] = {"include_usage": True}
-    return body | endpoint.extra_body
+    if endpoint.extra_body:
+        body |= endpoint.extra_body
+    if not dialect.deviations:
+        return {name: value for name, value in body.items() if value is not None} if endpoint.extra_body else body
+    if dialect.lacks("system"):
+        body["messages"] = folded(messages)
+    return accepted(body, dialect)
 
 
 def parse_completion(request: Request, status: int, content: bytes) -> Completion:
@@ -128,16 +82,29 @@ def parse_completion(request: Request, status: int, content: bytes) -> Completio
         return _parse_refusal(request, status, content.decode("utf-8", "replace"))
     try:
         response = _parse_json(content)
-        if isinstance(response.get("error"), dict) and not response.get("choices"):
-            return _parse_refusal(request, _status_of(response["error"]), content.decode("utf-8", "replace"))
+        if response.get("error") and not response.get("choices"):
+            text = content.decode("utf-8", "replace")
+            return _parse_refusal(request, _status_of(response["error"]), text)
         # Some servers return several choices for one request, in any order: the first by index counts.
-        choice = min(response["choices"], key=lambda choice: parse_token_count(choice.get("index")))
-        message = choice["message"]
-        text, refusal = content_text(message.get("content")), message.get("refusal")
-        refused = isinstance(refusal, str) and refusal != ""
-        if choice.get("finish_reason") == "error":
-            raise ValueError("it ended with an error")
-        thoughts, text = _split_reasoning(message, text)
+        if "choices" not in response and not {"object", "usage"} & response.keys():
+            raise ValueError("it has no choices")
+        choices = response.get("choices") or [{}]
+        choice = choices[0] if len(choices) == 1 else min(choices, key=lambda one: parse_token_count(one.get("index")))
+        if choice.get("error"):
+            return _parse_refusal(request, _status_of(choice["error"]), json.dumps(choice))
+        reason = end_of(choice.get("finish_reason") or None)
+        if reason == ABORTED:
+            return failed_completion(
+                request, ErrorKind.OVERLOADED, f"it ended the answer with '{choice['finish_reason']}'"
+            )
+        if not isinstance(message := choice.get("message"), dict):
+            return _without_message(request, response, reason)
+        text, thoughts = message_text(message)
+        refusal = message.get("refusal")
+        refused = isinstance(refusal, str) and bool(refusal)
+        inside, text = reasoning.split(text)
+        text, leaked = markup.without_turns(text)
+        thoughts = "\n\n".join(filter(None, (thoughts, inside))) if inside else thoughts
         usage = _object(response, "usage")
         prompt_tokens = parse_token_count(usage.get("prompt_tokens") or usage.get("input_tokens"))
         prompt_tokens = prompt_tokens or estimate_prompt_tokens(request)
@@ -146,34 +113,40 @@ def parse_completion(request: Request, status: int, content: bytes) -> Completio
         return Completion(
             request.id,
             request.sample,
-            text=encodable(refusal if refused else text),
-            reasoning=thoughts,
-            finish_reason="content_filter" if refused else _finish_reason(choice.get("finish_reason")),
+            text=encodable(str(refusal) if refused else text),
+            reasoning=encodable(thoughts),
+            finish_reason=REFUSED if refused else reason,
             prompt_tokens=prompt_tokens,
             cached_tokens=min(cached, prompt_tokens),
             completion_tokens=new_tokens or -(-len(thoughts + text) // CHARACTERS_PER_TOKEN),
             reasoning_tokens=parse_token_count(_object(usage, "completion_tokens_details").get("reasoning_tokens")),
             logprobs=_parse_logprobs(choice) if request.sampling.top_logprobs else "",
+            leaked=leaked,
         )
     except (RecursionError, LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
         excerpt = content[:EXCERPT_LENGTH].decode("utf-8", "replace")
         raise ValueError(f"not a chat completion ({error!r}): {excerpt}") from error
 
 
-def _status_of(error: Mapping[str, Any]) -> int:
+def _without_message(request: Request, response: Mapping[str, Any], reason: str) -> Completion:
+    """The completion of a response that has no choice, or a choice without a message: blocked, or to be asked again."""
+    excerpt = json.dumps(response, ensure_ascii=False)[:EXCERPT_LENGTH]
+    kind, _ = refusals.kind_of(400, excerpt)
+    if reason == CONTENT_FILTER or kind is None or "blockReason" in excerpt or "block_reason" in excerpt:
+        return refused_completion(request, f"no message: {excerpt}")
+    return failed_completion(request, ErrorKind.NO_ANSWER, f"no message: {excerpt}")
+
+
+def _status_of(error: Any) -> int:
     """The status that corresponds to an error in a response of status 200."""
-    code = str(error.get("code"))
-    return int(code) if code.isascii() and code.isdigit() and 400 <= int(code) < 600 else 502
+    code = str(error.get("code")) if isinstance(error, dict) else ""
+    return int(code) if code.isascii() and code.isdigit() and 400 <= int(code) < 600 else refusals.UNKNOWN_STATUS
 
 
 def _object(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """An optional object; empty if it is malformed, since the answer beside it must not be lost."""
     value = parent.get(name)
     return value if isinstance(value, dict) else {}
-
-
-def _finish_reason(reason: Any) -> str:
-    return _FINISH_REASONS.get(reason.lower(), "stop") if isinstance(reason, str) else "stop"
 
 
 def _parse_json(content: bytes) -> Any:
@@ -184,12 +157,25 @@ def _parse_json(content: bytes) -> Any:
         return json.loads(content.decode("utf-8", "replace"))
 
 
-def _split_reasoning(message: Mapping[str, Any], text: str) -> tuple[str, str]:
-    for field in ("reasoning_content", "reasoning"):
-        if isinstance(thoughts := message.get(field), str) and thoughts:
-            return encodable(thoughts), text
-    thoughts, text = reasoning.split(text)
-    return encodable(thoughts), text
+def message_text(message: Mapping[str, Any]) -> tuple[str, str]:
+    """The text of a message or a part of one, and its reasoning where that stands apart. Raises `TypeError` for other content."""
+    content = message.get("content")
+    text = content if isinstance(content, str) else content_text(content)
+    thoughts = [] if isinstance(content, str | None) else [thinking_text(part) for part in content]
+    for field in REASONING_FIELDS:
+        if isinstance(value := message.get(field), str) and value:
+            return text, value
+    return text, "".join(thoughts)
+
+
+def thinking_text(part: Any) -> str:
+    """The reasoning in one part of a message's content."""
+    if not isinstance(part, dict) or part.get("type", "text") not in ("thinking", "reasoning"):
+        return ""
+    inner = next((part[name] for name in ("thinking", "reasoning", "text", "summary") if part.get(name)), "")
+    if isinstance(inner, list):
+        return "".join(str(one.get("text") or "") if isinstance(one, dict) else str(one) for one in inner)
+    return inner if isinstance(inner, str) else ""
 
 
 def estimate_prompt_tokens(request: Request) -> int:
@@ -227,26 +213,20 @@ def _parse_logprobs(choice: Mapping[str, Any]) -> str:
 
 
 def _parse_refusal(request: Request, status: int, text: str) -> Completion:
-    """The completion of a response with a status other than 200: an error, or an empty text from a content filter."""
-    codes, message, filtered = [""], text, False
-    with suppress(RecursionError, LookupError, TypeError, AttributeError, ValueError):
-        error = json.loads(text)["error"]
-        codes = [str(error.get(name)) for name in ("code", "type")]
-        message = str(error.get("message") or text)
-        inner, metadata = _object(error, "innererror"), _object(error, "metadata")
-        filtered = "content_filter" in codes or inner.get("code") == "ResponsibleAIPolicyViolation"
-        filtered |= status == 403 and bool(metadata.get("reasons") or metadata.get("flagged_input"))  # OpenRouter
-    if filtered:
-        prompt_tokens = estimate_prompt_tokens(request)
-        return Completion(request.id, request.sample, finish_reason="content_filter", prompt_tokens=prompt_tokens)
-    kind = next((_KIND_BY_CODE[code] for code in codes if code in _KIND_BY_CODE), None) or _KIND_BY_STATUS.get(status)
-    if kind is None and status in (400, 422) and any(phrase in message for phrase in _TOO_LONG_PHRASES):
-        kind = ErrorKind.CONTEXT_TOO_LONG
-    if kind is None and 300 <= status < 400:
-        kind, message = ErrorKind.NOT_FOUND, "it redirects to another address, which is not followed"
+    """The completion of a response with a status other than 200: an error, or a refusal by moderation with its words."""
+    kind, message = refusals.kind_of(status, text)
     if kind is None:
-        kind = ErrorKind.OVERLOADED if status >= 500 else ErrorKind.INVALID_REQUEST
-    return failed_completion(request, kind, f"HTTP {status}: {' '.join(message.split())}")
+        return refused_completion(request, message)
+    if 300 <= status < 400:
+        message = "it redirects to another address, which is not followed"
+    return failed_completion(request, kind, f"HTTP {status}: {message}")
+
+
+def refused_completion(request: Request, words: str) -> Completion:
+    """A request that the server's moderation stopped; its text is what the server said."""
+    text = encodable(words)[:MAX_REFUSAL_CHARACTERS]
+    prompt_tokens = estimate_prompt_tokens(request)
+    return Completion(request.id, request.sample, text=text, finish_reason=CONTENT_FILTER, prompt_tokens=prompt_tokens)
 
 
 def room_left(request: Request, refusal: Completion, thinking_tokens: int) -> int:

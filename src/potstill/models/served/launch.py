@@ -38,6 +38,8 @@ class ServedModel:
         self.served, self.name = served, served.name
         self._path = served.download()
         self.identity: Mapping[str, Any] = _identity(served, self._path)
+        self.address = f"{served.serve} {self.identity.get('weights') or self._path}"
+        self.left_out: tuple[str, ...] = ()
 
     async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[Sequence[Completion]]:
         """Raises `PotstillError` when the server does not start or exits early."""
@@ -59,6 +61,7 @@ class ServedModel:
                     thinking_tokens=self.served.thinking_tokens,
                 )
             )  # fmt: skip
+            model.left_out = self.left_out
             watched: set[asyncio.Future[Any]] = {exited}
             groups = aiter(model.complete(all_requests()))
             while True:
@@ -69,6 +72,7 @@ class ServedModel:
                     with suppress(asyncio.CancelledError, StopAsyncIteration):
                         await next_group
                     exited.result()
+                self.left_out = model.left_out
                 try:
                     yield next_group.result()
                 except StopAsyncIteration:

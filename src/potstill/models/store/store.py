@@ -6,12 +6,12 @@ import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import orjson
 from filelock import FileLock
@@ -38,6 +38,8 @@ COLUMNS = (
     "logprobs", "seconds", "cost", "key",
 )  # fmt: skip
 """Columns of a completion in the order of `Completion`; the table has ``checksum``, ``model``, ``run`` and ``time`` as well."""
+_DIALECTS = """CREATE TABLE IF NOT EXISTS dialects (
+    server TEXT NOT NULL, field TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (server, field)) WITHOUT ROWID"""
 _TABLES = """
 CREATE TABLE completions (
     id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, text TEXT NOT NULL, reasoning TEXT NOT NULL,
@@ -52,27 +54,45 @@ CREATE TABLE batches (
 """
 
 
-def key_function(identity: Mapping[str, Any]) -> Callable[[Request], bytes]:
+class KeyFunction(Protocol):
+    """The store key of a request, of which the server does not take the fields ``left_out``."""
+
+    def __call__(self, request: Request, left_out: Sequence[str] = ()) -> bytes: ...
+
+
+def key_function(identity: Mapping[str, Any]) -> KeyFunction:
     """A function that returns the store key (32 bytes) of a request to the model with ``identity``.
 
-    A key is the SHA-256 of everything that decides the answer. The row's id and its position are not part of it.
+    A key is the SHA-256 of everything that decides the answer. The row's id and its position are not part of it, nor a field
+    that is left out and that the request does not have.
     """
-    hashers: dict[tuple[Sampling, int], Any] = {}
+    hashers: dict[tuple[Sampling, int, tuple[str, ...]], Any] = {}
+    own_fields = set(identity.get("extra_body") or ())
 
-    def key(request: Request) -> bytes:
-        draw = (request.sampling, request.sample)
+    def key(request: Request, left_out: Sequence[str] = ()) -> bytes:
+        lacking = tuple(sorted((request.optional_fields() | own_fields).intersection(left_out))) if left_out else ()
+        draw = (request.sampling, request.sample, lacking)
         if (hasher := hashers.get(draw)) is None:
             sampling, version = asdict(request.sampling), DRAWN_KEY_VERSION
             if request.sampling.temperature == 0:
                 del sampling["top_p"], sampling["seed"]
                 version = KEY_VERSION
             prefix = {"version": version, "model": identity, "sampling": sampling, "sample": request.sample}
+            prefix |= {"left_out": lacking} if lacking else {}
             hasher = hashers[draw] = hashlib.sha256(_json(prefix))
         hasher = hasher.copy()
         hasher.update(_json([request.schema, *request.messages]))
         return bytes(hasher.digest())
 
     return key
+
+
+def candidate_keys(key: KeyFunction, request: Request, left_out: Sequence[str]) -> list[bytes]:
+    """The keys under which an answer to a request may be stored, that of the complete request first: a server refused one field
+    after the other."""
+    if not left_out:
+        return [key(request)]
+    return list(dict.fromkeys(key(request, left_out[:n]) for n in range(len(left_out) + 1)))
 
 
 def _json(value: Any) -> bytes:
@@ -103,6 +123,7 @@ class Store:
             connection.execute("PRAGMA journal_mode=WAL")  # a copy that SQLite made is not in WAL mode
             if not tables:
                 connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={SCHEMA_VERSION}; COMMIT")
+            connection.execute(_DIALECTS)
 
     @contextmanager
     def connection(self) -> Iterator[sqlite3.Connection]:
@@ -192,6 +213,18 @@ class Store:
                 (label, id_, {keys[i : i + KEY_BYTES] for i in range(0, len(keys), KEY_BYTES)})
                 for label, id_, keys in rows
             ]
+
+    def left_out(self, server: str) -> tuple[str, ...]:
+        """The fields that a server does not take, in the order in which it refused them."""
+        with self.connection() as connection:
+            rows = connection.execute("SELECT field FROM dialects WHERE server = ? ORDER BY number", [server])
+            return tuple(field for (field,) in rows)
+
+    def leave_out(self, server: str, fields: Sequence[str]) -> None:
+        """Record the fields that a server does not take."""
+        rows = [(server, field, number) for number, field in enumerate(fields)]
+        with self.connection() as connection:
+            connection.executemany("INSERT OR IGNORE INTO dialects VALUES (?, ?, ?)", rows)
 
     def sync(self) -> None:
         """Return when everything that was put is on the disk."""

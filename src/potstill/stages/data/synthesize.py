@@ -44,7 +44,7 @@ def synthesize(recipe: Recipe, run: Run, source: Synthesize, real: Sequence[Exam
     seeds = [example for example in real if example["split"] == "train"]
     planned_requests = list(requests(recipe, source, seeds))
     to_send = [request for request, _ in planned_requests]
-    completions = complete_within_budget(recipe.teacher, to_send, "new inputs", run.store, run.id)
+    completions = complete_within_budget(recipe.teacher, to_send, "new inputs", run)
     seen = _NearDuplicates(source.similarity)
     for example in real:
         seen.add(recipe.task.question_key(example))

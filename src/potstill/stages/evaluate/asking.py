@@ -52,9 +52,9 @@ class Asker:
             if again and not self.recipe.answered_by_data(system):
                 limit = self.limits(system.prompting)
                 echo(f"  {system.name}{of}: {len(again)} truncated answers are requested again, up to {limit} tokens")
-                longer = self._ask(system, [examples[i] for i in again], system.name + of)
+                longer = self._ask(system, [examples[i] for i in again], system.name + of, required=False)
                 for i, answer in zip(again, longer, strict=True):
-                    if not answer.completion.error:  # a server may refuse the larger limit
+                    if not answer.completion.error:  # a server may refuse the larger limit, or not answer in time
                         answers[system.name][i] = answer
         return answers
 
@@ -63,16 +63,16 @@ class Asker:
             return False
         return truncates_too_many(_lenient(answers))
 
-    def _ask(self, system: System, examples: Sequence[Example], name: str) -> list[Answer]:
+    def _ask(self, system: System, examples: Sequence[Example], name: str, *, required: bool = True) -> list[Answer]:
         sent = requests(self.recipe, system, examples, self._shots, self.limits)
-        completions = self._complete(system, sent, examples, name)
+        completions = self._complete(system, sent, examples, name, required)
         return [
             Answer(request, completion, _read(self.task, example, completion))
             for request, completion, example in zip(sent, completions, examples, strict=True)
         ]
 
     def _complete(
-        self, system: System, sent: list[Request], examples: Sequence[Example], name: str
+        self, system: System, sent: list[Request], examples: Sequence[Example], name: str, required: bool
     ) -> Iterable[Completion]:
         if self.recipe.answered_by_data(system):
             return [logged_completion(example) for example in examples]
@@ -81,7 +81,7 @@ class Asker:
             student = self.recipe.student
             model = open_folder(run.student_folder, STUDENT, student.batch_size, student.dtype)
             return complete(model, sent, name, Billing(run.store, run.id))
-        return complete_within_budget(self.recipe.asked(system), sent, name, run.store, run.id)
+        return complete_within_budget(self.recipe.asked(system), sent, name, run, required=required)
 
 
 def requests(

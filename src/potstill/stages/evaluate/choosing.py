@@ -12,7 +12,8 @@ from potstill.progress import echo
 from potstill.recipe.recipe import Recipe
 from potstill.recipe.systems import Role, System
 from potstill.stages import judge
-from potstill.stages.evaluate.asking import Asker
+from potstill.stages.evaluate.asking import Answer, Asker
+from potstill.stages.evaluate.outcome import outcome_of
 from potstill.tasks import Example
 from potstill.workspace.run import Run
 
@@ -60,11 +61,18 @@ def choose(
 def _scores(
     recipe: Recipe, run: Run, asker: Asker, systems: Sequence[System], validation: Sequence[Example]
 ) -> dict[str, float]:
-    """The mean score of each system on the validation questions."""
+    """The mean score of each system on the validation questions, of which those are left out that a server did not answer."""
     scores = {}
-    for name, answers in asker.ask(systems, validation, " on validation").items():
+    asked = asker.ask(systems, validation, " on validation")
+    together = list(zip(validation, *asked.values(), strict=True))
+    usable = [all(map(_is_usable, answers)) for _, *answers in together]
+    for name, answers in asked.items():
         read = [answer.parsed[recipe.evaluate.extraction].answer for answer in answers]
-        pairs = list(zip(validation, read, strict=True))
+        pairs = [pair for pair, use in zip(zip(validation, read, strict=True), usable, strict=True) if use]
         task = judge.judged(recipe, run, run.task, pairs, f"{name} on validation")
-        scores[name] = fmean(task.main_score(answer, example) or 0.0 for example, answer in pairs)
+        scores[name] = fmean(task.main_score(answer, example) or 0.0 for example, answer in pairs) if pairs else 0.0
     return scores
+
+
+def _is_usable(answer: Answer) -> bool:
+    return not outcome_of(answer.completion, answer.parsed["strict"], None).excluded

@@ -20,7 +20,8 @@ NOT_TOLD = "not told the task"
 def compare(pair: tuple[Rows, Rows], task: Task, labels: Sequence[str], options: Evaluate) -> dict[str, Any]:
     """The paired difference of accuracies a - b, and what it shows; ``labels`` are those that F1 is averaged over.
 
-    A question that either system has no answer to because of an error is left out, and counted in ``excluded``. A truncated
+    A question that either system has no answer to because of an error or a server's moderation is left out, and counted in
+    ``excluded``. A truncated
     answer counts as incorrect in ``difference``; whether it would have become correct is not known, so the difference lies
     between two ``bounds``: ``lower``, where the truncated answers of a are incorrect and those of b correct, and ``upper``, the
     reverse (worst-case bounds, Manski 1990, Am. Econ. Rev. 80:319; Horowitz and Manski 2000, JASA 95:77). The ``finding`` is
@@ -52,10 +53,10 @@ def find_difference(difference: Mapping[str, Any], confidence: float, margin: fl
 
 
 def answered_by_both(pair: tuple[Rows, Rows]) -> tuple[tuple[Rows, Rows], int]:
-    """The rows of questions without an error of either system, in the same order, and the number of the others."""
+    """The rows of questions that neither system is excluded from, in the same order, and the number of the others."""
     by_id = {row["id"]: row for row in pair[1]}
     both = [(row, by_id[row["id"]]) for row in pair[0]]
-    kept = [rows for rows in both if all(row["outcome"] != Outcome.ERROR for row in rows)]
+    kept = [rows for rows in both if not any(Outcome(row["outcome"]).excluded for row in rows)]
     return ([a for a, _ in kept], [b for _, b in kept]), len(both) - len(kept)
 
 

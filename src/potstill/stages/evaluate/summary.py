@@ -89,7 +89,7 @@ def _named(evaluated: Sequence[Evaluated], task: Task) -> set[str]:
 
 
 def _system(one: Evaluated, task: Task, labels: Sequence[str], decided: bool, confidence: float) -> dict[str, Any]:
-    rows = [row for row in one.rows if row["outcome"] != Outcome.ERROR]
+    rows = [row for row in one.rows if not Outcome(row["outcome"]).excluded]
     return {
         "role": one.system.role.value,
         "prompting": one.system.prompting.value,
@@ -180,8 +180,8 @@ def _score_names(rows: Rows, decided: bool) -> list[str]:
 
 def _scores(rows: Rows, name: str, task: Task) -> dict[str, float]:
     """Scores by example id. A missing answer scores 0, except for descriptive scores; examples without the gold that a score
-    needs are omitted, and so are those with an error."""
-    scores = {row["id"]: row["scores"].get(name) for row in rows if row["outcome"] != Outcome.ERROR}
+    needs are omitted, and so are those that are excluded."""
+    scores = {row["id"]: row["scores"].get(name) for row in rows if not Outcome(row["outcome"]).excluded}
     if name in task.descriptive_scores:
         return {id_: score for id_, score in scores.items() if score is not None}
     labelled = {row["id"] for row in rows if row["gold"] is not None}
