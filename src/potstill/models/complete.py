@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from copy import copy
@@ -49,6 +49,8 @@ class ModelSection(Protocol):
     @property
     def dtype(self) -> Dtype: ...
     @property
+    def chat_template(self) -> Mapping[str, Any]: ...
+    @property
     def budget(self) -> Budget | None: ...
     @property
     def min_success(self) -> float: ...
@@ -85,7 +87,7 @@ def complete_within_budget(
     section: ModelSection, requests: Requests, name: str, store: Store, run: str
 ) -> Iterator[Completion]:
     """`complete` with a recipe's teacher or judge, within its budget; ``run`` is the id of the run that pays."""
-    model = open_model(section.model, section.batch_size, section.dtype, store)
+    model = open_model(section.model, section.batch_size, section.dtype, store, section.chat_template)
     return complete(model, requests, name, Billing(store, run, section.budget, section.min_success))
 
 

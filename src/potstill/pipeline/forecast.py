@@ -59,7 +59,7 @@ def estimate(run: Run) -> list[Estimate]:
     for planned in (planned for stage in STAGES for planned in stage.planned(run.recipe, known)):
         name = planned.model.name
         if name not in renderers:  # which loads a tokenizer
-            renderers[name] = Renderer(planned.model.model)
+            renderers[name] = Renderer(planned.model)
         estimates.append(_estimate(run, planned, renderers[name], seen))
     return estimates
 
@@ -109,7 +109,8 @@ class _Count:
         section = self.planned.model
         key = None
         if section.model.is_downloaded():
-            key = key_function(open_model(section.model, section.batch_size, section.dtype, run.store).identity)
+            how = (section.batch_size, section.dtype, run.store, section.chat_template)
+            key = key_function(open_model(section.model, *how).identity)
         for some in batched(self.planned.requests, KEYS_PER_LOOKUP):
             self.requests += len(some)
             self.max_tokens = some[0].sampling.max_tokens

@@ -152,12 +152,13 @@ def _carry_out(stage: Stage, run: Run) -> None:
     try:
         if stage.downloads(run.recipe):
             download_weights(run.recipe)
+        prompted = stage.prompts(run.recipe, run)
         stage.carry_out(run.recipe, run)
     except Exception as error:
         record("started")
         run.log("stopped", stage=stage.name, why=str(error))
         raise
-    times = record("done", outputs=stage.outputs(run))
+    times = record("done", outputs=stage.outputs(run), **prompted)
     if stage.scratch:
         run.remove(stage.scratch)
     run.log("done", stage=stage.name)

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from potstill import interrupt
 from potstill.models import Completion, ErrorKind, Request, Sampling, reasoning, repetition
-from potstill.models.local.chat_template import end_token_ids, prompt_text
+from potstill.models.local.chat_template import ChatTemplate
 from potstill.models.local.decoding import Batch, prefill_prefix
 from potstill.models.local.packing import pack
 from potstill.models.prices import Price
@@ -67,6 +67,10 @@ class LocalModel:
         pack(model.eval())
         return model, tokenizer
 
+    @cached_property
+    def _chat(self) -> ChatTemplate:
+        return ChatTemplate(self._loaded[1])
+
     async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[list[Completion]]:
         """See `Model.complete`; raises `PotstillError` for architectures without a plain KV cache."""
         window: list[Request] = []
@@ -82,11 +86,11 @@ class LocalModel:
     async def _answer(self, window: Sequence[Request]) -> AsyncIterator[list[Completion]]:
         if not window:
             return
-        model, tokenizer = await asyncio.to_thread(lambda: self._loaded)
+        model, _ = await asyncio.to_thread(lambda: self._loaded)
         context = int(getattr(model.config, "max_position_embeddings", 0)) or 1 << 30
         rows = []
         for request in window:
-            prompt = chat_tokens(tokenizer, request.messages)
+            prompt = self._chat.tokens(request.messages)
             limit = min(request.sampling.max_tokens, context - len(prompt))
             if limit < 1:
                 detail = f"a prompt of {len(prompt)} tokens leaves no room for an answer in a context of {context}"
@@ -102,8 +106,8 @@ class LocalModel:
         """Answer all rows, sorted by descending length of prompt; yields rows as they finish."""
         if not waiting:
             return
-        model, tokenizer = self._loaded
-        eos_token_ids = end_token_ids(model, tokenizer)
+        model, _ = self._loaded
+        eos_token_ids = self._chat.end_ids(model)
         shared = _shared_prefix_length([row.prompt for row in waiting])
         prefix = prefill_prefix(model, waiting[0].prompt[:shared])
         batch = Batch(model, prefix, min(self.batch_size, len(waiting)))
@@ -152,18 +156,6 @@ class LocalModel:
             completion_tokens=len(row.answer),
             seconds=row.seconds,
         )
-
-
-def chat_tokens(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[str, str]]) -> list[int]:
-    """Token ids of ``messages`` in the tokenizer's chat template, up to the start of the assistant's reply."""
-    return list(tokenizer(prompt_text(tokenizer, messages), add_special_tokens=False)["input_ids"])
-
-
-def count_chat_tokens(
-    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[str, str]], completion: str
-) -> int:
-    """The number of tokens of a chat, its completion and the end token."""
-    return len(chat_tokens(tokenizer, messages)) + len(tokenizer(completion, add_special_tokens=False)["input_ids"]) + 1
 
 
 def _next_tokens(logits: torch.Tensor, rows: Sequence[_Row]) -> list[int]:
