@@ -24,7 +24,6 @@ def check(run: Run) -> None:
         model.check()
     for path in run.recipe.data.files():
         files.require_rows(path)
-    prompts.check(run.recipe)
     _check_writable(run.folder)
     reused = sum(_size(run.path(name)) for name in (STUDENT, CHECKPOINTS))
     _check_disk_space(run.folder, max(needed_bytes(run.recipe) - reused, TABLES_BYTES))
