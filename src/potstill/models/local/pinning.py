@@ -37,7 +37,7 @@ def pinned(template: str, keywords: Mapping[str, Any], where: str) -> str:
         if name in OWN or not (name in words or (name == DATE and asks_clock)):
             why = "is set for each prompt anew" if name in OWN else f"is not used by the chat template of {where}"
             raise RecipeError(
-                f"chat_template: '{name}' {why}.{did_you_mean(name, sorted(words - set(OWN)))} Leave it out."
+                f"chat_template: '{name}' {why}.{did_you_mean(name, sorted({*words, DATE} - set(OWN)))} Leave it out."
             )
     lines = [f"{{%- set {name} = {_literal(value)} %}}\n" for name, value in keywords.items()]
     if asks_clock:
