@@ -107,6 +107,16 @@ def test_a_system_message_that_a_template_leaves_out_is_told(recipe, tmp_path):
         prompts.check(recipe_file.load(path))
 
 
+def test_a_template_with_an_error_is_told_in_one_line(recipe, tmp_path):
+    path = recipe("chatml")
+    (tmp_path / "student" / "chat_template.jinja").write_text("{% for m in messages %}\n{{ m.role")
+    with pytest.raises(
+        RecipeError, match=r"cannot show a chat of user, as \S+ with the prompt plain: .* correct its chat"
+    ) as raised:
+        prompts.check(recipe_file.load(path))
+    assert "\n" not in str(raised.value)
+
+
 def test_other_models_in_this_process_are_checked(recipe, tmp_path):
     path = recipe("chatml", data=SYSTEM, teacher="other")
     students.save("gemma", tmp_path / "other")

@@ -110,6 +110,7 @@ def _refuse(one: _Prompted, roles: tuple[str, ...], refusal: str, of_row: str = 
     """``system``: what to leave out where the system message is what is refused."""
     if not refusal:
         return
+    refusal = refusal.rstrip(".")
     model = f"{one.where} {one.section.model.name}"
     if "system" in roles:
         raise RecipeError(

@@ -87,7 +87,7 @@ class ChatTemplate:
         try:
             text = self.text([{"role": role, "content": PROBE[role]} for role in roles])
         except Exception as error:  # a template is a program, and may raise anything
-            return str(error) or type(error).__name__
+            return (str(error).strip() or type(error).__name__).splitlines()[0]
         return next((f"it leaves out the {role} message" for role in roles if PROBE[role] not in text), "")
 
     def digest(self) -> str:
