@@ -17,7 +17,6 @@ import torch
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from potstill.models.local import loading
-from potstill.models.local.chat_template import end_of_turn
 from potstill.recipe import loading as recipe_file
 from potstill.recipe.recipe import Recipe
 from potstill.stages.train import trainer
@@ -47,9 +46,8 @@ def held_out_loss(recipe: Recipe, rows: list[CuratedRow]) -> tuple[float, float]
         trainer.fit(recipe, base, trained_on, trainer.Position(Path(folder), None, steps))
         seconds = time.perf_counter() - start
         model = Checkpoint(recipe, base, Path(folder) / f"checkpoint-{steps}").merged()
-    tokenizer = loading.load_tokenizer(base)
-    end = end_of_turn(model, tokenizer)
-    return loss(model, [trainer.tokenized(tokenizer, row, end) for row in rows[::5]]), seconds
+    chat = loading.load_chat(base, recipe.student.chat_template)
+    return loss(model, [trainer.tokenized(chat, row) for row in rows[::5]]), seconds
 
 
 def main() -> None:

@@ -21,7 +21,8 @@ import torch
 from potstill.data import word_problems
 from potstill.models import Request, Sampling, stream
 from potstill.models.local import loading
-from potstill.models.local.model import LocalModel, chat_tokens
+from potstill.models.local.chat_template import ChatTemplate
+from potstill.models.local.model import LocalModel
 from potstill.models.local.weights import LocalWeights, resolve_dtype
 from potstill.models.remote.chat import ChatModel
 from potstill.models.served.launch import run_server
@@ -114,7 +115,8 @@ def run_generate(model, tokenizer, requests, batch_size):
     """Plain `generate`, batch by batch, longest prompts first."""
     began = time.perf_counter()
     texts = {}
-    ordered = sorted(requests, key=lambda r: -len(chat_tokens(tokenizer, r.messages)))
+    chat = ChatTemplate(tokenizer)
+    ordered = sorted(requests, key=lambda r: -len(chat.tokens(r.messages)))
     for i in range(0, len(ordered), batch_size):
         texts |= generate_batch(model, tokenizer, ordered[i : i + batch_size])
     return time.perf_counter() - began, texts
@@ -123,7 +125,8 @@ def run_generate(model, tokenizer, requests, batch_size):
 @torch.inference_mode()
 def generate_batch(model, tokenizer, requests):
     """Answers by request id, from one call of `generate` on left-padded prompts."""
-    prompts = [chat_tokens(tokenizer, r.messages) for r in requests]
+    chat = ChatTemplate(tokenizer)
+    prompts = [chat.tokens(r.messages) for r in requests]
     width = max(map(len, prompts))
     pad = tokenizer.pad_token_id
     ids = torch.tensor([[pad] * (width - len(p)) + p for p in prompts])

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from potstill.models import ErrorKind, Request, Sampling
-from potstill.models.local.model import LocalModel, chat_tokens
+from potstill.models.local.chat_template import ChatTemplate
+from potstill.models.local.model import LocalModel
 from potstill.models.local.packing import pack
 
 unique = count()
@@ -45,7 +46,7 @@ def test_batching_changes_no_answer(tiny, temperature):
 def test_greedy_answers_equal_those_of_transformers_generate(tiny):
     model, tokenizer = tiny
     request = Request("0", [{"role": "user", "content": "hello"}], Sampling(12))
-    prompt = torch.tensor([chat_tokens(tokenizer, request.messages)])
+    prompt = torch.tensor([ChatTemplate(tokenizer).tokens(request.messages)])
     expected = model.generate(prompt, max_new_tokens=12, do_sample=False, pad_token_id=0)[0, prompt.shape[1] :]
     assert answers(tiny, 4, [request])["0", 0].text == tokenizer.decode(expected, skip_special_tokens=True)
 
@@ -54,7 +55,7 @@ def test_a_limit_shrinks_to_the_room_that_the_prompt_leaves(tiny):
     """The context is 128 tokens, and the chat adds 8 to the text."""
     requests = [Request(str(n), [{"role": "user", "content": "x" * n}], Sampling(20)) for n in (1, 110, 119, 120, 200)]
     got = answers(tiny, 4, requests)
-    room = {n: 128 - len(chat_tokens(tiny[1], [{"role": "user", "content": "x" * n}])) for n in (110, 119, 120)}
+    room = {n: 128 - len(ChatTemplate(tiny[1]).tokens([{"role": "user", "content": "x" * n}])) for n in (110, 119, 120)}
     assert (room[119], room[120]) == (1, 0)
     assert got["1", 0].finish_reason in ("stop", "length")
     assert got["119", 0].completion_tokens <= 1

@@ -11,7 +11,8 @@ from scipy.stats import chi2
 import small
 from potstill.models import Request, Sampling
 from potstill.models.complete import Billing, complete
-from potstill.models.local.model import LocalModel, chat_tokens
+from potstill.models.local.chat_template import ChatTemplate
+from potstill.models.local.model import LocalModel
 from potstill.models.remote.wire import Dialect, request_body
 from potstill.models.specs import Endpoint
 from potstill.models.store.store import Store, key_function
@@ -25,7 +26,7 @@ DRAWN = Sampling(max_tokens=1, temperature=1.0, seed=7)
 
 def first_token_probabilities(model, tokenizer, prompt):
     with torch.no_grad():
-        logits = model(torch.tensor([chat_tokens(tokenizer, prompt)])).logits[0, -1]
+        logits = model(torch.tensor([ChatTemplate(tokenizer).tokens(prompt)])).logits[0, -1]
     return torch.softmax(logits, -1)
 
 

@@ -6,6 +6,7 @@ from peft import PeftModel
 
 import small
 from potstill.models.local import loading
+from potstill.models.local.chat_template import ChatTemplate
 from potstill.models.local.weights import LocalWeights
 from potstill.recipe import loading as recipe_file
 from potstill.stages.train import stage as train
@@ -80,7 +81,7 @@ def test_the_loss_is_that_before_as_trained_and_as_the_student_answers(trained, 
     _, tokenizer = tiny
     checkpoint = trained(f"learning_rate: 2.0e-5, method: {method}")
     merge = checkpoint.save(tmp_path / "student", ROWS)
-    some = [tokenized(tokenizer, row, tokenizer.eos_token_id) for row in ROWS[::2]]
+    some = [tokenized(ChatTemplate(tokenizer), row) for row in ROWS[::2]]
     assert merge["rows"] == len(some) == 6
     assert merge["base"] == pytest.approx(loss(loading.load_model(tiny_folder, "float32"), some), rel=1e-5)
     saved = tmp_path / "student"
@@ -118,7 +119,7 @@ def test_where_nothing_was_gained_nothing_can_be_lost():
 
 def test_the_loss_is_the_mean_over_the_tokens_with_a_label(tiny):
     model, tokenizer = tiny
-    rows = [tokenized(tokenizer, row, tokenizer.eos_token_id) for row in ROWS[:3]]
+    rows = [tokenized(ChatTemplate(tokenizer), row) for row in ROWS[:3]]
     total = count = 0
     for row in rows:
         scores = model(torch.tensor([row["input_ids"]])).logits[0].log_softmax(-1)

@@ -17,6 +17,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 import small
 from potstill import interrupt
 from potstill.errors import RecipeError
+from potstill.models.local.chat_template import ChatTemplate
 from potstill.recipe import loading as recipe_file
 from potstill.stages.train import checkpoints
 from potstill.stages.train import stage as train
@@ -34,7 +35,7 @@ ROWS = [
 
 def test_the_loss_covers_the_completion_and_its_end_token(tiny):
     _, tokenizer = tiny
-    row = tokenized(tokenizer, ROWS[3], tokenizer.eos_token_id)
+    row = tokenized(ChatTemplate(tokenizer), ROWS[3])
     trained = [token for token, label in zip(row["input_ids"], row["labels"], strict=True) if label != -100]
     assert tokenizer.decode(trained) == ROWS[3]["completion"] + "<end>"
     assert tokenizer.decode(row["input_ids"]).startswith("user:qqqqqqqqqq;a:")
@@ -54,7 +55,7 @@ def test_the_cheaper_loss_equals_that_of_sft_trainer(tiny, tmp_path):
                 max_length=None, logging_steps=1, save_strategy="no", use_cpu=True, bf16=False, report_to="none",
                 disable_tqdm=True, activation_checkpointing=False,
             ),
-            train_dataset=Dataset.from_list([tokenized(tokenizer, row, tokenizer.eos_token_id) for row in ROWS]),
+            train_dataset=Dataset.from_list([tokenized(ChatTemplate(tokenizer), row) for row in ROWS]),
             processing_class=tokenizer,
         )  # fmt: skip
         trainer.train()

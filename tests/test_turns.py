@@ -7,7 +7,7 @@ import pytest
 from transformers import AutoTokenizer
 
 import small
-from potstill.models.local.chat_template import around_replies, end_of_turn
+from potstill.models.local.chat_template import ChatTemplate
 from potstill.recipe import loading
 from potstill.stages.curate import curate
 from potstill.stages.generate import generate, planned
@@ -94,16 +94,16 @@ def trained_text(tokenizer, tokens):
 def test_each_reply_and_its_end_have_loss(student):
     tokenizer = AutoTokenizer.from_pretrained(student)
     messages = [{"role": "system", "content": "Be kind."}, *chat("one?", "I", "two?", "II", "three?")]
-    tokens = tokenized(tokenizer, row(messages, "III", 3), tokenizer.eos_token_id)
+    tokens = tokenized(ChatTemplate(tokenizer), row(messages, "III", 3))
     assert trained_text(tokenizer, tokens) == (
         "I<end>II<end>III<end>",
         "<system>Be kind.<end>\n<user>one?<end>\n<assistant>I<end>\n<user>two?<end>\n<assistant>II<end>\n<user>three?<end>\n"
         "<assistant>III<end>",
     )
-    last = tokenized(tokenizer, row(messages, "III", 1), tokenizer.eos_token_id)
+    last = tokenized(ChatTemplate(tokenizer), row(messages, "III", 1))
     assert last["input_ids"] == tokens["input_ids"]
     assert trained_text(tokenizer, last)[0] == "III<end>"
-    assert trained_text(tokenizer, tokenized(tokenizer, row(messages, "III", 2), tokenizer.eos_token_id))[0] == (
+    assert trained_text(tokenizer, tokenized(ChatTemplate(tokenizer), row(messages, "III", 2)))[0] == (
         "II<end>III<end>"
     )
 
@@ -111,7 +111,7 @@ def test_each_reply_and_its_end_have_loss(student):
 def test_a_template_that_trims_keeps_its_turns(tmp_path):
     small.save_tiny_llama_31(tmp_path)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
-    tokens = tokenized(tokenizer, row(chat(" one? ", "I", "two?"), "II", 2), tokenizer.eos_token_id)
+    tokens = tokenized(ChatTemplate(tokenizer), row(chat(" one? ", "I", "two?"), "II", 2))
     assert trained_text(tokenizer, tokens)[0] == "I<|eot_id|>II<|eot_id|>"
 
 
@@ -119,22 +119,23 @@ def test_a_template_that_rewrites_earlier_turns_is_refused(tiny):
     """It writes "assistant:" before a reply of an earlier turn, and "a:" before the next reply."""
     _, tokenizer = tiny
     with pytest.raises(ValueError, match="rewrites earlier turns"):
-        around_replies(tokenizer, chat("one?", "I", "two?"), 2)
-    assert around_replies(tokenizer, chat("one?", "I", "two?"), 1) == ["user:one?;assistant:I;user:two?;a:"]
+        ChatTemplate(tokenizer).around_replies(chat("one?", "I", "two?"), 2)
+    (alone,) = ChatTemplate(tokenizer).around_replies(chat("one?", "I", "two?"), 1)
+    assert tokenizer.decode(alone) == "user:one?;assistant:I;user:two?;a:"
 
 
 @pytest.mark.parametrize(
-    ("template", "ends", "end"),
+    ("template", "end"),
     [
-        ("{{ m.content }}<|turn|>\n", [256, 257], "<|turn|>"),  # as Gemma's
-        ("{{ m.content }} <|turn|>", [256, 257], "<|turn|>"),
-        ("{{ m.content }}<|turn|>\n", 256, "<end>"),  # the student would not stop at it
-        ("{{ m.content }}<end>\n", 256, "<end>"),
-        ("{{ m.content }};", [256, 257], "<end>"),
-        ("{{ m.content[:0] }}<|turn|>", [256, 257], "<end>"),  # the reply is not found in it
+        ("{{ m.content }}<|turn|>\n", "<|turn|>"),  # as Gemma's
+        ("{{ m.content }} <|turn|>", "<|turn|>"),
+        ("{{ m.content }}<end>\n", "<end>"),
+        ("{{ m.content }};", "<end>"),
+        ("{{ m.content[:0] }}<|turn|>", "<end>"),  # the reply is not found in it
     ],
 )
-def test_the_end_that_is_learnt_is_the_templates_own(tiny, template, ends, end):
+def test_the_end_that_is_learnt_is_the_templates_own(tiny, template, end):
+    """Whatever the generation config says: answers end at it, too."""
     model, tokenizer = (copy.deepcopy(part) for part in tiny)
     tokenizer.add_special_tokens({"additional_special_tokens": ["<|turn|>"]})
     tokenizer.chat_template = (
@@ -142,8 +143,9 @@ def test_the_end_that_is_learnt_is_the_templates_own(tiny, template, ends, end):
         + template
         + "{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
     )
-    model.generation_config.eos_token_id = ends
-    assert tokenizer.convert_ids_to_tokens(end_of_turn(model, tokenizer)) == end
+    chat_template = ChatTemplate(tokenizer)
+    assert tokenizer.convert_ids_to_tokens(chat_template.end) == end
+    assert chat_template.end_ids(model) == {tokenizer.eos_token_id, chat_template.end}
 
 
 # Generation
@@ -215,7 +217,7 @@ def test_a_chat_is_one_training_row(curated, student, tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(student)
     trained = [row for row in rows if row["turns"]]
     for one in trained:
-        assert len(tokenized(tokenizer, one, tokenizer.eos_token_id)["input_ids"]) == one["tokens"]
+        assert len(tokenized(ChatTemplate(tokenizer), one)["input_ids"]) == one["tokens"]
     epochs, _ = train._fit(recipe, student, trained, tmp_path / "work")
     assert [path.name for path in epochs] == ["checkpoint-1"]
 

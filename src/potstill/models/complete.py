@@ -61,6 +61,8 @@ class ModelSection(Protocol):
     @property
     def dtype(self) -> Dtype: ...
     @property
+    def chat_template(self) -> Mapping[str, Any]: ...
+    @property
     def budget(self) -> Budget | None: ...
     @property
     def min_success(self) -> float: ...
@@ -108,7 +110,7 @@ def complete_within_budget(
     section: ModelSection, requests: Requests, name: str, account: Account, *, required: bool = True
 ) -> Iterator[Completion]:
     """`complete` with a recipe's teacher or judge, within its budget; ``account`` is the run that pays."""
-    model = open_model(section.model, section.batch_size, section.dtype, account.store)
+    model = open_model(section.model, section.batch_size, section.dtype, account.store, section.chat_template)
     billing = Billing(account.store, account.id, section.budget, section.min_success, account, required)
     return complete(model, requests, name, billing)
 

@@ -1,10 +1,11 @@
 """Open the models that a recipe names."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from potstill.models import Model
-from potstill.models.local.weights import Dtype, LocalWeights
+from potstill.models.local.weights import NO_KEYWORDS, Dtype, LocalWeights
 from potstill.models.specs import Endpoint, Served
 from potstill.models.store.store import Store
 
@@ -12,8 +13,15 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-def open_model(source: LocalWeights | Endpoint | Served, batch_size: int, dtype: Dtype, store: Store) -> Model:
-    """A model that completes requests. ``batch_size`` (rows) and ``dtype`` apply to models in this process only.
+def open_model(
+    source: LocalWeights | Endpoint | Served,
+    batch_size: int,
+    dtype: Dtype,
+    store: Store,
+    chat_template: Mapping[str, Any] = NO_KEYWORDS,
+) -> Model:
+    """A model that completes requests. ``batch_size`` (rows) and ``dtype`` apply to models in this process only,
+    ``chat_template`` (values of its keywords) to these and to servers that are started.
 
     Raises `RecipeError` for a model that does not exist or whose key is missing.
     """
@@ -27,17 +35,19 @@ def open_model(source: LocalWeights | Endpoint | Served, batch_size: int, dtype:
         case Served():
             from potstill.models.served.launch import ServedModel
 
-            return ServedModel(source)
+            return ServedModel(source, chat_template)
         case LocalWeights():
-            return open_folder(source.download(), str(source), batch_size, dtype)
+            return open_folder(source.download(), str(source), batch_size, dtype, chat_template)
 
 
-def open_folder(folder: Path, name: str, batch_size: int, dtype: Dtype) -> Model:
+def open_folder(
+    folder: Path, name: str, batch_size: int, dtype: Dtype, chat_template: Mapping[str, Any] = NO_KEYWORDS
+) -> Model:
     """A model in this process; its weights in ``folder`` are loaded with the first request."""
     from potstill.models.local import loading, weights
     from potstill.models.local.model import LocalModel
 
     def load() -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-        return loading.load_model(folder, dtype), loading.load_tokenizer(folder)
+        return loading.load_model(folder, dtype), loading.load_tokenizer(folder, chat_template)
 
-    return LocalModel(load, weights.identity(folder, dtype), name, batch_size=batch_size)
+    return LocalModel(load, weights.identity(folder, dtype, chat_template), name, batch_size=batch_size)

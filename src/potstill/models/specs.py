@@ -94,6 +94,12 @@ def _without_secrets(url: str) -> str:
     return url
 
 
+def _names(fields: dict[str, Any]) -> dict[str, Any]:
+    if wrong := next((name for name in fields if not (name.isidentifier() and name.isascii())), None):
+        raise ValueError(f"'{wrong}' cannot be a keyword of a chat template")
+    return fields
+
+
 def _json_object(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields as they are sent: YAML allows numbers as keys, JSON does not."""
     try:
@@ -102,6 +108,10 @@ def _json_object(fields: dict[str, Any]) -> dict[str, Any]:
         return sent
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"it cannot be written as JSON: {error}") from error
+
+
+Keywords = Annotated[dict[str, Any], AfterValidator(_json_object), AfterValidator(_names)]
+"""Values of keywords of a chat template."""
 
 
 class Endpoint(Section):

@@ -59,7 +59,7 @@ def estimate(run: Run) -> list[Estimate]:
     for planned in (planned for stage in STAGES for planned in stage.planned(run.recipe, known)):
         name = planned.model.name
         if name not in renderers:  # which loads a tokenizer
-            renderers[name] = Renderer(planned.model.model)
+            renderers[name] = Renderer(planned.model)
         estimates.append(_estimate(run, planned, renderers[name], seen))
     return estimates
 
@@ -109,7 +109,8 @@ class _Count:
         section = self.planned.model
         key, left_out = None, tuple[str, ...]()
         if section.model.is_downloaded():
-            model = open_model(section.model, section.batch_size, section.dtype, run.store)
+            how = (section.batch_size, section.dtype, run.store, section.chat_template)
+            model = open_model(section.model, *how)
             key, left_out = key_function(model.identity), run.store.left_out(model.address)
         for some in batched(self.planned.requests, KEYS_PER_LOOKUP):
             self.requests += len(some)

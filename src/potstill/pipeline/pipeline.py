@@ -11,6 +11,7 @@ from typing import Any
 
 from potstill import interrupt, processor
 from potstill.errors import PotstillError, RecipeError
+from potstill.pipeline import prompts
 from potstill.pipeline.preflight import check, download_weights, shortage
 from potstill.pipeline.stage import Stage
 from potstill.pipeline.stages import STAGES
@@ -45,7 +46,16 @@ def start(recipe_name: str, runs: Path = Path("runs")) -> Run:
     source = file.stem if file.parent == loading.BUILT_IN else os.path.relpath(file, runs)
     run = Workspace(runs).run(recipe, source)
     check(run)
+    if not _answered(run):  # it loads tokenizers
+        prompts.check(recipe)
     return run
+
+
+def _answered(run: Run) -> bool:
+    """Whether the stages that prompt models are up to date."""
+    prompting = STAGES[:-1]
+    done = all(run.stages.get(stage.name, {}).get("state") == "done" for stage in prompting)
+    return done and not any(stage.stale_reason(run, stage.inputs(run)) for stage in prompting)
 
 
 def plan(run: Run) -> list[StagePlan]:
@@ -154,12 +164,13 @@ def _carry_out(stage: Stage, run: Run) -> None:
     try:
         if stage.downloads(run.recipe):
             download_weights(run.recipe)
+        prompted = stage.prompts(run.recipe, run)
         stage.carry_out(run.recipe, run)
     except Exception as error:
         record("started")
         run.log("stopped", stage=stage.name, why=str(error))
         raise
-    times = record("done", outputs=stage.outputs(run))
+    times = record("done", outputs=stage.outputs(run), **prompted)
     if stage.scratch:
         run.remove(stage.scratch)
     run.log("done", stage=stage.name)

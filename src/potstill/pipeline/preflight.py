@@ -8,6 +8,7 @@ from pathlib import Path
 from potstill.data import files
 from potstill.errors import PotstillError
 from potstill.models.specs import ModelSpec
+from potstill.pipeline import prompts
 from potstill.recipe.recipe import Recipe
 from potstill.recipe.systems import Role
 from potstill.workspace.artifacts import CHECKPOINTS, STUDENT
@@ -47,9 +48,13 @@ def shortage(recipe: Recipe) -> str:
 
 
 def download_weights(recipe: Recipe) -> None:
-    """Download the weights of all models before anything is paid for. Raises `PotstillError`."""
-    for model in _models(recipe):
+    """Download the weights of all models before anything is paid for, and check how they are prompted. Raises `PotstillError`."""
+    models = list(_models(recipe))
+    present = all(model.is_downloaded() for model in models)
+    for model in models:
         model.download()
+    if not present:  # those that are there were checked at the start
+        prompts.check(recipe)
 
 
 def needed_bytes(recipe: Recipe) -> int:

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 from potstill.data.examples import examples
 from potstill.models import Message, Request
 from potstill.models.remote.wire import estimate_prompt_tokens
-from potstill.models.specs import ModelSpec
-from potstill.recipe.recipe import Recipe
+from potstill.pipeline import prompts
+from potstill.recipe.asked import AskedModel
+from potstill.recipe.recipe import Recipe, Student
 from potstill.stages import generate
 from potstill.stages.few_shot import FewShotExamples
 from potstill.tasks import Example
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from potstill.models.local.chat_template import ChatTemplate
 
 
 @dataclass(frozen=True)
@@ -36,27 +37,26 @@ class Prompt:
 class Renderer:
     """Renders and counts by the model's own tokenizer where that is cached, by characters elsewhere."""
 
-    def __init__(self, model: ModelSpec) -> None:
-        self.tokenizer: PreTrainedTokenizerBase | None = None
-        if folder := model.cached_folder():
+    def __init__(self, section: AskedModel | Student) -> None:
+        self.chat: ChatTemplate | None = None
+        if folder := section.model.cached_folder():
             from potstill.models.local import loading
 
-            self.tokenizer = loading.load_tokenizer(folder)
+            self.chat = loading.load_chat(folder, section.chat_template)
 
     @property
     def is_exact(self) -> bool:
-        return self.tokenizer is not None
+        return self.chat is not None
 
     def render(self, messages: Sequence[Message]) -> str:
-        if self.tokenizer is None:
+        if self.chat is None:
             return "\n".join(f"[{message['role']}]\n{message['content']}" for message in messages)
-        chat = [dict(message) for message in messages]
-        return str(self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+        return self.chat.text(messages)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        if self.tokenizer is None:
+        if self.chat is None:
             return estimate_prompt_tokens(Request("", messages))
-        return len(self.tokenizer(self.render(messages), add_special_tokens=False)["input_ids"])
+        return len(self.chat.tokens(messages))
 
     def prompt(self, who: str, example: Example, messages: Sequence[Message]) -> Prompt:
         return Prompt(who, example["id"], self.render(messages), self.count_tokens(messages), self.is_exact)
@@ -64,9 +64,10 @@ class Renderer:
 
 def preview(recipe: Recipe, n: int) -> Iterator[Prompt]:
     """The prompts of teacher and student for the first ``n`` training questions."""
+    prompts.check(recipe)
     rows = list(islice((row for row in examples(recipe) if row["split"] == "train"), n))
     shots = FewShotExamples(recipe, lambda: examples(recipe))
-    teacher, student = Renderer(recipe.teacher.model), Renderer(recipe.student.model)
+    teacher, student = Renderer(recipe.teacher), Renderer(recipe.student)
     for row in rows:
         if recipe.generates:
             _, request = next(generate.requests(recipe, [row], shots, 1))

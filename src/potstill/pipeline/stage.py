@@ -33,6 +33,10 @@ def _never(recipe: Recipe) -> bool:
     return False
 
 
+def _no_prompts(recipe: Recipe, run: Run) -> dict[str, Any]:
+    return {}
+
+
 @dataclass(frozen=True)
 class Stage:
     """A function from files to files, and everything that decides its result.
@@ -52,6 +56,7 @@ class Stage:
         loads_student: whether it trains or asks the student, for which the machine must have what the recipe needs.
         downloads: whether all weights are downloaded before it: before the first request that is paid for.
         planned: the requests that it will make.
+        prompts: how the student is prompted, for the manifest; raises `PotstillError` where it was trained on other prompts.
         dry_run: the examples that it would write, if that asks no model.
     """
 
@@ -69,6 +74,7 @@ class Stage:
     loads_student: bool = False
     downloads: Callable[[Recipe], bool] = _never
     planned: Callable[[Recipe, KnownExamples], Iterator[Planned]] = _nothing
+    prompts: Callable[[Recipe, Run], dict[str, Any]] = _no_prompts
     dry_run: Callable[[Recipe], Iterator[Example]] | None = None
 
     def parts(self, recipe: Recipe) -> tuple[Part, ...]:

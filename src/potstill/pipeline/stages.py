@@ -3,7 +3,7 @@
 from potstill.data.examples import examples
 from potstill.pipeline.stage import Stage
 from potstill.recipe.recipe import Recipe
-from potstill.stages import curate, generate
+from potstill.stages import curate, generate, student_prompts
 from potstill.stages.data import stage as data
 from potstill.stages.data import synthesize
 from potstill.stages.evaluate import stage as evaluate
@@ -39,7 +39,7 @@ STAGES: tuple[Stage, ...] = (
         "data",
         data.make_examples,
         recipe=("task", "data"),
-        asked_keys=("teacher.model", "generate.seed"),
+        asked_keys=("teacher.model", "teacher.chat_template", "generate.seed"),
         user_files=True,
         writes=(EXAMPLES, SYNTHESIS),
         downloads=_data_asks,
@@ -49,7 +49,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "generate",
         generate.generate,
-        recipe=("task", "teacher.model", "teacher.dtype", "condition", "generate", "evaluate.extraction", "data.seed"),
+        recipe=("task", "teacher.model", "teacher.dtype", "teacher.chat_template", "condition", "generate", "evaluate.extraction", "data.seed"),
         reads=(Part(EXAMPLES, splits=("train", "validation")),),
         writes=(GENERATED.file, CALIBRATION),
         downloads=_data_does_not_ask,
@@ -58,7 +58,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "curate",
         curate.curate,
-        recipe=("task", "condition", "curate", "evaluate.judge", "student.model", "train.max_length", "data.seed"),
+        recipe=("task", "condition", "curate", "evaluate.judge", "student.model", "student.chat_template", "train.max_length", "data.seed"),
         reads=(Part(EXAMPLES), Part(GENERATED.file)),
         writes=(CURATED.file,),
         planned=curate.planned,
@@ -67,7 +67,7 @@ STAGES: tuple[Stage, ...] = (
         "train",
         train.train,
         recipe=(
-            "task", "student.model", "student.dtype", "student.max_tokens", "train", "evaluate.extraction",
+            "task", "student.model", "student.dtype", "student.chat_template", "student.max_tokens", "train", "evaluate.extraction",
             "evaluate.judge",
         ),
         reads=(
@@ -79,12 +79,14 @@ STAGES: tuple[Stage, ...] = (
         packages=("torch", "transformers", "trl", "peft"),
         loads_student=True,
         planned=train.planned,
+        prompts=student_prompts.of_training,
     ),
     Stage(
         "evaluate",
         evaluate.evaluate,
         recipe=(
-            "task", "evaluate", "student.model", "student.dtype", "student.max_tokens", "teacher.model", "teacher.dtype",
+            "task", "evaluate", "student.model", "student.dtype", "student.chat_template", "student.max_tokens", "teacher.model", "teacher.dtype",
+            "teacher.chat_template",
             "generate.max_tokens", "generate.output", "generate.max_words", "generate.shots", "generate.prompting",
             "condition", "data.seed",
         ),
@@ -93,6 +95,7 @@ STAGES: tuple[Stage, ...] = (
         may_show_training=True,
         loads_student=True,
         planned=evaluate.planned,
+        prompts=student_prompts.of_evaluation,
     ),
     Stage(
         "report",

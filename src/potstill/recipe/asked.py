@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from potstill.config import Section
 from potstill.models.local.weights import Dtype
-from potstill.models.specs import Budget, ModelSource
+from potstill.models.specs import Budget, Endpoint, Keywords, ModelSource
 
 
 class AskedModel(Section):
@@ -19,6 +19,9 @@ class AskedModel(Section):
     dtype: Dtype = "auto"
     """Number format when the model runs in this process: `auto` is `bfloat16` where the machine is fast in it (a GPU, a
     CPU with AVX512-BF16 or AMX), otherwise `float32`, in which batching changes no answer."""
+    chat_template: Keywords = {}
+    """Values of keywords of its chat template, such as `enable_thinking: false` or `date_string: 26 Jul 2024`, when the model runs in
+    this process or potstill starts its server. A template that prints today's date prints 26 July 2024 in this process."""
     budget: Budget | None = None
     """What may be spent on it. The run stops at a limit, and can be resumed when the limit is raised."""
     min_success: float = Field(default=0.0, ge=0, le=1)
@@ -27,6 +30,15 @@ class AskedModel(Section):
     @property
     def name(self) -> str:
         return self.model.name
+
+    @model_validator(mode="after")
+    def _template_at_hand(self) -> Self:
+        if self.chat_template and isinstance(self.model, Endpoint):
+            raise ValueError(
+                "chat_template is for models in this process and servers that potstill starts; for others write "
+                "model: {extra_body: {chat_template_kwargs: {...}}}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _price_for_max_cost(self) -> Self:

@@ -9,6 +9,7 @@ from pydantic.json_schema import JsonSchemaValue
 
 from potstill.config import Section, Seed
 from potstill.models.local.weights import Dtype, LocalWeights
+from potstill.models.specs import Keywords
 from potstill.models.store.store import FILE_NAME
 from potstill.recipe.asked import AskedModel, Judge, Teacher
 from potstill.recipe.data import Data
@@ -111,6 +112,9 @@ class Student(Section):
     dtype: Dtype = "auto"
     """Number format in which the student and the base answer and adapters are trained, as for `teacher.dtype`. Full
     fine-tuning keeps its weights in float32 and multiplies in this format. The student is saved in float32."""
+    chat_template: Keywords = {}
+    """Values of keywords of its chat template, as for `teacher.chat_template`, in training and in evaluation. The student is saved
+    with them."""
     max_tokens: int = Field(default=256, ge=1)
     """Limit on the new tokens of an answer to the plain prompt, whichever model answers. In validation and evaluation the
     limit of a prompt is doubled once, for all models, where it truncates more than 2 % of a system's answers."""
@@ -321,7 +325,12 @@ class Recipe(Section):
                 return self.teacher
             case _:
                 student = self.student
-                return AskedModel(model=student.model, batch_size=student.batch_size, dtype=student.dtype)
+                return AskedModel(
+                    model=student.model,
+                    batch_size=student.batch_size,
+                    dtype=student.dtype,
+                    chat_template=student.chat_template,
+                )
 
     @property
     def asks_teacher(self) -> bool:

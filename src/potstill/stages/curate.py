@@ -26,23 +26,19 @@ PER_QUESTION, MAX_ROWS = "per-question", "max-rows"
 
 def curate(recipe: Recipe, run: Run) -> None:
     """Write curated.parquet. Raises `PotstillError` when no row is left to train on."""
-    from potstill.models.local import chat_template, loading
-    from potstill.models.local.model import count_chat_tokens
+    from potstill.models.local import loading
 
     examples = {example["id"]: example for example in run.examples()}
     generated = run.read(GENERATED)
     answers = ((examples[row["id"]], row["answer"]) for row in generated)
     task = judge.judged(recipe, run, recipe.task, answers, "the teacher's answers")
-    tokenizer = loading.load_tokenizer(recipe.student.model.download())
-
-    def tokens(messages: Sequence[Mapping[str, str]], completion: str) -> int:
-        return count_chat_tokens(tokenizer, messages, completion)
+    chat = loading.load_chat(recipe.student.model.download(), recipe.student.chat_template)
 
     def can_join(row: CuratedRow) -> bool:
         messages = row["student_messages"]
         turns = 1 + sum(message["role"] == "assistant" for message in messages)
         try:
-            chat_template.around_replies(tokenizer, messages, turns)
+            chat.around_replies(messages, turns)
         except ValueError:
             return False
         return True
@@ -52,7 +48,7 @@ def curate(recipe: Recipe, run: Run) -> None:
     def passes(row: Mapping[str, Any]) -> bool:
         return bool(row["completion"]) and not first_failure({f: row[_column(f)] for f in others}, others)
 
-    labeller = _Labeller(recipe, task, examples, tokens, chats.replies(generated))
+    labeller = _Labeller(recipe, task, examples, chat.count, chats.replies(generated))
     rows = [labeller.label(row, agreed) for row, agreed in zip(generated, agreements(task, generated), strict=True)]
     joined = chats.join(task, rows, examples, passes, can_join) if task.multi_turn else {}
     rewritten = sum(row["turns"] == 1 and bool(task.earlier_turns(examples[row["id"]])) for row in rows)

@@ -1,6 +1,8 @@
 """Load models and tokenizers from folders of weights."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -8,17 +10,40 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from potstill.errors import PotstillError
 from potstill.models.local import resident
-from potstill.models.local.weights import Dtype, resolve_dtype
+from potstill.models.local.chat_template import ChatTemplate
+from potstill.models.local.pinning import pinned
+from potstill.models.local.weights import NO_KEYWORDS, Dtype, resolve_dtype
 
 transformers.utils.logging.disable_progress_bar()
 
 
-def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer in ``path``. Raises `PotstillError` for one without a chat template."""
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path)
-    if tokenizer.chat_template is None:
-        raise PotstillError(f"{path}: its tokenizer has no chat template; use an instruction-tuned model.")
+def load_tokenizer(path: Path, keywords: Mapping[str, Any] = NO_KEYWORDS) -> PreTrainedTokenizerBase:
+    """The tokenizer in ``path``, with values for keywords of its chat template.
+
+    Raises `PotstillError` for one that cannot be read or has no chat template, `RecipeError` for an unknown keyword.
+    """
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path)
+    except Exception as error:  # of several libraries
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise PotstillError(
+            f"{path}: its tokenizer cannot be read: {reason} Copy tokenizer.json and tokenizer_config.json there again."
+        ) from error
+    if not tokenizer.chat_template:
+        raise PotstillError(
+            f"{path}: its tokenizer has no chat template. Use an instruction-tuned model, or put a chat_template.jinja there."
+        )
+    try:
+        template = tokenizer.get_chat_template()
+    except ValueError as error:
+        raise PotstillError(f"{path}: none of its chat templates is named default. Name one so.") from error
+    tokenizer.chat_template = pinned(template, keywords, str(path))
     return tokenizer
+
+
+def load_chat(path: Path, keywords: Mapping[str, Any] = NO_KEYWORDS) -> ChatTemplate:
+    """The chat template of the tokenizer in ``path``; see `load_tokenizer`."""
+    return ChatTemplate(load_tokenizer(path, keywords))
 
 
 def load_model(path: Path, dtype: Dtype) -> PreTrainedModel:

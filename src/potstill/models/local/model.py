@@ -11,7 +11,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from potstill import interrupt
 from potstill.models import Completion, ErrorKind, Request, Sampling, reasoning, repetition
-from potstill.models.local.chat_template import end_token_ids, prompt_text
 from potstill.models.local.decoding import Batch, prefill_prefix
 from potstill.models.local.resident import CutAnswer, Resident, resident
 from potstill.models.prices import Price
@@ -104,7 +103,7 @@ class LocalModel:
         context = int(getattr(loaded.model.config, "max_position_embeddings", 0)) or 1 << 30
         rows = []
         for request in window:
-            prompt = chat_tokens(loaded.tokenizer, request.messages)
+            prompt = loaded.chat.tokens(request.messages)
             limit = min(request.sampling.max_tokens, context - len(prompt))
             if limit < 1:
                 detail = f"a prompt of {len(prompt)} tokens leaves no room for an answer in a context of {context}"
@@ -123,7 +122,7 @@ class LocalModel:
         """Answer all rows, sorted by descending number of tokens; yields rows as they finish."""
         if not waiting:
             return
-        eos_token_ids = end_token_ids(loaded.model, loaded.tokenizer)
+        eos_token_ids = loaded.chat.end_ids(loaded.model)
         shared = _shared_prefix_length([row.prompt for row in waiting])
         prefix = prefill_prefix(loaded.model, waiting[0].prompt[:shared])
         batch = Batch(loaded.model, prefix, min(self.batch_size, len(waiting)))
@@ -175,18 +174,6 @@ class LocalModel:
             completion_tokens=len(row.answer),
             seconds=row.seconds,
         )
-
-
-def chat_tokens(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[str, str]]) -> list[int]:
-    """Token ids of ``messages`` in the tokenizer's chat template, up to the start of the assistant's reply."""
-    return list(tokenizer(prompt_text(tokenizer, messages), add_special_tokens=False)["input_ids"])
-
-
-def count_chat_tokens(
-    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[str, str]], completion: str
-) -> int:
-    """The number of tokens of a chat, its completion and the end token."""
-    return len(chat_tokens(tokenizer, messages)) + len(tokenizer(completion, add_special_tokens=False)["input_ids"]) + 1
 
 
 def _next_tokens(logits: torch.Tensor, rows: Sequence[_Row]) -> list[int]:

@@ -9,10 +9,12 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from potstill.models.local.chat_template import ChatTemplate
 from potstill.models.local.packing import pack
 
 MAX_CUT = 4096
@@ -35,6 +37,11 @@ class Resident:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     _cut: dict[Any, CutAnswer] = field(default_factory=dict)
+
+    @cached_property
+    def chat(self) -> ChatTemplate:
+        """The tokenizer's chat template."""
+        return ChatTemplate(self.tokenizer)
 
     def keep(self, asked: Any, answer: CutAnswer) -> None:
         """Keep a cut answer, in place of the oldest where there are too many."""

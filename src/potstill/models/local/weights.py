@@ -6,11 +6,13 @@ Importing this module does not load torch: a process that only sends requests to
 import hashlib
 import json
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from math import prod
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from filelock import FileLock
@@ -26,6 +28,10 @@ from potstill.progress import echo
 Dtype = Literal["auto", "float32", "bfloat16"]
 """The number format of a model in this process; see `resolve_dtype`."""
 PACKAGED_PREFIX, HUB_PREFIX = "packaged/", "hf/"
+CHAT_VERSION = 1
+"""Of how chats become tokens, and answers end."""
+NO_KEYWORDS: Mapping[str, Any] = MappingProxyType({})
+"""Values of keywords of a chat template: none."""
 FLOAT32_PER_PACKED_BYTE = 7.5
 """Bytes in float32 per byte of a packaged file: 4.5 bits become 32, and some tensors had 8 bits."""
 
@@ -166,14 +172,15 @@ def _header(file: Path) -> tuple[int, dict[str, Any]]:
     return length, header
 
 
-def identity(path: Path, dtype: Dtype) -> dict[str, Any]:
-    """Everything that decides the answers of the weights in ``path``: their SHA-256, the engine, the number format, and the rule
-    that ends a repeating answer."""
+def identity(path: Path, dtype: Dtype, chat_template: Mapping[str, Any] = NO_KEYWORDS) -> dict[str, Any]:
+    """Everything that decides the answers of the weights in ``path``: their SHA-256, the engine, the number format, the rule
+    that ends a repeating answer, and how chats become tokens, with the values of keywords of their template."""
     return {
         "weights": sha256(path),
         "engine": "transformers",
         "dtype": resolve_dtype(dtype),
         "repetition": repetition.VERSION,
+        "chat": {"version": CHAT_VERSION, **chat_template},
     }
 
 

@@ -17,6 +17,7 @@ from potstill import interrupt
 from potstill.errors import PotstillError
 from potstill.models import Completion, Request
 from potstill.models.local import packaged
+from potstill.models.local.weights import NO_KEYWORDS
 from potstill.models.prices import Price
 from potstill.models.remote.chat import ChatModel
 from potstill.models.served import supervisor
@@ -34,10 +35,12 @@ class ServedModel:
 
     price: Price | None = None
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: Served, chat_template: Mapping[str, Any] = NO_KEYWORDS) -> None:
         self.served, self.name = served, served.name
         self._path = served.download()
-        self.identity: Mapping[str, Any] = _identity(served, self._path)
+        self._chat_template = chat_template
+        keywords = {"chat_template": dict(chat_template)} if chat_template else {}
+        self.identity: Mapping[str, Any] = _identity(served, self._path) | keywords
         self.address = f"{served.serve} {self.identity.get('weights') or self._path}"
         self.left_out: tuple[str, ...] = ()
 
@@ -59,6 +62,7 @@ class ServedModel:
                 Endpoint(
                     url=url, model=self._path, concurrency=self.served.concurrency, timeout=self.served.timeout,
                     thinking_tokens=self.served.thinking_tokens,
+                    extra_body=extra_body(self.served, self._path, self._chat_template),
                 )
             )  # fmt: skip
             model.left_out = self.left_out
@@ -143,6 +147,18 @@ def command_line(served: Served, path: str, port: int) -> list[str]:
         ]  # fmt: skip
     script = Path(__file__).with_name("llama_server.py")
     return [sys.executable, str(script), path, str(port), str(served.concurrency), str(served.context)]
+
+
+def extra_body(served: Served, path: str, chat_template: Mapping[str, Any]) -> dict[str, Any]:
+    """What requests ask for besides: the values of keywords of the chat template, and in vLLM that an answer ends where the
+    template ends a turn, which a folder's generation config may not say. llama.cpp knows the ends of turns by name."""
+    fields: dict[str, Any] = {"chat_template_kwargs": dict(chat_template)} if chat_template else {}
+    if served.serve == "vllm" and Path(path).is_dir():
+        from potstill.models.local import loading
+
+        with suppress(PotstillError):  # no chat template; vLLM may be given one by its arguments
+            fields["stop_token_ids"] = [loading.load_chat(Path(path)).end]
+    return fields
 
 
 def _identity(served: Served, path: str) -> dict[str, Any]:

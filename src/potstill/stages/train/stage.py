@@ -103,7 +103,7 @@ def _validation_scores(recipe: Recipe, run: Run, checkpoint: Checkpoint, name: s
 
     task = run.task
     examples = list(run.examples("validation"))
-    identity = weights.identity(checkpoint.base, recipe.student.dtype)
+    identity = weights.identity(checkpoint.base, recipe.student.dtype, recipe.student.chat_template)
     identity |= {"checkpoint": weights.sha256(checkpoint.folder)}
     model = LocalModel(checkpoint.as_it_answers, identity, str(checkpoint.folder), batch_size=recipe.student.batch_size)
     strict = recipe.evaluate.extraction == "strict"

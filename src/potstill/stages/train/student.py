@@ -39,19 +39,19 @@ class Checkpoint:
         """The merged weights in the student's number format, and the tokenizer: as if they were saved and loaded."""
         from potstill.models.local import loading
 
-        return cast(self.merged(), self.recipe.student.dtype), loading.load_tokenizer(self.base)
+        tokenizer = loading.load_tokenizer(self.base, self.recipe.student.chat_template)
+        return cast(self.merged(), self.recipe.student.dtype), tokenizer
 
     def save(self, folder: Path, rows: Sequence[CuratedRow]) -> dict[str, Any]:
         """Write the student into ``folder``. Returns the `loss` on some of the ``rows``: of the base, of the weights as they
         were trained (``apart``), and as the student answers (``merged``)."""
         from potstill.models.local import loading
-        from potstill.models.local.chat_template import end_of_turn
         from potstill.stages.train.trainer import tokenized
 
-        tokenizer = loading.load_tokenizer(self.base)
+        chat = loading.load_chat(self.base, self.recipe.student.chat_template)
         model: Any = loading.load_model(self.base, "float32")
-        end = end_of_turn(model, tokenizer)
-        some = [tokenized(tokenizer, row, end) for row in rows[:: -(-len(rows) // COMPARED_ROWS)]]
+        ends = sorted(chat.end_ids(model))
+        some = [tokenized(chat, row) for row in rows[:: -(-len(rows) // COMPARED_ROWS)]]
         base = loss(model, some)
         if self._has_adapters:
             model = self._adapted(model)
@@ -61,8 +61,9 @@ class Checkpoint:
             del model  # before the next is loaded
             model = self.merged()
             apart = loss(model, some)
+        model.generation_config.eos_token_id = ends  # whoever generates with it stops there
         model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        chat.tokenizer.save_pretrained(folder)
         merged = loss(cast(model, self.recipe.student.dtype), some)
         return {"rows": len(some), "base": base, "apart": apart, "merged": merged, "lost": lost(base, apart, merged)}
 

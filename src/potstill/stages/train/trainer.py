@@ -11,13 +11,13 @@ from datasets import Dataset
 from peft import LoraConfig
 from peft.helpers import disable_input_dtype_casting
 from torch.nn.functional import cross_entropy
-from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
+from transformers import PrinterCallback, TrainerCallback
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from potstill import interrupt
 from potstill.models.local import loading, weights
-from potstill.models.local.chat_template import around_replies, end_of_turn
+from potstill.models.local.chat_template import ChatTemplate
 from potstill.progress import Progress, progress
 from potstill.recipe.recipe import Recipe
 from potstill.stages.train import checkpoints
@@ -45,18 +45,19 @@ class Position:
 def fit(recipe: Recipe, base: Path, rows: Sequence[Mapping[str, Any]], position: Position) -> None:
     """Train the weights in ``base``, or adapters for them, on curated rows up to the last step."""
     options = recipe.train
-    tokenizer = loading.load_tokenizer(base)
+    chat = loading.load_chat(base, recipe.student.chat_template)
+    if chat.tokenizer.pad_token is None:  # its attention is masked, and it has no label
+        chat.tokenizer.pad_token = chat.tokenizer.convert_ids_to_tokens(chat.end)
     # Steps of full fine-tuning are smaller than bfloat16 can add to a weight.
     model = loading.load_model(base, "float32" if options.method == "full" else recipe.student.dtype)
-    end = end_of_turn(model, tokenizer)
-    examples = [tokenized(tokenizer, row, end) for row in rows]
+    examples = [tokenized(chat, row) for row in rows]
     if model.device.type == "cpu" and max(len(row["input_ids"]) for row in examples) <= SHORT_TOKENS:
         model.set_attn_implementation("eager")
     trainer = CompletionTrainer(
         model=model,
         args=_arguments(recipe, position),
         train_dataset=Dataset.from_list(examples),
-        processing_class=tokenizer,
+        processing_class=chat.tokenizer,
         peft_config=_adapters(recipe) if options.method == "lora" else None,
     )
     trainer.remove_callback(PrinterCallback)
@@ -68,8 +69,8 @@ def fit(recipe: Recipe, base: Path, rows: Sequence[Mapping[str, Any]], position:
             trainer.train(resume_from_checkpoint=str(position.resume) if position.resume else None)
 
 
-def tokenized(tokenizer: PreTrainedTokenizerBase, row: Mapping[str, Any], end: int) -> dict[str, list[int]]:
-    """Token ids and labels of a row: the prompt exactly as at inference (`IGNORED`), the completion, the ``end`` token.
+def tokenized(chat: ChatTemplate, row: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Token ids and labels of a row: the prompt exactly as at inference (`IGNORED`), the completion, the end of the turn.
 
     In a row of several ``turns`` the replies of earlier turns and their end tokens have labels too. Raises `ValueError`
     where the template rewrites earlier turns.
@@ -79,8 +80,9 @@ def tokenized(tokenizer: PreTrainedTokenizerBase, row: Mapping[str, Any], end: i
     replies = [*earlier[len(earlier) - (turns - 1) :], row["completion"]]
     ids: list[int] = []
     labels: list[int] = []
-    for around, reply in zip(around_replies(tokenizer, messages, turns), replies, strict=True):
-        before, written = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in (around, reply))
+    end = chat.end
+    for before, reply in zip(chat.around_replies(messages, turns), replies, strict=True):
+        written = chat.reply_tokens(reply)
         ends = bool(ids) and before[0] == end  # the reply before
         labels += [end] * ends + [IGNORED] * (len(before) - ends) + written
         ids += before + written

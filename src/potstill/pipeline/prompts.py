@@ -1,0 +1,123 @@
+"""Whether the models in this process can be prompted as the recipe will prompt them, before anything is paid for."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from potstill.data.examples import examples
+from potstill.errors import PotstillError, RecipeError
+from potstill.recipe.asked import AskedModel
+from potstill.recipe.recipe import Recipe, Student
+from potstill.recipe.systems import Role
+from potstill.tasks import Prompting
+from potstill.tasks.prompts import Instruction
+
+if TYPE_CHECKING:
+    from potstill.models.local.chat_template import ChatTemplate
+
+
+@dataclass(frozen=True)
+class _Prompted:
+    """A model of the recipe, under the key ``where``, and the ways in which it is prompted about examples."""
+
+    where: str
+    section: AskedModel | Student
+    promptings: tuple[Prompting, ...]
+
+
+def check(recipe: Recipe) -> None:
+    """Raises `RecipeError` for a model in this process, if it is on disk, whose tokenizer or chat template cannot be used.
+
+    Examples are read only where a template refuses some chats.
+    """
+    for one in _prompted(recipe):
+        if folder := one.section.model.cached_folder():
+            from potstill.models.local import loading
+
+            try:
+                chat = loading.load_chat(folder, one.section.chat_template)
+                _check_tokens(chat, folder)
+            except PotstillError as error:
+                raise RecipeError(f"{one.where}: {error}") from error
+            _check_chats(recipe, one, chat)
+
+
+def _prompted(recipe: Recipe) -> Iterator[_Prompted]:
+    def ways(*roles: Role) -> tuple[Prompting, ...]:
+        asked = (system for system in recipe.systems if not recipe.answered_by_data(system))
+        return tuple(dict.fromkeys(system.prompting for system in asked if system.role in roles))
+
+    yield _Prompted("student.model", recipe.student, (Prompting.PLAIN, *ways(Role.BASE, Role.STUDENT)))
+    if recipe.asks_teacher:
+        own = (recipe.prompting,) if recipe.generates else ()
+        yield _Prompted("teacher.model", recipe.teacher, (*own, *ways(Role.TEACHER)))
+    if recipe.evaluate.judge:
+        yield _Prompted("evaluate.judge.model", recipe.evaluate.judge, ())
+    for system in recipe.systems:
+        if system.role is Role.OTHER:
+            yield _Prompted(f"evaluate.systems: {system.name}", recipe.asked(system), (system.prompting,))
+
+
+def _check_tokens(chat: "ChatTemplate", folder: Path) -> None:
+    """Raises `PotstillError` where an answer cannot end, or the weights lack a token of the template."""
+    from potstill.models.local.chat_template import PROBE, SHAPES
+
+    shown = [shape for shape in SHAPES if not chat.refusal(shape)]
+    chats = ([{"role": role, "content": PROBE[role]} for role in shape] for shape in shown)
+    largest = max([chat.end, *(token for one in chats for token in chat.tokens(one))])
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    size = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
+    if size and largest >= size:
+        token = chat.tokenizer.convert_ids_to_tokens(largest)
+        raise PotstillError(
+            f"{folder}: its chat template writes {token!r}, token {largest}, and its weights know {size} tokens. Use the tokenizer "
+            "that belongs to the weights, or enlarge their embeddings."
+        )
+
+
+def _check_chats(recipe: Recipe, one: _Prompted, chat: "ChatTemplate") -> None:
+    """Raises `RecipeError` for the first chat of roles that the template refuses."""
+    from potstill.models.local.chat_template import SHAPES
+
+    if not any(map(chat.refusal, SHAPES)):
+        return
+    if not one.promptings:
+        _refuse(one, ("user",), chat.refusal(("user",)))
+    for roles, row, prompt in _chats(recipe, one.promptings):
+        instructs = any(name == prompt and isinstance(p, Instruction) for name, p in recipe.task.prompts.items())
+        own = "data.system and data.columns.system and put their text into task.prompts.plain"
+        cure = f"the system message of task.prompts.{prompt} and write it as a user's turn" if instructs else own
+        _refuse(one, roles, chat.refusal(roles), f", as {row} with the prompt {prompt}", cure)
+
+
+def _chats(recipe: Recipe, promptings: Iterable[Prompting]) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """The roles of the chats that the examples make, each once, with the first example and its prompt."""
+    seen = set()
+    specs = [recipe.prompt_spec(prompting) for prompting in promptings]
+    for row in examples(recipe):
+        for spec in specs:
+            roles = tuple(message["role"] for message in recipe.task.messages(row, spec, ()))
+            if spec.prompting.is_few_shot:
+                roles = (*roles[:-1], "user", "assistant", *roles[-1:])
+            if roles not in seen:
+                seen.add(roles)
+                yield roles, row["id"], spec.prompting.prompt
+
+
+def _refuse(one: _Prompted, roles: tuple[str, ...], refusal: str, of_row: str = "", system: str = "") -> None:
+    """``system``: what to leave out where the system message is what is refused."""
+    if not refusal:
+        return
+    refusal = refusal.rstrip(".")
+    model = f"{one.where} {one.section.model.name}"
+    if "system" in roles:
+        raise RecipeError(
+            f"{model}: its chat template takes no system message{of_row}: {refusal}. Leave out {system}, or use a model whose "
+            "template takes one."
+        )
+    raise RecipeError(
+        f"{model}: its chat template cannot show a chat of {', '.join(roles)}{of_row}: {refusal}. Use an instruction-tuned "
+        "model, or correct its chat_template.jinja."
+    )
