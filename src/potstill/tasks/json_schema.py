@@ -68,6 +68,43 @@ def equivalent(a: Any, b: Any) -> bool:
     return _normalize(a) == _normalize(b)
 
 
+def without_unasked(schema: Any, value: Any, other: Any) -> Any:
+    """A JSON value without the keys of its objects that neither the schema nor ``other`` has, where the schema says nothing of
+    additional properties. Objects in lists stay as they are."""
+    if not (isinstance(schema, dict) and isinstance(value, dict)) or "properties" not in schema:
+        return value
+    known = other if isinstance(other, dict) else {}
+    is_open = any(key in schema for key in ("additionalProperties", "patternProperties", "$ref", "allOf"))
+    return {
+        key: without_unasked(schema["properties"].get(key), inner, known.get(key))
+        for key, inner in value.items()
+        if is_open or key in schema["properties"] or key in known
+    }
+
+
+def with_types(schema: Any, value: Any) -> Any:
+    """A JSON value with numbers and truth values in the place of text that says them, where the schema asks for such: "12,50" is
+    12.5, "1.234,50" is 1234.5, "yes" is no truth value."""
+    if not isinstance(schema, dict):
+        return value
+    if isinstance(value, dict):
+        properties = schema.get("properties", {})
+        return {key: with_types(properties.get(key), inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [with_types(schema.get("items"), inner) for inner in value]
+    if not isinstance(value, str):
+        return value
+    match schema.get("type"):
+        case "boolean":
+            return {"true": True, "false": False}.get(value.strip().casefold(), value)
+        case "number" | "integer" as kind:
+            number = numbers.parse(plain_notation(value.strip()))
+            if number is None or (kind == "integer" and number.denominator != 1) or "%" in value:
+                return value
+            return int(number) if number.denominator == 1 else float(number)
+    return value
+
+
 def dump(value: Any) -> str:
     """A JSON value as text, with characters outside ASCII unescaped."""
     return json.dumps(value, ensure_ascii=False)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from potstill.answers import text_metrics
-from potstill.answers.extraction import parse_json
+from potstill.answers.json_replies import parse_json
 from potstill.tasks import (
     WHOLE_TEXT,
     Column,
