@@ -36,7 +36,11 @@ _CONJUNCTION = re.compile(r"\b(?:and|or)\b|&", re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"\s*\d{1,40},\d{1,40}\s*")
 _STATEMENT_END = re.compile(r"\s{0,3}(?:,|;|\\text\{\s?,?\s?(?:or|and)\s?\}|\\(?:quad|lor|vee)|\bor\b|\band\b)[\s,]{0,3}(?:(?:or|and)\s)?")
 _NAME = r"\\?[A-Za-z][A-Za-z]{0,30}(?:_\{?\w{1,9}\}?)?'{0,2}(?:\([\w, ]{1,20}\))?"
-_NAMED_VALUE = re.compile(rf"\s?(?P<name>{_NAME})\s?=\s?(?P<value>[^=]{{1,200}})")
+_NAMED_VALUE = re.compile(
+    r"\W{0,9}(?P<name>\\?(?<![A-Za-z])(?:[A-Za-z]|(?<=\\)[a-z]{1,9}))(?:_\{?\w{1,9}\}?)?'{0,2}\s?=\s?(?P<value>[^=]{1,200})"
+)
+_CONSEQUENCE = re.compile(r"\b(?:so|then|thus|hence|therefore|gives|implies|means)\b|\\(?:Rightarrow|implies|to)(?![a-z])|[→⇒]", re.IGNORECASE)
+_STATES_WORD = re.compile(r"\b(?:is|are|was)\b|(?<!\d):|:(?!\d)", re.IGNORECASE)
 _COMPARISON = re.compile(r"[<>≤≥≠]|\\(?:leq?|geq?|neq?|lt|gt)(?![a-z])|!=")
 _ARTICLE = re.compile(r"\b[Aa]\s+(?=[A-Za-z]{2})|(?<=[A-Za-z])\s[A-Z](?=\s[a-z]{2})")
 _OPERATION = r"(?:[-+*/^]|\\(?:cdot|times|div)(?![a-z]))"
@@ -47,6 +51,7 @@ _ALGEBRA = re.compile(
 )
 _LIST_OR_RANGE = re.compile(r"[-\d./$%,]{1,60}(?:(?:, | to )[-\d./$%,]{1,60}){1,40}")
 _FUNCTION_OF = re.compile(rf"\s?(?:{_NAME})\s?")
+_SENTENCE_END = re.compile(r"[.!?]\s")
 _SOME_TIMES = re.compile(r"(?<=\d)\s?[xX]\s?(?=[$€£¥]?\d)")
 
 
@@ -62,7 +67,7 @@ def extract_value(text: str, language: str = "english") -> str | None:
 
 
 def value_in_text(text: str, language: str = "english") -> str | None:
-    """The last number of a text, or the range that it ends; None where there is no number."""
+    """The last number of a text, or the range, list of solutions or equation that it ends; None where there is no number."""
     text = normalize(plain_numbers(text[-MAX_CHARACTERS:], language))
     found = numbers.find(text)
     if not found:
@@ -70,6 +75,13 @@ def value_in_text(text: str, language: str = "english") -> str | None:
     for match in _RANGE.finditer(text, found[-2].start()) if len(found) > 1 else ():
         if match.end() >= found[-1].end() and (both := _range_of(match)):
             return both
+    start = max(text.rfind(mark, 0, found[-1].start()) for mark in ("\n", ". ", "! ", "? ")) + 1
+    sentence = text[start:].partition("\n")[0]
+    sentence = _SENTENCE_END.split(sentence.strip(), maxsplit=1)[0]
+    if len(sentence) <= MAX_VALUE_CHARACTERS and "=" in sentence and not _COMPARISON.search(sentence):
+        value = _of_equation(sentence.rstrip("."), math_spans(sentence)) or ""
+        if "=" in value or _LIST_OR_RANGE.fullmatch(value):
+            return value
     return found[-1][0]
 
 
@@ -127,23 +139,45 @@ def _without_surroundings(text: str) -> str:
 
 
 def _of_equation(text: str, spans: list[str]) -> str | None:
+    concluded = _CONSEQUENCE.split(text)[-1]
+    text = concluded if "=" in concluded else text
     pieces = [piece for piece in _STATEMENT_END.split(text) if piece.strip()]
-    named = [_NAMED_VALUE.fullmatch(piece) for piece in pieces]
-    if len(pieces) > 1 and named[0]:
-        values = [(match["value"] if match else piece).strip("$ .") for match, piece in zip(named, pieces, strict=True)]
-        names = {match["name"] for match in named if match}
-        if all(named) or all(match or numbers.parse(piece) for match, piece in zip(named, pieces, strict=True)):
-            return _joined(values) if len(names) == 1 else text
-    left, _, right = text.rpartition("=")
+    if solutions := _solutions(pieces):
+        return solutions
+    last = next(piece for piece in reversed(["=", *pieces]) if "=" in piece)
+    left, _, right = last.rpartition("=")
     if is_algebraic(left) or (is_algebraic(right) and "=" in left):
-        return next((span for span in reversed(spans) if "=" in span), text)
-    right = right.strip(" $*`")
+        formula = _STATES_WORD.split(last)[-1]
+        return next((span for span in reversed(spans) if "=" in span), formula if "=" in formula else last).strip("$ ")
+    right = (text if last == pieces[-1] else last).rpartition("=")[2].strip(" $*`")
     if numbers.parse(right) is not None:
         return right
     first = left.rpartition("=")[2].strip(" $*`")
     if numbers.parse(first) is not None and as_formula(right):
         return first  # 7 = 3 + 4
     return text if as_formula(text) else _value(right)
+
+
+def _solutions(pieces: list[str]) -> str | None:
+    """The values of one variable as a list, values of several variables as they are written: of x = 1 or x = 2, of x = 1, y = 2.
+    None where the text does not end in such a list."""
+    if len(pieces) < 2:
+        return None
+    ending: list[tuple[str, str]] = []
+    for piece in reversed(pieces):
+        if named := _NAMED_VALUE.fullmatch(piece):
+            ending.append((named["name"], named["value"].strip("$ .")))
+        elif numbers.parse(piece) is not None and not any(name for name, _ in ending):
+            ending.append(("", piece.strip("$ .")))
+        else:
+            break
+    while ending and not ending[-1][0]:
+        ending.pop()
+    if len(ending) < 2:
+        return None
+    ending.reverse()
+    names = {name for name, _ in ending if name}
+    return ", ".join(f"{n} = {v}" for n, v in ending) if len(names) > 1 else _joined([value for _, value in ending])
 
 
 def _of_sentence(text: str) -> str | None:

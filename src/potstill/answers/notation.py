@@ -71,7 +71,13 @@ _MINUS = re.compile(
 _CURRENCY = re.compile(
     r"(?<![A-Za-z])(?:Rs\.?|INR|USD|US(?=\$)|EUR|GBP|CHF|JPY|CNY|AUD|CAD|R(?=\$)|kr\.?|zł)\s{0,2}(?=[-$]?\d)|₹\s?(?=[-\d])"
 )
-_TEN_TO = re.compile(r"(?<=\d)\s?[xX]\s?(?=10\s?(?:\^|\*\*|[⁰¹²³⁴-⁹⁻]))")
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_SUPERSCRIPT = re.compile(r"(?<=[\w)])(?:[⁰¹⁴-⁹⁻][⁰¹²³⁴-⁹]{0,9}|[²³][⁰¹²³⁴-⁹]{1,9})")
+_SCIENTIFIC = re.compile(
+    r"(?<![\w.,/^])(\d{1,30}(?:\.\d{1,30})?)\s?(?:[xX×·*]|\\times|\\cdot)\s?10\s?(?:\^|\*\*)\s?(?:\{\s?([-+−]?\d{1,2})\s?\}|([-+−]?\d{1,2}))"
+    r"(?![\d.])"
+)
+MAX_EXPONENT = 30
 
 
 def plain_numbers(text: str, language: str = "english") -> str:
@@ -80,7 +86,8 @@ def plain_numbers(text: str, language: str = "english") -> str:
     comma_is_decimal = language.lower() in LANGUAGES_WITH_DECIMAL_COMMA
     text = _TOKEN.sub(lambda match: _plain_token(match, comma_is_decimal), text)
     text = _WITH_MAGNITUDE.sub(_multiplied, text)
-    return _TEN_TO.sub(r"\\times ", _MINUS.sub("-", text))
+    text = _SUPERSCRIPT.sub(lambda match: f"^{{{match[0].translate(_SUPERSCRIPTS)}}}", text.replace("10²", "10^2").replace("10³", "10^3"))
+    return _MINUS.sub("-", _SCIENTIFIC.sub(_scientific, text))
 
 
 def words_to_digits(text: str) -> str:
@@ -137,6 +144,11 @@ def _spaced_groups_joined(text: str) -> str:
 def _multiplied(match: re.Match[str]) -> str:
     value = Decimal(match[1].replace(",", "")) * _MAGNITUDES[match[2].lower()]
     return f"{value:f}" if value % 1 else f"{value:.0f}"
+
+
+def _scientific(match: re.Match[str]) -> str:
+    exponent = int((match[2] or match[3]).replace("−", "-"))
+    return f"{Decimal(match[1]).scaleb(exponent):f}" if abs(exponent) <= MAX_EXPONENT else match[0]
 
 
 def _digits(match: re.Match[str]) -> str:

@@ -93,4 +93,4 @@ class Math(Task):
 
 
 def _last_digit(text: str) -> int:
-    return max((i for i, c in enumerate(text) if c.isdecimal()), default=0)
+    return next((i for i in range(len(text) - 1, -1, -1) if text[i].isdecimal()), 0)
