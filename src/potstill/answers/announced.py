@@ -9,7 +9,9 @@ _STATED = re.compile(
     rf"(?<![^\W\d_])(?i:{ANSWER_WORDS})(?:\s{{1,3}}[^\W\d_][\w'’]{{0,20}}){{0,6}}?\s{{0,3}}(?i:{_IS})(?!\s{{1,3}}(?:not|n['’]t|nicht|pas|no|non)\b)"
     r"[\s:：*_]{0,6}(?P<answer>[^\n]{1,400})"
 )
-_AFTER_WORD = re.compile(rf"(?<![^\W\d_])(?i:{ANSWER_WORDS})[ \t*_]{{0,6}}[:：][\s*_`\"']{{0,8}}(?P<answer>[^\n]{{1,2000}})")
+_AFTER_WORD = re.compile(
+    rf"(?<![^\W\d_])(?i:{ANSWER_WORDS})[ \t*_]{{0,6}}[:：][\s*_`\"']{{0,8}}(?P<answer>[^\n]{{1,2000}})"
+)
 _HASHES = re.compile(r"^\s{0,3}####\s{0,3}(?P<answer>[^\n#]{1,400})", re.MULTILINE)
 _SENTENCE_END = re.compile(r"[.!?](?=\s)|[。！？]")
 

@@ -36,12 +36,13 @@ _LITERALS = {"True": "true", "False": "false", "None": "null"}
 _OPENING = re.compile(r"(?:\{|\[\s{0,100}\{)(?P<key>\s{0,100}(?:[\"'“„‘]|[A-Za-z_]\w{0,60}\s{0,9}:))?")
 _FENCE = re.compile(r"(```|~~~)[ \t]{0,9}\w{0,20}\s(.*?)\1", re.DOTALL)
 _ESCAPE = re.compile(r"\\(?:(?P<code>u[0-9a-fA-F]{4})|[A-Za-z]++|.)|\"", re.DOTALL)
-_LATEX = frozenset(
-    "times text textbf textit textrm texttt textstyle tfrac theta therefore triangle triangleq tilde tanh "
-    "neq nabla not notin nleq ngeq natural nearrow nwarrow nsubseteq nparallel newline newcommand nonumber".split()
-)
+_LATEX_TEXT = """
+times text textbf textit textrm texttt textstyle tfrac theta therefore triangle triangleq tilde tanh neq nabla not notin nleq
+ngeq natural nearrow nwarrow nsubseteq nparallel newline newcommand nonumber
+"""
+_LATEX = frozenset(_LATEX_TEXT.split())
 """Commands of LaTeX that begin with t or n, and whose other letters are no word after a tab or a line break."""
-_LATEX_OR_WORD = frozenset("tan tau to top tag nu ne neg".split())
+_LATEX_OR_WORD = frozenset(["tan", "tau", "to", "top", "tag", "nu", "ne", "neg"])
 """Commands whose other letters may be a word; they count where the same text writes other commands with one backslash."""
 _SINGLE_BACKSLASH = re.compile(
     r"(?<!\\)(?:\\\\){0,9}\\(?:[bfr](?=[A-Za-z])|[^\"\\/bfnrtu\n']|u(?![0-9a-fA-F]{4})"
@@ -89,8 +90,8 @@ def json_objects(text: str) -> list[JsonValue]:
 
 def last_with_key(values: Sequence[JsonValue], keys: Sequence[str]) -> JsonValue | None:
     """The last of the values that has one of the keys; the last if none has, None if there is no value."""
-    asked = [value for value in values if has_key(value.value, keys)] if keys else []
-    return (asked or [*values] or [None])[-1]
+    asked = [value for value in values if has_key(value.value, keys)]
+    return (asked or values)[-1] if values else None
 
 
 def has_key(value: Any, keys: Sequence[str]) -> bool:

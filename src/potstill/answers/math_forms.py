@@ -20,8 +20,12 @@ _LIST_SEPARATOR = re.compile(r",\s|;\s?|\s(?:and|or)\s")
 _SET_BRACES = re.compile(r"\A\\?\{\s?|\s?\\?\}\Z")
 _COMPARED = r"[^<>≤≥=\\]{1,60}(?:\\(?:frac|pi|infty|sqrt)[^<>≤≥=\\]{0,60}){0,2}"
 _LESS = r"\s?(?P<{}><=?|≤|\\leq?(?![a-z])|\\lt(?![a-z]))\s?"
-_BETWEEN = re.compile(rf"(?P<low>{_COMPARED}){_LESS.format('first')}[A-Za-z]\s?{_LESS.format('second')}(?P<high>{_COMPARED})")
-_NAMED_SUM = re.compile(r"\s?(?:[A-Za-z](?:_\{?\w{1,9}\}?)?)(?:\s?(?:[-+]|\\cdot)\s?[A-Za-z](?:_\{?\w{1,9}\}?)?){1,9}\s?")
+_BETWEEN = re.compile(
+    rf"(?P<low>{_COMPARED}){_LESS.format('first')}[A-Za-z]\s?{_LESS.format('second')}(?P<high>{_COMPARED})"
+)
+_NAMED_SUM = re.compile(
+    r"\s?(?:[A-Za-z](?:_\{?\w{1,9}\}?)?)(?:\s?(?:[-+]|\\cdot)\s?[A-Za-z](?:_\{?\w{1,9}\}?)?){1,9}\s?"
+)
 _BRACKETS = {"(": "(", "[": "[", "\\{": "{", "{": "{"}
 
 

@@ -3,6 +3,7 @@
 `extract_value` is for the rest of a line after "Answer:" and the content of a box; `value_in_text` is for complete texts.
 """
 
+import itertools
 import re
 
 from potstill.answers import numbers
@@ -18,7 +19,9 @@ _HEDGE = re.compile(
     re.IGNORECASE,
 )
 _REMARK = re.compile(r"\s{1,3}\([^()]{0,200}[A-Za-z=][^()]{0,200}\)\s{0,3}\Z")
-_REASON = re.compile(r"[\s,;(]{1,4}(?:because|since|as|which|given|where|that\sis|i\.\s?e\.)(?![A-Za-z])", re.IGNORECASE)
+_REASON = re.compile(
+    r"[\s,;(]{1,4}(?:because|since|as|which|given|where|that\sis|i\.\s?e\.)(?![A-Za-z])", re.IGNORECASE
+)
 _TEXT_COMMAND = re.compile(r"\\(?:text|mathrm|textbf|mathbf|textit|mbox)\s{0,2}\{([^{}]{0,200})\}")
 _HYPHENATED_MIXED = re.compile(r"([-+]?\d{1,9})-([1-9]\d{0,3}/[1-9]\d{0,3})")
 _TIME_OR_RATIO = re.compile(r"(?<![\d:])\d{1,6}(?:\s?:\s?\d{1,6}){1,4}(?![\d:])")
@@ -34,12 +37,16 @@ _GAP = re.compile(
 )
 _CONJUNCTION = re.compile(r"\b(?:and|or)\b|&", re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"\s*\d{1,40},\d{1,40}\s*")
-_STATEMENT_END = re.compile(r"\s{0,3}(?:,|;|\\text\{\s?,?\s?(?:or|and)\s?\}|\\(?:quad|lor|vee)|\bor\b|\band\b)[\s,]{0,3}(?:(?:or|and)\s)?")
+_STATEMENT_END = re.compile(
+    r"\s{0,3}(?:,|;|\\text\{\s?,?\s?(?:or|and)\s?\}|\\(?:quad|lor|vee)|\bor\b|\band\b)[\s,]{0,3}(?:(?:or|and)\s)?"
+)
 _NAME = r"\\?[A-Za-z][A-Za-z]{0,30}(?:_\{?\w{1,9}\}?)?'{0,2}(?:\([\w, ]{1,20}\))?"
 _NAMED_VALUE = re.compile(
     r"\W{0,9}(?P<name>\\?(?<![A-Za-z])(?:[A-Za-z]|(?<=\\)[a-z]{1,9}))(?:_\{?\w{1,9}\}?)?'{0,2}\s?=\s?(?P<value>[^=]{1,200})"
 )
-_CONSEQUENCE = re.compile(r"\b(?:so|then|thus|hence|therefore|gives|implies|means)\b|\\(?:Rightarrow|implies|to)(?![a-z])|[→⇒]", re.IGNORECASE)
+_CONSEQUENCE = re.compile(
+    r"\b(?:so|then|thus|hence|therefore|gives|implies|means)\b|\\(?:Rightarrow|implies|to)(?![a-z])|[→⇒]", re.IGNORECASE
+)
 _STATES_WORD = re.compile(r"\b(?:is|are|was)\b|(?<!\d):|:(?!\d)", re.IGNORECASE)
 _COMPARISON = re.compile(r"[<>≤≥≠]|\\(?:leq?|geq?|neq?|lt|gt)(?![a-z])|!=")
 _ARTICLE = re.compile(r"\b[Aa]\s+(?=[A-Za-z]{2})|(?<=[A-Za-z])\s[A-Z](?=\s[a-z]{2})")
@@ -202,6 +209,8 @@ def _range_of(match: re.Match[str]) -> str | None:
     first, last = numbers.parse(low), numbers.parse(high.removeprefix("-") if link == "-" else high)
     if first is None or last is None or (link == "-" and not 0 <= first < last):
         return None
+    if link == "and" and numbers.find(match.string[match.end() :]):
+        return None  # between $5 and $10 she pays $7
     return f"{low} to {high}"
 
 
@@ -210,7 +219,7 @@ def _enumerated(text: str) -> str | None:
     found = numbers.find(text)
     if len(found) < 2 or text[: found[0].start()].strip("$€£¥ ") or _DECIMAL_COMMA.fullmatch(text):
         return None
-    gaps = [text[a.end() : b.start()] for a, b in zip(found, found[1:], strict=False)]
+    gaps = [text[a.end() : b.start()] for a, b in itertools.pairwise(found)]
     if not all(map(_GAP.fullmatch, gaps)):
         return None
     after = text[found[-1].end() :]

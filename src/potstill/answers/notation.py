@@ -40,16 +40,18 @@ _MAGNITUDES = {
 }  # fmt: skip
 _MAGNITUDE = "|".join(sorted(_MAGNITUDES, key=len, reverse=True))
 _DIGITS = r"\d{1,30}(?:,\d{3}){0,9}(?:\.\d{1,30})?"
-_WITH_MAGNITUDE = re.compile(rf"(?<![\w.,/])({_DIGITS})[\s-]?(?:\\text\{{\s?)?({_MAGNITUDE})s?(?![A-Za-zа-я])", re.IGNORECASE)
-_SMALL = dict(
-    zip(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-        "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety".split(),
-        [*range(20), *range(20, 100, 10)],
-        strict=True,
-    )
+_WITH_MAGNITUDE = re.compile(
+    rf"(?<![\w.,/])({_DIGITS})[\s-]?(?:\\text\{{\s?)?({_MAGNITUDE})s?(?![A-Za-zа-я])", re.IGNORECASE
 )
-_WORD_MAGNITUDES = {name: _MAGNITUDES[name] for name in "hundred thousand million billion trillion dozen lakh crore".split()}
+_SMALL_TEXT = """
+zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen
+twenty thirty forty fifty sixty seventy eighty ninety
+"""
+_SMALL = dict(zip(_SMALL_TEXT.split(), [*range(20), *range(20, 100, 10)], strict=True))
+_WORD_MAGNITUDES = {
+    name: _MAGNITUDES[name]
+    for name in ("hundred", "thousand", "million", "billion", "trillion", "dozen", "lakh", "crore")
+}
 _NUMBER_WORD = "|".join(sorted([*_SMALL, *_WORD_MAGNITUDES], key=len, reverse=True))
 _IN_WORDS = re.compile(
     rf"(?<![\w-])(?<!\bno )(?<!\bany )(?<!\bevery )(?<!\bthe )(?<!\bthis )(?<!\bthat )(?<!\bother )"
@@ -59,14 +61,16 @@ _IN_WORDS = re.compile(
 _PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "eighth": 8, "tenth": 10}
 _SMALL_WORD = "|".join(sorted(_SMALL, key=len, reverse=True))
 _PART_IN_WORDS = re.compile(
-    rf"(?:(?P<whole>{_SMALL_WORD})\sand\s)?(?:(?P<n>an?|{_SMALL_WORD})[\s-])?(?P<part>{'|'.join(_PARTS)})s?", re.IGNORECASE
+    rf"(?:(?P<whole>{_SMALL_WORD})\sand\s)?(?:(?P<n>an?|{_SMALL_WORD})[\s-])?(?P<part>{'|'.join(_PARTS)})s?",
+    re.IGNORECASE,
 )
 _WHOLE_AND_PART = re.compile(
     rf"(?<![\w.,/])(?P<whole>\d{{1,9}})\sand\s(?:(?P<digits>\d{{1,4}}/[1-9]\d{{0,3}})(?![\d/])|(?P<n>an?|{_SMALL_WORD})[\s-](?P<part>{'|'.join(_PARTS)})s?(?!\w))",
     re.IGNORECASE,
 )
 _MINUS = re.compile(
-    r"(?<![\w)])(?:minus|negative|moins|menos|meno|минус|マイナス|负|負)\s{0,3}(?=[$€£¥₹]?\s?[\d.]|\\frac)", re.IGNORECASE
+    r"(?<![\w)])(?:minus|negative|moins|menos|meno|минус|マイナス|负|負)\s{0,3}(?=[$€£¥₹]?\s?[\d.]|\\frac)",
+    re.IGNORECASE,
 )
 _CURRENCY = re.compile(
     r"(?<![A-Za-z])(?:Rs\.?|INR|USD|US(?=\$)|EUR|GBP|CHF|JPY|CNY|AUD|CAD|R(?=\$)|kr\.?|zł)\s{0,2}(?=[-$]?\d)|₹\s?(?=[-\d])"
@@ -86,7 +90,9 @@ def plain_numbers(text: str, language: str = "english") -> str:
     comma_is_decimal = language.lower() in LANGUAGES_WITH_DECIMAL_COMMA
     text = _TOKEN.sub(lambda match: _plain_token(match, comma_is_decimal), text)
     text = _WITH_MAGNITUDE.sub(_multiplied, text)
-    text = _SUPERSCRIPT.sub(lambda match: f"^{{{match[0].translate(_SUPERSCRIPTS)}}}", text.replace("10²", "10^2").replace("10³", "10^3"))
+    text = _SUPERSCRIPT.sub(
+        lambda match: f"^{{{match[0].translate(_SUPERSCRIPTS)}}}", text.replace("10²", "10^2").replace("10³", "10^3")
+    )
     return _MINUS.sub("-", _SCIENTIFIC.sub(_scientific, text))
 
 

@@ -67,7 +67,11 @@ class Extraction(Task):
         record = only_object(value)
         if record is None:
             return None
-        if len(record) == 1 and not has_key(record, self._fields) and (inner := only_object([*record.values()][0])):
+        if (
+            len(record) == 1
+            and not has_key(record, self._fields)
+            and (inner := only_object(next(iter(record.values()))))
+        ):
             record = inner if has_key(inner, self._fields) else record
         if not strict and self._violation(record):
             record = json_schema.with_types(self.json_schema, record)

@@ -13,6 +13,7 @@ from referencing.jsonschema import DRAFT202012
 
 from potstill.answers import numbers
 from potstill.answers.normalization import normalize_words
+from potstill.answers.notation import plain_numbers
 
 _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][\d,]{0,40})(?:\.\d{1,40})?")
 DEFINITION_KEYS = ("$defs", "definitions")
@@ -98,7 +99,9 @@ def with_types(schema: Any, value: Any) -> Any:
         case "boolean":
             return {"true": True, "false": False}.get(value.strip().casefold(), value)
         case "number" | "integer" as kind:
-            number = numbers.parse(plain_notation(value.strip()))
+            # The language is unknown: 1,250 is English, and what English does not have is a decimal comma.
+            readings = (numbers.parse(plain_numbers(value.strip(), language)) for language in ("english", "german"))
+            number = next((reading for reading in readings if reading is not None), None)
             if number is None or (kind == "integer" and number.denominator != 1) or "%" in value:
                 return value
             return int(number) if number.denominator == 1 else float(number)

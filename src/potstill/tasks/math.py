@@ -27,7 +27,7 @@ MAX_ANNOUNCED = 20
 def _validate_language(language: str) -> str:
     if language not in LANGUAGES:
         raise ValueError(
-            f"'{language}' is no known language.{did_you_mean(language, LANGUAGES)} Give its English name in lower case: "
+            f"'{language}' is no known language.{did_you_mean(language, sorted(LANGUAGES))} Give its English name in lower case: "
             f"{', '.join(sorted(LANGUAGES))}"
         )
     return language

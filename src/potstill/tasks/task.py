@@ -98,8 +98,9 @@ class Task(BaseModel, ABC):
         """Extract the answer from a text; ``strict`` accepts only the requested form. Never raises, takes linear time."""
 
     @abstractmethod
-    def scores(self, answer: str, example: Example) -> dict[str, float]:
-        """Scores of an answer against ``example["gold"]``, by name. For a gradable task, the first is 1.0 for a correct answer.
+    def scores(self, answer: str, example: Example) -> Mapping[str, float | None]:
+        """Scores of an answer against ``example["gold"]``, by name; None where a score does not apply to the answer (names are not
+        counted in a script without capitals). For a gradable task, the first is 1.0 for a correct answer.
         Empty if gold is missing and no score works without it."""
 
     def equivalent(self, a: str | None, b: str | None) -> bool:
@@ -363,7 +364,7 @@ class Task(BaseModel, ABC):
             return 0.0
         return next(iter(self.scores(answer, example).values()), None)
 
-    def all_scores(self, answer: str | None, example: Example) -> dict[str, float]:
+    def all_scores(self, answer: str | None, example: Example) -> Mapping[str, float | None]:
         """Scores of an answer by name; empty if there is no answer."""
         return {} if answer is None else self.scores(answer, example)
 
