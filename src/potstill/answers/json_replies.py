@@ -32,6 +32,7 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _STRINGS = ("double", "single", "curly", "curly_single")
+_QUOTES = frozenset("\"'“„‘")
 _LITERALS = {"True": "true", "False": "false", "None": "null"}
 _OPENING = re.compile(r"(?:\{|\[\s{0,100}\{)(?P<key>\s{0,100}(?:[\"'“„‘]|[A-Za-z_]\w{0,60}\s{0,9}:))?")
 _FENCE = re.compile(r"(```|~~~)[ \t]{0,9}\w{0,20}\s(.*?)\1", re.DOTALL)
@@ -159,7 +160,8 @@ def _objects(text: str) -> Iterator[JsonValue]:
         start = opening.start()
         strict, end = _strict_json(text, start, single_backslashes)
         value = _MISSING if strict is None else _loads(strict)
-        budget -= end - start
+        # A quotation mark that never closes was sought to the end.
+        budget -= (len(text) if text[end : end + 1] in _QUOTES and strict is None else end) - start
         if value is not _MISSING:
             yield JsonValue(value, start, end)
         elif opening["key"] and strict is None:
@@ -187,7 +189,7 @@ def _strict_json(text: str, start: int, single_backslashes: bool) -> tuple[str |
         elif kind == "colon":
             tokens += [json.dumps(match["word"]), ":"]
         elif kind == "word":
-            tokens.append(_LITERALS.get(match["word"], match["word"]))
+            tokens.append(_LITERALS.get(match["word"], match["word"]) + " ")  # 1 000 is no number
     return None, position
 
 
