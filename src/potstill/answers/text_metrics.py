@@ -21,7 +21,7 @@ _WORD = regex.compile(
 )
 _CHARACTER = regex.compile(r"\P{M}\p{M}*+|\p{M}++")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
-_CASED = regex.compile(r"\p{Lu}|\p{Ll}|\p{Lt}")
+_CASED = regex.compile(r"(?!\p{Georgian})[\p{Lu}\p{Ll}\p{Lt}]")  # Georgian begins no word with a capital
 _LETTER = regex.compile(r"\p{L}")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _NAME = regex.compile(r"(?:\p{Lu}[\w\p{M}'’.&-]*[\w\p{M}&])(?:\s+(?:of|the|de|van|von|&)\s+(?=\p{Lu})|\s+(?=\p{Lu}))?")
