@@ -110,7 +110,7 @@ def system(k, n, role, outcomes=None, prompting="plain", metrics=None):
     return {
         "role": role, "prompting": prompting, "tells_task": True, "zero_shot": prompting in ("plain", "cot"), "engine": "in process", "n": n, "excluded": 0,
         "outcomes": outcomes or {o: m for o, m in (("correct", k), ("incorrect", n - k)) if m}, "metrics": accuracy(k, n) if metrics is None else metrics,
-        "answers": {}, "max_tokens": 64, "tokens_per_answer": 11, "seconds_per_answer": 0.2,
+        "answers": {}, "without_score": [], "max_tokens": 64, "tokens_per_answer": 11, "seconds_per_answer": 0.2,
     }  # fmt: skip
 
 

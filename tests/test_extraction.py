@@ -1,4 +1,4 @@
-"""The extractors of answers, one by one: normalized texts, numbers, LaTeX, JSON, labels, letters, rationales."""
+"""The extractors of answers, one by one: normalized texts, numbers, LaTeX, labels, letters, rationales."""
 
 from fractions import Fraction
 
@@ -8,15 +8,12 @@ from potstill.answers import latex, letters, numbers
 from potstill.answers.extraction import (
     ExtractedAnswer,
     answer_lines,
-    answer_object,
     exact_label,
     extract_label,
     labels_by_spelling,
     leading_label,
     parse_gold_label,
-    parse_json,
     rationale_before,
-    rationale_from_json,
     text_after_answer,
 )
 from potstill.answers.normalization import MAX_CHARACTERS, mixed_numbers_to_fractions, normalize, normalize_words
@@ -155,31 +152,7 @@ def test_spans_of_mathematics():
     assert latex.math_spans(r"If $x$ and \(y\) then \[z\], for $5 or $6.") == ["x", "y", "z"]
 
 
-# JSON and "Answer:"
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("[1, 2]", [1, 2]), ('x {"a": 1} y', {"a": 1}), ('```json\n{"a": 1}\n```', {"a": 1}), ("```\n[1]\n``` and ```\n[2]\n```", [2]),
-        ('{"a": {"b": 1}}', {"a": {"b": 1}}), ('x {"a": 1}y', {"a": 1}), ('{"a": 1} y', {"a": 1}),
-        ("```\n[2]\n```", [2]), ("} {", None), ("{", None), ("none", None), ("NaN", None), ('x {"a": Infinity}', None),
-        ("[" * 100_000, None), ('{"a": 1} {"b": 2}', None), ("{}", {}),
-    ],
-)  # fmt: skip
-def test_json_in_a_text(text, value):
-    assert parse_json(text) == value
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ('{"answer": 1}', {"answer": 1}), ('so {"rationale": "x", "answer": null}', {"rationale": "x", "answer": None}),
-        ('{"a": 1}', None), ('{"\\u0061nswer": 1}', None), ('["answer"]', None), ('{"x": "\\"answer\\""}', None), ('"answer"', None),
-    ],
-)  # fmt: skip
-def test_a_reply_in_json(text, value):
-    assert answer_object(text) == value
+# "Answer:"
 
 
 def test_lines_after_answer():
@@ -313,11 +286,3 @@ def test_a_letter_at_the_end_the_beginning_or_alone(text, end, begin, exact):
 )
 def test_the_rationale_before_an_answer(text, answer, rationale):
     assert rationale_before(text, text.rindex(answer)) == rationale
-
-
-@pytest.mark.parametrize(
-    ("value", "rationale"),
-    [(" x ", "x"), (["a ", "", " b"], "a\nb"), (None, ""), (5, ""), (["a", 5, None, " "], "a"), ({"a": "b"}, "")],
-)
-def test_the_rationale_of_a_reply_in_json(value, rationale):
-    assert rationale_from_json(value) == rationale

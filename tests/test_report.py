@@ -144,3 +144,16 @@ def test_validation_scores_have_their_intervals(run):
     caption = html[html.index("Line: loss on the completion") :]
     assert "20 validation questions after each epoch" in caption
     assert "Fewer than 100 questions can hardly tell epochs apart" in caption
+
+
+def test_a_score_that_applies_to_no_answer_is_shown_as_such(run):
+    evaluation = run.evaluation
+    for system in evaluation["splits"]["test"]["systems"].values():
+        assert system["without_score"] == []
+        system["without_score"] = ["density"]
+    run.write_json("evaluation.json", evaluation)
+    assert '<td class="n">no score' not in run.report_path.read_text()
+    report(run.recipe, run)
+    html = run.report_path.read_text()
+    assert '<th class="n">density' in html
+    assert html.count('<td class="n">no score') == 2

@@ -1,6 +1,8 @@
 """Extract answers from texts and compare them. Nothing here ever executes the content of a text.
 
-Extraction: `extraction` (JSON, answer lines, labels), `letters` (multiple choice), `numbers`, `latex`.
-Comparison: `equivalence`; mathematics goes through `math_worker_pool`, `math_worker` and `math_equivalence`.
+Extraction: `extraction` (answer lines, labels), `json_replies`, `letters` (multiple choice), `announced` ("the answer is"),
+`math_values`, `notation` (numbers of any country), `numbers`, `latex`.
+Comparison: `equivalence`; of mathematics first the form (`math_forms`), then its value through `math_worker_pool`, `math_worker`
+and `math_equivalence`.
 Both use `normalization`. `text_metrics` scores texts of several sentences.
 """

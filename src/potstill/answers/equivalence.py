@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Literal
 
-from potstill.answers import letters, math_worker_pool, numbers
+from potstill.answers import letters, math_forms, math_worker_pool, numbers
 from potstill.answers.extraction import text_after_answer
 from potstill.answers.normalization import normalize, normalize_words
 
@@ -49,11 +49,17 @@ def equivalent(
 
 
 def same_number(gold: str, answer: str) -> bool:
-    """Whether two answers have the same value: plain numbers exactly, anything else as mathematics. If only one of them has a
-    percent sign, it may be the requested unit: 50% equals 50, and equals 0.5."""
+    """Whether two answers have the same value: plain numbers exactly, anything else by form (`math_forms`) and as mathematics.
+
+    If only one of them has a percent sign, it may be the requested unit: 50% equals 50, and equals 0.5. A number equals it with
+    a unit."""
     a, b = numbers.parse(gold), numbers.parse(answer)
     if a is None or b is None:
-        return equivalent(gold, answer)
+        by_form = math_forms.decide(gold, answer)
+        if by_form is not None:
+            return by_form
+        interval, own = map(math_forms.intervals_for_comparisons, (gold, answer))
+        return equivalent(interval, own)
     percent = ("%" in gold) - ("%" in answer)
     return a == b or (percent != 0 and a == b * Fraction(100) ** -percent)
 

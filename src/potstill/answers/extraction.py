@@ -1,9 +1,8 @@
-"""Extract answers from a text: JSON, the text after "Answer:", a label, and the reasoning before the answer. Linear time.
+"""Extract answers from a text: the text after "Answer:", a label, and the reasoning before the answer. Linear time.
 
-Letters and numbers have their own modules: `letters`, `numbers`.
+Letters, numbers and replies in JSON have their own modules: `letters`, `numbers`, `json_replies`.
 """
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +24,6 @@ class ExtractedAnswer:
 
 _ANSWER_LINE = re.compile(r"\banswer[ \t*_]{0,6}[:：][\s*_`\"']{0,8}(?P<answer>[^\n]{1,2000})", re.IGNORECASE)
 _AFTER_ANSWER = re.compile(r"answer\s{0,3}:[ \t]{0,8}", re.IGNORECASE)
-_FENCE = re.compile(r"```(?:json)?[ \t]*\n(.*?)```", re.DOTALL)
 _ANNOUNCEMENT = re.compile(r"\banswer(?:\s+is)?[ \t*_]{0,6}[:：]?[\s*_]*\Z", re.IGNORECASE)
 _LEAD_IN = re.compile(
     r"(?:(?<!\w)(?:so|thus|hence|therefore|then|and|that|this|it|which|is|are|gives|get|we|the|my|our|final|correct|right|best"
@@ -34,34 +32,7 @@ _LEAD_IN = re.compile(
 )
 _MAX_LEAD_IN_CHARACTERS = 60
 """Characters before an answer that may only introduce it."""
-_REPLY_KEYS = {"rationale": ("rationale", "reason"), "answer": ("answer", "answer_choice")}
-"""Keys of replies in JSON: first those that potstill requests, then those of the published pipeline of arXiv 2410.18588."""
 _LABEL_EDGES = " \t\n*_`\"'.,;:!()[]<>-•"
-
-
-def parse_json(text: str) -> Any:
-    """The JSON value that is the complete text, or its last fenced block, or goes from its first brace to its last; None
-    where there is none."""
-    start, end = text.find("{"), text.rfind("}")
-    fenced = [match[1] for match in _FENCE.finditer(text)][-1:] if "```" in text else []
-    for piece in (text, *fenced, text[start : end + 1] if 0 <= start < end else ""):
-        try:
-            return json.loads(piece, parse_constant=_reject_constant)
-        except (ValueError, RecursionError):
-            continue
-    return None
-
-
-def answer_object(text: str) -> dict[str, Any] | None:
-    """The rationale and the answer of a reply in JSON, under these names; None where the text is no such reply.
-
-    A rationale that is missing is left out. The reply may call them by any of `_REPLY_KEYS`.
-    """
-    value = parse_json(text) if any(f'"{key}"' in text for key in _REPLY_KEYS["answer"]) else None
-    if not isinstance(value, dict):
-        return None
-    found = {name: value[key] for name, keys in _REPLY_KEYS.items() for key in reversed(keys) if key in value}
-    return found if "answer" in found else None
 
 
 def answer_lines(text: str) -> list[tuple[str, int]]:
@@ -90,12 +61,6 @@ def rationale_before(text: str, start: int) -> str:
     head, near = text[:near_start], text[near_start:start]
     lines_before, newline, line = _ANNOUNCEMENT.sub("", near).rpartition("\n")
     return f"{head}{lines_before}{newline}{_LEAD_IN.sub('', line)}".strip("*_#> \t\n")
-
-
-def rationale_from_json(value: Any) -> str:
-    """The rationale of a reply in JSON: text, or a list of steps, which become lines."""
-    steps = value if isinstance(value, list) else [value]
-    return "\n".join(step.strip() for step in steps if isinstance(step, str) and step.strip())
 
 
 def labels_by_spelling(labels: Iterable[str]) -> dict[str, str]:
@@ -161,10 +126,6 @@ def _last_label(text: str, spellings: Mapping[str, str]) -> ExtractedAnswer | No
         if not match[1] and (spelling := _fold(match[2])) in spellings
     ]
     return mentioned[-1] if mentioned else None
-
-
-def _reject_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
 
 
 def _fold(text: str) -> str:

@@ -19,9 +19,14 @@ _SINGLE_NUMBER = re.compile(
 )
 
 
+def find(text: str) -> list[re.Match[str]]:
+    """The numbers of a text, in order."""
+    return list(_ANY_NUMBER.finditer(text))
+
+
 def extract(text: str) -> list[str]:
     """The numbers of a text, in order, as written."""
-    return [match[0] for match in _ANY_NUMBER.finditer(text)]
+    return [match[0] for match in find(text)]
 
 
 def parse(text: str) -> Fraction | None:

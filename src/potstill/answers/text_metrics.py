@@ -1,15 +1,30 @@
 """Metrics of a text of several sentences: overlap with a reference, entity density, repetition, unsupported entities.
 
-None of these decides which of two summaries is better; they are descriptive.
+None of these decides which of two summaries is better; they are descriptive. Words are those of any script; of a text in ASCII
+they are the tokens of ROUGE.
 """
 
+import itertools
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-_WORD = re.compile(r"[a-z0-9]+")
+import regex
+
+_ASCII_WORD = re.compile(r"[a-z0-9]+")
+_UNSPACED_LETTERS = r"\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_UNSPACED = regex.compile(rf"[\p{{Han}}{_UNSPACED_LETTERS}]")
+_WORD = regex.compile(
+    rf"(?P<ideograph>\p{{Han}}\p{{M}}*+)|(?P<run>[{_UNSPACED_LETTERS}][{_UNSPACED_LETTERS}\p{{M}}]*+)"
+    rf"|(?:(?![\p{{Han}}{_UNSPACED_LETTERS}])[\p{{L}}\p{{N}}\p{{M}}])++"
+)
+_CHARACTER = regex.compile(r"\P{M}\p{M}*+|\p{M}++")
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
+_CASED = regex.compile(r"(?!\p{Georgian})[\p{Lu}\p{Ll}\p{Lt}]")  # Georgian begins no word with a capital
+_LETTER = regex.compile(r"\p{L}")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
-_NAME = re.compile(r"(?:[A-Z][\w'’.&-]*[\w&])(?:\s+(?:of|the|de|van|von|&)\s+(?=[A-Z])|\s+(?=[A-Z]))?", re.UNICODE)
+_NAME = regex.compile(r"(?:\p{Lu}[\w\p{M}'’.&-]*[\w\p{M}&])(?:\s+(?:of|the|de|van|von|&)\s+(?=\p{Lu})|\s+(?=\p{Lu}))?")
 _NUMBER = re.compile(r"(?<!\w)[$€£¥]?(?:\d[\d,.:/-]*\d|\d)%?")
 _NOT_NAMES_TEXT = """
 i a an the he she it we they you this that these those there here his her its their our my your no not yes all some on in
@@ -23,8 +38,33 @@ MAX_LCS_WORDS = 3000
 
 
 def words(text: str) -> list[str]:
-    """Lower-case runs of ASCII letters and digits, the tokens of ROUGE (Lin 2004, ACL W04-1013)."""
-    return _WORD.findall(text.lower())
+    """The words of a text, folded in case, without punctuation; of ASCII the tokens of ROUGE (Lin 2004, ACL W04-1013).
+
+    A word is a run of letters, digits and combining marks. Scripts without spaces between words have no words to find without a
+    dictionary: each Han character is one (as in ROUGE for Chinese, Hu et al. 2015, LCSTS, arXiv 1506.05865), and of kana, Thai,
+    Lao, Khmer and Burmese each pair of neighbouring characters, as in retrieval (Nie et al. 2000, 10.1145/355214.355235), because
+    any two texts share single letters. A text without letters and digits consists of its signs.
+    """
+    if text.isascii():
+        return _ASCII_WORD.findall(text.lower())
+    folded = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text).casefold())
+    found: list[str] = []
+    for match in _WORD.finditer(folded):
+        if match["run"]:
+            characters = _CHARACTER.findall(match[0])
+            pairs = [a + b for a, b in itertools.pairwise(characters)]
+            found += pairs or characters
+        else:
+            found.append(match[0])
+    return found or _CHARACTER.findall("".join(folded.split()))
+
+
+def word_count(text: str) -> int:
+    """The number of pieces between spaces; of scripts without spaces between words each character counts."""
+    pieces = len(text.split())
+    if text.isascii() or not (unspaced := len(_UNSPACED.findall(text))):
+        return pieces
+    return len(_UNSPACED.sub(" ", text).split()) + unspaced
 
 
 def rouge_n(reference: str, candidate: str, n: int) -> float:
@@ -63,13 +103,24 @@ def entities(text: str) -> list[str]:
     return [n for n in names if n.lower() not in _NOT_NAMES] + _NUMBER.findall(text)
 
 
-def entity_density(text: str) -> float:
-    """Entities per word (Adams et al. 2023, arXiv 2309.04269, who count tokens, and entities by spaCy)."""
-    return len(entities(text)) / max(1, len(text.split()))
+def has_entities(text: str) -> bool:
+    """Whether the rule of `entities` works for a text: at least half of its letters have a case."""
+    if text.isascii():
+        return True
+    letters = len(_LETTER.findall(text))
+    return letters == 0 or 2 * len(_CASED.findall(text)) >= letters
 
 
-def unsupported_entities(source: str, text: str) -> list[str]:
-    """Names and numbers of a text that its source does not contain."""
+def entity_density(text: str) -> float | None:
+    """Entities per word (Adams et al. 2023, arXiv 2309.04269, who count tokens, and entities by spaCy); None for a script without
+    capitals."""
+    return len(entities(text)) / max(1, word_count(text)) if has_entities(text) else None
+
+
+def unsupported_entities(source: str, text: str) -> list[str] | None:
+    """Names and numbers of a text that its source does not contain; None for a script without capitals."""
+    if not has_entities(text):
+        return None
     source_words = words(source)
     tokenized = [(entity, tuple(words(entity))) for entity in entities(text)]
     lengths = {len(tokens) for _, tokens in tokenized}

@@ -12,8 +12,8 @@ from potstill.answers.extraction import (
     labels_by_spelling,
     leading_label,
     parse_gold_label,
-    parse_json,
 )
+from potstill.answers.json_replies import parse_json
 from potstill.tasks import Column, Example, ExtractedAnswer, Task, answer_lines
 
 _SEPARATOR = re.compile(r"[,;|\n]")

@@ -84,7 +84,10 @@ class Conversation(Task):
     def scores(self, answer: str, example: Example) -> dict[str, float]:
         gold = example["gold"]
         overlap = {} if gold is None else {"rouge_l": text_metrics.rouge_l(gold, answer)}
-        return overlap | {"words": float(len(answer.split())), "repetition": text_metrics.repetition(answer)}
+        return overlap | {
+            "words": float(text_metrics.word_count(answer)),
+            "repetition": text_metrics.repetition(answer),
+        }
 
     def target_text(self, rationale: str, answer: str) -> str:
         return answer

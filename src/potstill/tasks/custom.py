@@ -19,7 +19,7 @@ from jinja2 import TemplateError
 from pydantic import AfterValidator, PrivateAttr, model_validator
 
 from potstill.answers.equivalence import same_number
-from potstill.answers.extraction import parse_json
+from potstill.answers.json_replies import parse_json
 from potstill.answers.normalization import normalize_words
 from potstill.errors import PotstillError
 from potstill.tasks import (

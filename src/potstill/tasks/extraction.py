@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator
 
-from potstill.answers.extraction import parse_json
+from potstill.answers.json_replies import find_json, has_key, json_objects, only_object, parse_json
 from potstill.tasks import Column, Example, ExtractedAnswer, Task, answer_lines, json_schema
 from potstill.tasks.json_schema import JsonSchema
 
@@ -46,31 +46,63 @@ class Extraction(Task):
 
     def find_answer(self, text: str, example: Example, *, strict: bool) -> ExtractedAnswer | None:
         for _, start in reversed(answer_lines(text)[-MAX_ANSWER_LINES:]):
-            after = text[start:].partition(":")[2]
-            if isinstance(record := parse_json(after), dict) and not self._violation(record):
+            # The record that "Answer:" announces is the first one after it.
+            asked = [found for found in json_objects(text[start:]) if has_key(found.value, self._fields)]
+            if asked and (record := self._record(asked[0].value, strict=True)) is not None:
                 return ExtractedAnswer(json_schema.dump(record), "answer-line", start)
-        if isinstance(record := parse_json(text), dict) and not (strict and self._violation(record)):
-            return ExtractedAnswer(json_schema.dump(record), "json", max(0, text.find("{")))
-        return None
+        found = find_json(text, self._fields)
+        if found is None or (record := self._record(found.value, strict=strict)) is None:
+            return None
+        return ExtractedAnswer(json_schema.dump(record), "json", found.start)
 
     def answer_from_json(self, reply: Mapping[str, Any], example: Example) -> str | None:
-        record = reply["answer"]
-        record = parse_json(record) if isinstance(record, str) else record
-        return json_schema.dump(record) if isinstance(record, dict) and not self._violation(record) else None
+        answer = reply["answer"]
+        record = self._record(parse_json(answer) if isinstance(answer, str) else answer, strict=True)
+        return None if record is None else json_schema.dump(record)
+
+    def _record(self, value: Any, *, strict: bool) -> dict[str, Any] | None:
+        """The record that a JSON value holds: it, the only object of a list, or the only value of an object whose key no field
+        has. If not ``strict``, text in the place of a number or truth value is read as one, and the record may violate the
+        schema."""
+        record = only_object(value)
+        if record is None:
+            return None
+        if (
+            len(record) == 1
+            and not has_key(record, self._fields)
+            and (inner := only_object(next(iter(record.values()))))
+        ):
+            record = inner if has_key(inner, self._fields) else record
+        if not strict and self._violation(record):
+            record = json_schema.with_types(self.json_schema, record)
+        return None if strict and self._violation(record) else record
+
+    @property
+    def _fields(self) -> tuple[str, ...]:
+        return tuple(self.json_schema["properties"])
 
     def scores(self, answer: str, example: Example) -> dict[str, float]:
         """``exact_record`` (`json_schema.equivalent`); precision, recall and F1 over the values of all fields; and
-        ``f1_FIELD``, the F1 of each field. The latter compare single values and ignore positions in lists."""
+        ``f1_FIELD``, the F1 of each field. The latter compare single values and ignore positions in lists. Fields that neither
+        the schema nor gold names are ignored."""
         if example["gold"] is None:
             return {}
-        predicted, expected = (Counter(leaf_values(json.loads(record))) for record in (answer, example["gold"]))
-        scores = {"exact_record": float(self.equivalent(answer, example["gold"]))} | _overlap(predicted, expected)
+        gold = json.loads(example["gold"])
+        record = json_schema.without_unasked(self.json_schema, json.loads(answer), gold)
+        predicted, expected = Counter(leaf_values(record)), Counter(leaf_values(gold))
+        scores = {"exact_record": float(json_schema.equivalent(record, gold))} | _overlap(predicted, expected)
         for field in self.json_schema["properties"]:
             scores[f"f1_{field}"] = _overlap(_in_field(predicted, field), _in_field(expected, field))["f1"]
         return scores
 
     def equivalent(self, a: str | None, b: str | None) -> bool:
-        return a is not None and b is not None and json_schema.equivalent(json.loads(a), json.loads(b))
+        if a is None or b is None:
+            return False
+        first, second = json.loads(a), json.loads(b)
+        return json_schema.equivalent(
+            json_schema.without_unasked(self.json_schema, first, second),
+            json_schema.without_unasked(self.json_schema, second, first),
+        )
 
     def answer_schema(self, example: Example) -> dict[str, Any]:
         return self.json_schema

@@ -13,6 +13,7 @@ from referencing.jsonschema import DRAFT202012
 
 from potstill.answers import numbers
 from potstill.answers.normalization import normalize_words
+from potstill.answers.notation import plain_numbers
 
 _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][\d,]{0,40})(?:\.\d{1,40})?")
 DEFINITION_KEYS = ("$defs", "definitions")
@@ -66,6 +67,45 @@ def equivalent(a: Any, b: Any) -> bool:
     """Whether two JSON values mean the same: lists in any order, numbers by value, text without case and outer punctuation;
     a missing key, null, and empty values are equal."""
     return _normalize(a) == _normalize(b)
+
+
+def without_unasked(schema: Any, value: Any, other: Any) -> Any:
+    """A JSON value without the keys of its objects that neither the schema nor ``other`` has, where the schema says nothing of
+    additional properties. Objects in lists stay as they are."""
+    if not (isinstance(schema, dict) and isinstance(value, dict)) or "properties" not in schema:
+        return value
+    known = other if isinstance(other, dict) else {}
+    is_open = any(key in schema for key in ("additionalProperties", "patternProperties", "$ref", "allOf"))
+    return {
+        key: without_unasked(schema["properties"].get(key), inner, known.get(key))
+        for key, inner in value.items()
+        if is_open or key in schema["properties"] or key in known
+    }
+
+
+def with_types(schema: Any, value: Any) -> Any:
+    """A JSON value with numbers and truth values in the place of text that says them, where the schema asks for such: "12,50" is
+    12.5, "1.234,50" is 1234.5, "yes" is no truth value."""
+    if not isinstance(schema, dict):
+        return value
+    if isinstance(value, dict):
+        properties = schema.get("properties", {})
+        return {key: with_types(properties.get(key), inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [with_types(schema.get("items"), inner) for inner in value]
+    if not isinstance(value, str):
+        return value
+    match schema.get("type"):
+        case "boolean":
+            return {"true": True, "false": False}.get(value.strip().casefold(), value)
+        case "number" | "integer" as kind:
+            # The language is unknown: 1,250 is English, and what English does not have is a decimal comma.
+            readings = (numbers.parse(plain_numbers(value.strip(), language)) for language in ("english", "german"))
+            number = next((reading for reading in readings if reading is not None), None)
+            if number is None or (kind == "integer" and number.denominator != 1) or "%" in value:
+                return value
+            return int(number) if number.denominator == 1 else float(number)
+    return value
 
 
 def dump(value: Any) -> str:

@@ -1,25 +1,44 @@
 """Problems whose answer is a number or an expression; two answers are equal when their values are.
 
-Strict extraction uses the text after the last ``Answer:``, then the last box, then a text that is nothing but a number.
-Lenient extraction falls back on the last number of the text.
+Strict extraction uses the text after the last ``Answer:`` (in any language with an answer word) or after a later "the answer
+is", then the last box, then a text that is nothing but a number. Lenient extraction falls back on the last "the answer is", then
+on the last number of the text.
 """
 
-import re
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator
 
 from potstill.answers import numbers
+from potstill.answers.announced import answers_after_words, stated_answers
 from potstill.answers.equivalence import same_number
-from potstill.answers.latex import as_formula, last_box, math_spans
+from potstill.answers.latex import last_box
+from potstill.answers.math_values import extract_value, is_value, value_in_text
 from potstill.answers.normalization import normalize
-from potstill.tasks import Column, Example, ExtractedAnswer, Task, answer_lines, parse_text
+from potstill.answers.notation import LANGUAGES, plain_numbers
+from potstill.errors import did_you_mean
+from potstill.tasks import Column, Example, ExtractedAnswer, Task, parse_text
 
-_STATES_VALUE = re.compile(r"\b(?:is|are|was|equals?|makes?|gives?)\b|[=≈:]", re.IGNORECASE)
+MAX_ANNOUNCED = 20
+"""The number of last announced answers of a text that are read."""
+
+
+def _validate_language(language: str) -> str:
+    if language not in LANGUAGES:
+        raise ValueError(
+            f"'{language}' is no known language.{did_you_mean(language, sorted(LANGUAGES))} Give its English name in lower case: "
+            f"{', '.join(sorted(LANGUAGES))}"
+        )
+    return language
 
 
 class Math(Task):
     name: Literal["math"] = "math"
     """The task's name."""
+    language: Annotated[str, AfterValidator(_validate_language)] = "english"
+    """The language of questions and answers, by its English name. It decides what a comma and a point in a number mean: in
+    German, 1.234 is 1234 and 0,5 is a half."""
 
     answer_placeholder = "NUMBER"
     question_tells_task = True
@@ -32,22 +51,34 @@ class Math(Task):
         # GSM8K (Cobbe et al. 2021, arXiv 2110.14168) puts its number after its own rationale.
         text = parse_text(value)
         _, separator, last = text.rpartition("####")
-        gold = _extract_value(last.strip())
-        is_plain = numbers.parse(normalize(last)) is not None or as_formula(last) or last_box(last)
-        if gold is None or not (separator or is_plain):
+        language = self.language if isinstance(value, str) else "english"  # a JSON number has a decimal point
+        gold = extract_value(last.strip(), language)
+        if gold is None or not (separator or is_value(last, language)):
             raise ValueError(f"{text[:60]!r} is no number or expression, nor does it end in '#### NUMBER'")
         return gold
 
     def find_answer(self, text: str, example: Example, *, strict: bool) -> ExtractedAnswer | None:
-        for line, start in reversed(answer_lines(text)):
-            if answer := _extract_value(line):
-                return ExtractedAnswer(answer, "answer-line", start)
-        if (box := last_box(text)) and (answer := _extract_value(box[0])):
+        stated = self._last_value(stated_answers(text), "stated")
+        line = self._last_value(answers_after_words(text), "answer-line")
+        if line:
+            # A phrase may end in "answer:" before the answer is announced.
+            return stated if stated and stated.start > line.start else line
+        if (box := last_box(text)) and (answer := extract_value(box[0], self.language)):
             return ExtractedAnswer(answer, "boxed", box[1])
-        if "\n" not in text.strip() and numbers.parse(number := normalize(text)) is not None:
-            return ExtractedAnswer(number, "bare")
-        if not strict and (candidates := numbers.extract(text)):
-            return ExtractedAnswer(candidates[-1], "last-number", text.rfind(candidates[-1]))
+        bare = normalize(plain_numbers(text, self.language))
+        if "\n" not in text.strip() and numbers.parse(bare) is not None:
+            return ExtractedAnswer(bare, "bare")
+        if strict:
+            return None
+        if stated:
+            return stated
+        number = value_in_text(text, self.language)
+        return ExtractedAnswer(number, "last-number", _last_digit(text)) if number else None
+
+    def _last_value(self, answers: Sequence[tuple[str, int]], rule: str) -> ExtractedAnswer | None:
+        for line, start in reversed(answers[-MAX_ANNOUNCED:]):
+            if answer := extract_value(line, self.language):
+                return ExtractedAnswer(answer, rule, start)
         return None
 
     def scores(self, answer: str, example: Example) -> dict[str, float]:
@@ -61,28 +92,5 @@ class Math(Task):
         return {"type": ["number", "string"]}
 
 
-def _extract_value(text: str) -> str | None:
-    """The number or formula that a short text gives, in this order: the complete text, a box, the number after the last equals
-    sign, the complete text as a formula, the last formula of the sentence, the number that the text begins with, the first
-    number after the last "is" or similar, the last number."""
-    text = normalize(text)
-    spans, text = math_spans(text), text.strip("$*` ").removesuffix(".")
-    if numbers.parse(text) is not None:
-        return text
-    if (box := last_box(text)) and box[0]:
-        return _extract_value(box[0])
-    last = text.rpartition("=")[2].strip()
-    if numbers.parse(last) is not None:
-        return last
-    if (formula := as_formula(text)) and any(c.isalnum() for c in formula):
-        return text
-    # A formula stays intact: of $2\\sqrt{3}$ cm neither the 2 nor the 3 is the answer.
-    if spans and (numbers.parse(spans[-1]) is not None or as_formula(spans[-1])):
-        return spans[-1]
-    candidates = numbers.extract(text)
-    if not candidates or text.lstrip("($€£¥ ").startswith(candidates[0]):
-        return candidates[0] if candidates else None
-    for match in reversed(list(_STATES_VALUE.finditer(text))):
-        if after := numbers.extract(text[match.end() :]):
-            return after[0]
-    return candidates[-1]
+def _last_digit(text: str) -> int:
+    return next((i for i in range(len(text) - 1, -1, -1) if text[i].isdecimal()), 0)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from potstill.answers import text_metrics
-from potstill.answers.extraction import parse_json
+from potstill.answers.json_replies import parse_json
 from potstill.tasks import (
     WHOLE_TEXT,
     Column,
@@ -70,9 +70,7 @@ class Summarization(Task):
             best = max(indices, key=lambda i: overlaps[i])
             reason = "overlap with gold (ROUGE-L) " + ", ".join(f"{overlap:.3f}" for overlap in overlaps)
         else:
-            densities = [mean(text_metrics.entity_density(summaries[i]) for _, summaries in complete) for i in indices]
-            best = next((i for i in indices if densities[i] >= HUMAN_ENTITIES_PER_TOKEN), ROUNDS - 1)
-            reason = "entities per word " + ", ".join(f"{density:.3f}" for density in densities)
+            best, reason = _first_dense_round([summaries for _, summaries in complete])
         return self.model_copy(update={"round": best + 1}), f"round {best + 1} of the chains is used: {reason}"
 
     def find_answer(self, text: str, example: Example, *, strict: bool) -> ExtractedAnswer | None:
@@ -89,17 +87,18 @@ class Summarization(Task):
         summary = reply["answer"]
         return summary.strip() or None if isinstance(summary, str) else None
 
-    def scores(self, answer: str, example: Example) -> dict[str, float]:
+    def scores(self, answer: str, example: Example) -> dict[str, float | None]:
         gold, source = example["gold"], example["document"]
-        overlap = {}
+        overlap: dict[str, float | None] = {}
         if gold is not None:
             overlap = {"rouge_l": text_metrics.rouge_l(gold, answer)}
             overlap |= {f"rouge_{n}": text_metrics.rouge_n(gold, answer, n) for n in (1, 2)}
+        unsupported = text_metrics.unsupported_entities(source, answer)
         return overlap | {
             "density": text_metrics.entity_density(answer),
-            "words": float(len(answer.split())),
+            "words": float(text_metrics.word_count(answer)),
             "repetition": text_metrics.repetition(answer),
-            "unsupported": float(len(text_metrics.unsupported_entities(source, answer))),
+            "unsupported": None if unsupported is None else float(len(unsupported)),
         }
 
     def _solved_reply(self, shot: Example, spec: PromptSpec) -> str:
@@ -118,6 +117,20 @@ class Summarization(Task):
             return None
         step = json_schema.object_schema({name: {"type": "string"} for name in STEP_KEYS})
         return json_schema.object_schema({"rounds": {"type": "array", "items": step}})
+
+
+def _first_dense_round(chains: Sequence[Sequence[str]]) -> tuple[int, str]:
+    """The index of the first round that reaches the density of human summaries, and why; the last if density has no score."""
+    by_round = [[text_metrics.entity_density(chain[i]) for chain in chains] for i in range(ROUNDS)]
+    scored = [[density for density in densities if density is not None] for densities in by_round]
+    if not all(scored):
+        return (
+            ROUNDS - 1,
+            "the last, because names cannot be counted in a script without capitals: density has no score",
+        )
+    means = [mean(densities) for densities in scored]
+    best = next((i for i in range(ROUNDS) if means[i] >= HUMAN_ENTITIES_PER_TOKEN), ROUNDS - 1)
+    return best, "entities per word " + ", ".join(f"{density:.3f}" for density in means)
 
 
 def extract_rounds(text: str) -> list[str]:

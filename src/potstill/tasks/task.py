@@ -15,7 +15,8 @@ from typing import Any, ClassVar, Literal, Self
 from jinja2 import TemplateError
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from potstill.answers.extraction import ExtractedAnswer, answer_object, rationale_before, rationale_from_json
+from potstill.answers.extraction import ExtractedAnswer, rationale_before
+from potstill.answers.json_replies import answer_object, rationale_from_json, without_raw_json
 from potstill.errors import PotstillError, did_you_mean
 from potstill.models import Message, encodable, repetition
 from potstill.tasks import json_schema, parsing, prompts
@@ -97,8 +98,9 @@ class Task(BaseModel, ABC):
         """Extract the answer from a text; ``strict`` accepts only the requested form. Never raises, takes linear time."""
 
     @abstractmethod
-    def scores(self, answer: str, example: Example) -> dict[str, float]:
-        """Scores of an answer against ``example["gold"]``, by name. For a gradable task, the first is 1.0 for a correct answer.
+    def scores(self, answer: str, example: Example) -> Mapping[str, float | None]:
+        """Scores of an answer against ``example["gold"]``, by name; None where a score does not apply to the answer (names are not
+        counted in a script without capitals). For a gradable task, the first is 1.0 for a correct answer.
         Empty if gold is missing and no score works without it."""
 
     def equivalent(self, a: str | None, b: str | None) -> bool:
@@ -181,7 +183,7 @@ class Task(BaseModel, ABC):
         """Parse a completion. Never raises; the result can always be encoded as UTF-8."""
         parsed = self._parse(text, finish_reason, example, strict=strict)
         answer = None if parsed.answer is None else encodable(parsed.answer)
-        return replace(parsed, answer=answer, rationale=encodable(parsed.rationale))
+        return replace(parsed, answer=answer, rationale=encodable(without_raw_json(parsed.rationale)))
 
     def _parse(self, text: str, finish_reason: str, example: Example, *, strict: bool) -> Parsed:
         if status := parsing.status_without_parsing(text, finish_reason):
@@ -199,7 +201,8 @@ class Task(BaseModel, ABC):
             return Parsed(Status.OK, extracted.answer, rationale_before(text, extracted.start), extracted.rule)
         extracted = None if strict else self.find_answer(text, example, strict=False)
         if extracted and parsing.is_conclusion(text, extracted):
-            return Parsed(Status.OK, extracted.answer, text.strip(), extracted.rule)
+            reasoned = rationale_before(text, extracted.start) if extracted.rule == "json" else text.strip()
+            return Parsed(Status.OK, extracted.answer, reasoned, extracted.rule)
         return Parsed(parsing.status_without_answer(text))
 
     def find_finished_answer(self, text: str, example: Example) -> ExtractedAnswer | None:
@@ -361,7 +364,7 @@ class Task(BaseModel, ABC):
             return 0.0
         return next(iter(self.scores(answer, example).values()), None)
 
-    def all_scores(self, answer: str | None, example: Example) -> dict[str, float]:
+    def all_scores(self, answer: str | None, example: Example) -> Mapping[str, float | None]:
         """Scores of an answer by name; empty if there is no answer."""
         return {} if answer is None else self.scores(answer, example)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from potstill.answers.extraction import parse_json
+from potstill.answers.json_replies import parse_json
 from potstill.errors import PotstillError
 from potstill.models import Request, Sampling
 from potstill.models.complete import complete_within_budget

@@ -100,6 +100,7 @@ def _system(one: Evaluated, task: Task, labels: Sequence[str], decided: bool, co
         "excluded": len(one.rows) - len(rows),
         "outcomes": dict(Counter(row["outcome"] for row in one.rows)),
         "metrics": _metrics(rows, task, labels, decided, confidence),
+        "without_score": _names_without_score(rows),
         "answers": dict(Counter(label for row in rows for label in sorted(task.labels_of(row["answer"]))).most_common())
         if task.label_score
         else {},
@@ -176,6 +177,12 @@ def _score_names(rows: Rows, decided: bool) -> list[str]:
     known = dict.fromkeys(name for row in rows for name, score in row["scores"].items() if score is not None)
     names = [name for name in known if name not in KINDS]
     return names[1:] if decided else names
+
+
+def _names_without_score(rows: Rows) -> list[str]:
+    """Scores that apply to none of the answers, such as counts of names in a script without capitals."""
+    known = dict.fromkeys(name for row in rows for name in row["scores"] if name not in KINDS)
+    return [name for name in known if all(row["scores"].get(name) is None for row in rows)]
 
 
 def _scores(rows: Rows, name: str, task: Task) -> dict[str, float]:
