@@ -21,6 +21,8 @@ MAX_CHARACTERS = 20_000
 """Characters at the end of a text in which an answer without an answer line is searched."""
 _MAX_ANNOUNCEMENTS = 20
 _MAX_ANNOUNCED_CHARACTERS = 300
+_MAX_LEAD_CHARACTERS = 40
+"""Characters before the colon of a last line that ends with a label."""
 _EDGES = " *_`\"'.,;:!()[]<>{}$#•。、"
 _WRAPPER = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|boxed)\s?\{|[{}$]|\\[()\[\]]|</?(?:answer|label|b|strong|em)>")
 _LEAD = re.compile(
@@ -42,7 +44,7 @@ _ITEM = re.compile(r"\s*(?:[-*•–+]|\d{1,2}[.)])\s+")
 _EXPLANATION = re.compile(
     r"\s(?:because|since|as|denn|weil|car|parce que|porque|perché|omdat|ponieważ|потому что)\s.*|(?:,| -) (?:because|since|denn|car) .*"
 )
-_ITEM_EXPLANATION = re.compile(r"(?::| -) .*")
+_ITEM_EXPLANATION = re.compile(r"[*_'\")\]]{0,4}(?::| -)[*_]{0,2} .*")
 _PARENTHESES = re.compile(r"\([^()]{0,200}\)")
 _NONE = re.compile(
     r"(?:none|neither|nothing|null|n/a|no (?:label|labels|class|category)|keine?[sr]?|nichts|aucune?|rien|ningun[oa]|ningún|nessun[oa]?|"
@@ -176,6 +178,8 @@ def _is_joined(folded: str, found: Sequence[Mention]) -> bool:
     other = next((one for one in found[1:] if one.label != first.label), None)
     if other is None or other.rejected or other.start - first.end > 60:
         return False
+    if re.match(r" \w", folded[other.end :]) and re.search(r"[.!?] ", folded[first.end : other.start]):
+        return False  # another sentence
     return _JOINTS.fullmatch(folded, first.end, other.start) is not None
 
 
@@ -196,7 +200,9 @@ def _read_prose(text: str, labels: Labels) -> ExtractedAnswer | None:
             reading = _read(_rest(folded, match), labels, strict=True, announced=True)
             if reading.decides:
                 return _extracted(reading, "announced", start + _index(line, match.start(), labels))
-    first, last = _exact(lines[0][0], labels), _exact(lines[-1][0], labels)
+    lead, _, end = lines[-1][0].rpartition(":")
+    first = _exact(lines[0][0], labels)
+    last = _exact(lines[-1][0], labels) or (_exact(end, labels) if len(lead) <= _MAX_LEAD_CHARACTERS else None)
     if first or last:
         is_one = not first or not last or first == last
         return ExtractedAnswer(last or first or "", "line", lines[-1 if last else 0][1]) if is_one else None
@@ -267,6 +273,8 @@ def _read_items(line: str, labels: Labels, *, bare: bool, is_item: bool) -> list
     for sign in "/+":
         if not any(sign in spelling for spelling in labels.spellings):
             line = line.replace(sign, ",")
+    if labels.are_numbers:
+        line = line.replace(",", ", ")
     folded = labels.fold(line)
     if _NONE.fullmatch(folded.strip(_EDGES)):
         return []

@@ -44,7 +44,7 @@ AND_WORDS = (
 
 NEGATIONS = (
     r"not|cannot|\w{2,6}n't|no|nor|neither|never|none|nothing|nobody|hardly|barely|scarcely|without|far from|rather than|instead of|"
-    r"anything but|lacks?|fails? to|isnt|doesnt|wasnt|dont|rules? out|ruled out|excludes?|"
+    r"anything but|lacks?|fails? to|isnt|doesnt|wasnt|dont|rules? out|ruled out|excludes?|(?:wrong|incorrect|inaccurate|false|unfair) to|"
     r"nicht|kein\w{0,2}|weder|nie|niemals|ohne|statt|nichts|pas|ni|jamais|aucune?|sans|plutôt que|nunca|sin|ningún|ninguna?|"
     r"ninguno|tampoco|non|né|mai|nessun\w?|senza|não|nem|sem|nenhuma?|niet|geen|nooit|zonder|inte|ingen|inget|ikke|varken|"
     r"hverken|uten|uden|utan|aldrig|aldri|ei|eivät|eikä|nie|ani|bez|żaden|żadna|ne|není|nikoli|žádn\w|nem|nu|nici|fără|"

@@ -54,7 +54,6 @@ def extract(text: str, location: str = "end") -> str | None:
         return opening["letter"]
     matches = [match for match in _ANYWHERE.finditer(text) if not _is_word(text, match)]
     chosen = [match["letter"] for match in matches if not _is_rejected(text, match)]
-    chosen = chosen or [match["letter"] for match in matches]
     if not chosen or (location == "end" and len(set(chosen)) > 1):
         return None
     return chosen[0] if location == "begin" else chosen[-1]

@@ -161,13 +161,15 @@ class Labels:
         if _DECIMALS.match(after) or after.lstrip().startswith("%") or re.match(r":\d", after) or _RANGE_AFTER.match(after):
             return False
         scale = _SCALE.match(after)
-        return scale is None or not self._numbers or int(scale[1]) == max(self._numbers)
+        return scale is None or not self._numbers or int(scale[1]) == max(self._numbers) > 1
 
     def _is_scale(self, text: str, match: re.Match[str]) -> bool:
-        """Whether a number is the end of a scale or range: the 5 of "4 out of 5"."""
+        """Whether a number is the end of a scale or range, or decimals: the 5 of "4 out of 5" and of "4.5"."""
         if not match[0][-1].isdigit():
             return False
         before = text[max(0, match.start() - 40) : match.start()]
+        if match[0].isdigit() and re.search(r"\d[.,]\Z", before):
+            return True
         return _SCALE_BEFORE.search(before) is not None or (
             _RANGE_WORD_BEFORE.search(before) is not None and _BETWEEN_AFTER.match(text, match.end()) is not None
         )
