@@ -59,7 +59,10 @@ def of_file(file: Path) -> Counter[str]:
         verdict, answer = verdict_on(case)
         counts.update(["cases", verdict])
         if verdict != "right":
-            print(f"{file.parent.name}: {verdict}: {case['text'][:80]!r}: {answer!r}, expected {case['expected']!r}", flush=True)
+            print(
+                f"{file.parent.name}: {verdict}: {case['text'][:80]!r}: {answer!r}, expected {case['expected']!r}",
+                flush=True,
+            )
     return counts
 
 

@@ -34,10 +34,12 @@ _BEFORE_COLON = " \t*_\u00a0\u202f"
 _FINAL_WORD_AFTER = re.compile(rf"[ *_(]{{1,4}}{languages.pattern(languages.FINAL_WORDS)}\)?\Z")
 _FENCE = re.compile(r"```(?:json)?[ \t]*\n(.*?)```", re.DOTALL)
 _ANNOUNCEMENT = re.compile(
-    rf"{languages.pattern(languages.ANSWER_WORDS)}(?:\s+(?:{languages.COPULAS}))?[ \t*_]{{0,6}}[:：]?[\s*_]*\Z", re.IGNORECASE
+    rf"{languages.pattern(languages.ANSWER_WORDS)}(?:\s+(?:{languages.COPULAS}))?[ \t*_]{{0,6}}[:：]?[\s*_]*\Z",
+    re.IGNORECASE,
 )
 _LEAD_IN = re.compile(
-    rf"(?:{languages.pattern(languages.LEAD_IN_WORDS + '|' + languages.FINAL_WORDS)}|\\boxed|[^\w.!?)\]}}\"'%])+\Z", re.IGNORECASE
+    rf"(?:{languages.pattern(languages.LEAD_IN_WORDS + '|' + languages.FINAL_WORDS)}|\\boxed|[^\w.!?)\]}}\"'%])+\Z",
+    re.IGNORECASE,
 )
 _MAX_LEAD_IN_CHARACTERS = 60
 """Characters before an answer that may only introduce it."""

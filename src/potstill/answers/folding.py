@@ -21,7 +21,11 @@ _QUOTES = "\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb\u300c\u300d\u300e\u300f\uf
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff]"
 )
-_SAME = dict.fromkeys(map(ord, _DASHES), "-") | dict.fromkeys(map(ord, _APOSTROPHES), "'") | dict.fromkeys(map(ord, _QUOTES), '"')
+_SAME = (
+    dict.fromkeys(map(ord, _DASHES), "-")
+    | dict.fromkeys(map(ord, _APOSTROPHES), "'")
+    | dict.fromkeys(map(ord, _QUOTES), '"')
+)
 _MAX_MARKS = 30
 """Combining marks that one letter keeps (UAX #15, stream-safe text); normalizing more takes quadratic time."""
 

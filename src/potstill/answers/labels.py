@@ -24,7 +24,9 @@ _MAX_ANNOUNCED_CHARACTERS = 300
 _MAX_LEAD_CHARACTERS = 40
 """Characters before the colon of a last line that ends with a label."""
 _EDGES = " *_`\"'.,;:!()[]<>{}$#•。、"
-_WRAPPER = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|boxed)\s?\{|[{}$]|\\[()\[\]]|</?(?:answer|label|b|strong|em)>")
+_WRAPPER = re.compile(
+    r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|boxed)\s?\{|[{}$]|\\[()\[\]]|</?(?:answer|label|b|strong|em)>"
+)
 _LEAD = re.compile(
     r"(?:[\W_]|\d{1,2}[.)] |(?:the|a|an|it|this|that|its|it's|i|my|is|are|was|as|be|would|should|say|think|rate|classify|label|labels|class|"
     r"category|sentiment|tone|option|choice|answer|final|text|review|comment|sentence|of|clearly|mostly|definitely|certainly|"
@@ -58,7 +60,9 @@ _ANNOUNCEMENT = re.compile(
     rf"(?: \w{{1,20}}){{0,6}}? ?(?:(?:is|are|was|would be|should be|must be|as|{fold(languages.COPULAS)})(?!\w)|[:=]|->|是|为|為|は|が)|"
     r"(?<!#)#{2,4} |(?<!\w)(?:classif\w{1,6}|label(?:l?ed)?|rated?|categori[sz]ed?) (?:\w{1,20} ){0,6}?as )"
 )
-_FIRST_WORD_ENDS = re.compile(r"[)\]\"'*}]{0,4}(?:\s?(?:[.,;:!(]| - )|\s(?:because|since|as|denn|weil|car|porque|perché)(?!\w))")
+_FIRST_WORD_ENDS = re.compile(
+    r"[)\]\"'*}]{0,4}(?:\s?(?:[.,;:!(]| - )|\s(?:because|since|as|denn|weil|car|porque|perché)(?!\w))"
+)
 
 
 class _Reading(NamedTuple):
@@ -157,7 +161,7 @@ def _read(text: str, labels: Labels, *, strict: bool, announced: bool = False) -
         is_number_too = labels.are_numbers and re.match(r"[\W_]*\d", folded)
         return _UNDECIDED if is_number_too else _OPEN
     first, lead = found[0], folded[: found[0].start]
-    leads = first.complement and len(lead) <= 30 or _LEAD.fullmatch(lead[-200:]) is not None
+    leads = (first.complement and len(lead) <= 30) or _LEAD.fullmatch(lead[-200:]) is not None
     if leads and not first.rejected:
         if first.label is None or _is_joined(folded, found) or _is_enumeration(text, folded, first):
             return _UNDECIDED
@@ -186,7 +190,9 @@ def _is_joined(folded: str, found: Sequence[Mention]) -> bool:
 def _is_enumeration(text: str, folded: str, first: Mention) -> bool:
     """Whether a number that looks like a label only counts the lines of a list."""
     lines = [line for line in text.splitlines() if line.strip()]
-    return folded[first.start].isdigit() and len(lines) > 1 and all(re.match(r"\W*\d{1,2}[.)]\s", line) for line in lines)
+    return (
+        folded[first.start].isdigit() and len(lines) > 1 and all(re.match(r"\W*\d{1,2}[.)]\s", line) for line in lines)
+    )
 
 
 def _read_prose(text: str, labels: Labels) -> ExtractedAnswer | None:
@@ -214,7 +220,7 @@ def _read_prose(text: str, labels: Labels) -> ExtractedAnswer | None:
 
 def _announcements(folded: str) -> list[re.Match[str]]:
     """The last places of a line that announce an answer, the last first."""
-    return list(_ANNOUNCEMENT.finditer(folded))[:-_MAX_ANNOUNCEMENTS - 1:-1]
+    return list(_ANNOUNCEMENT.finditer(folded))[: -_MAX_ANNOUNCEMENTS - 1 : -1]
 
 
 def _rest(folded: str, announcement: re.Match[str]) -> str:

@@ -4,6 +4,7 @@ All texts here are folded (`potstill.answers.folding`). A sign, a grade suffix a
 "-1" not 1, "4.5" not 4, "non-toxic" not toxic.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +18,45 @@ _JOINT = re.compile(r"(?<=\w)(?:[_ ]|(?<!\d)-|-(?!\d))(?=\w)")
 _SHORT = 3
 """Characters of a label that may be a grade, so that a + or - after it is a suffix."""
 _COMMON_WORDS = frozenset(
-    "no not none non nein nicht nie not other a i an in on or it is he as to so us y o e u si da do be we me at by my of up".split()
+    [
+        "no",
+        "not",
+        "none",
+        "non",
+        "nein",
+        "nicht",
+        "nie",
+        "not",
+        "other",
+        "a",
+        "i",
+        "an",
+        "in",
+        "on",
+        "or",
+        "it",
+        "is",
+        "he",
+        "as",
+        "to",
+        "so",
+        "us",
+        "y",
+        "o",
+        "e",
+        "u",
+        "si",
+        "da",
+        "do",
+        "be",
+        "we",
+        "me",
+        "at",
+        "by",
+        "my",
+        "of",
+        "up",
+    ]
 )
 """Labels that are common words too. Like letters and numbers they name a label only where a clause ends after them."""
 _CLAUSE_END = re.compile(
@@ -27,7 +66,9 @@ _CLAUSE_END = re.compile(
 _LIST_MARKER = re.compile(r"[.):] ?\w")
 _DECIMALS = re.compile(r"[.,](\d+)")
 _ZEROS = re.compile(r"[.,]0{1,9}(?!\d)")
-_SCALE = re.compile(r"\s?(?:/|(?:\w{1,10} )?(?:out of|von|sur|de|su|van|uit|av|из|z)(?: the| a)?(?: maximum| possible)?)\s?(\d{1,6})(?![\w.,]\d)")
+_SCALE = re.compile(
+    r"\s?(?:/|(?:\w{1,10} )?(?:out of|von|sur|de|su|van|uit|av|из|z)(?: the| a)?(?: maximum| possible)?)\s?(\d{1,6})(?![\w.,]\d)"
+)
 _RANGE_AFTER = re.compile(r"\s?(?:-|~|to|bis|à|a|до)\s?[-+]?\d")
 _BETWEEN_AFTER = re.compile(r" (?:and|und|et|y|e|to|bis|à|a) [-+]?\d")
 _SCALE_BEFORE = re.compile(
@@ -158,7 +199,12 @@ class Labels:
         """Whether what follows a number leaves its value: no decimals, percents, ranges or other scales than that of the labels."""
         if zeros := _ZEROS.match(after):
             after = after[zeros.end() :]
-        if _DECIMALS.match(after) or after.lstrip().startswith("%") or re.match(r":\d", after) or _RANGE_AFTER.match(after):
+        if (
+            _DECIMALS.match(after)
+            or after.lstrip().startswith("%")
+            or re.match(r":\d", after)
+            or _RANGE_AFTER.match(after)
+        ):
             return False
         scale = _SCALE.match(after)
         return scale is None or not self._numbers or int(scale[1]) == max(self._numbers) > 1
@@ -180,7 +226,12 @@ class Labels:
             return None
         words = _JOINT.sub(" ", fold(label))
         return next(
-            (found for no in ("not", "non", "no", "nicht", "kein", "pas", "não") if (found := self._joined.get(f"{no} {words}"))), None
+            (
+                found
+                for no in ("not", "non", "no", "nicht", "kein", "pas", "não")
+                if (found := self._joined.get(f"{no} {words}"))
+            ),
+            None,
         )
 
 
@@ -230,4 +281,7 @@ def _blank(text: str, start: int, end: int) -> str:
 
 def is_number(text: str) -> bool:
     """Whether a text is a plain number."""
-    return re.fullmatch(r"[-+]?\d{1,15}(?:\.\d{1,15})?", text) is not None
+    try:
+        return "_" not in text and math.isfinite(float(text))
+    except ValueError:
+        return False

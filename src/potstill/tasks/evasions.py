@@ -251,7 +251,9 @@ def _patterns() -> tuple[_Patterns, ...]:
     return tuple(
         _Patterns(
             tuple(fold(word) for word in one.words.split("|")),
-            _compiled(rf"\W{{0,5}}(?:(?:{one.apology})\w{{0,8}}[,.;:!。， ]{{0,3}}{_GAP}|{one.lead})(?:(?:{_BUT}) ?)?(?:{one.declines})"),
+            _compiled(
+                rf"\W{{0,5}}(?:(?:{one.apology})\w{{0,8}}[,.;:!。， ]{{0,3}}{_GAP}|{one.lead})(?:(?:{_BUT}) ?)?(?:{one.declines})"
+            ),
             _compiled(one.declines),
             _compiled(one.abstains),
         )
@@ -261,7 +263,9 @@ def _patterns() -> tuple[_Patterns, ...]:
 
 def _compiled(pattern: str) -> re.Pattern[str]:
     # Folded like the texts; classes in capitals would change, and there is only \\W.
-    return re.compile("\\W".join(unicodedata.normalize("NFC", part.casefold()).replace("ı", "i") for part in pattern.split("\\W")))
+    return re.compile(
+        "\\W".join(unicodedata.normalize("NFC", part.casefold()).replace("ı", "i") for part in pattern.split("\\W"))
+    )
 
 
 def opens_with_refusal(text: str) -> bool:
