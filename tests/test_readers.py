@@ -11,7 +11,7 @@ from potstill.answers import languages
 from potstill.tasks import Status
 from potstill.tasks.registry import parse_task
 
-EXAMPLES = int(os.environ.get("READER_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("READER_EXAMPLES", "150"))
 RECORD = {"type": "object", "properties": {"a": {"type": "string"}, "n": {"type": "number"}}}
 QUESTION = {"name": "custom", "prompts": {"plain": "{{ q }}"}}
 TASKS = {
@@ -31,9 +31,9 @@ PIECES = st.sampled_from(
      "```json\n", "1,234", "$", "\\frac{1}{2}", "%", "=", "million", "minus"]
 )  # fmt: skip
 TEXTS = st.one_of(
-    st.text(max_size=300),
-    st.lists(PIECES, max_size=40).map("".join),
-    st.lists(PIECES, max_size=40).map(" ".join),
+    st.text(max_size=100),
+    st.lists(PIECES, max_size=12).map("".join),
+    st.lists(PIECES, max_size=12).map(" ".join),
     st.builds(lambda pieces, n: "".join(pieces) * n, st.lists(PIECES, min_size=1, max_size=4), st.integers(1, 300)),
 )
 

@@ -80,7 +80,8 @@ REJECTED_AFTER = (
 
 def pattern(words: str) -> str:
     """A regular expression of any of these words, as a separate word in scripts that have spaces."""
-    spaced, unspaced = [], []
+    spaced: list[str] = []
+    unspaced: list[str] = []
     for word in words.split("|"):
         (unspaced if is_unspaced(word) else spaced).append(word)
     parts = [rf"(?<!\w)(?:{'|'.join(spaced)})(?!\w)"] if spaced else []
