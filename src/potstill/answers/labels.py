@@ -25,7 +25,7 @@ _MAX_LEAD_CHARACTERS = 40
 """Characters before the colon of a last line that ends with a label."""
 _EDGES = " *_`\"'.,;:!()[]<>{}$#•。、"
 _WRAPPER = re.compile(
-    r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|boxed)\s?\{|[{}$]|\\[()\[\]]|</?(?:answer|label|b|strong|em)>"
+    r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|boxed)\s?\{|[{}$]|\\[()\[\]]|</?(?:answer|label|b|strong|em|br) ?/?>"
 )
 _LEAD = re.compile(
     r"(?:[\W_]|\d{1,2}[.)] |(?:the|a|an|it|this|that|its|it's|i|my|is|are|was|as|be|would|should|say|think|rate|classify|label|labels|class|"
@@ -41,15 +41,15 @@ _JOINTS = re.compile(
 _ALTERNATIVE = re.compile(
     r"[)\]\"'*}.]{0,4}\s?[,;(]?\s?(?:(?:or|oder|ou|eller|lub|albo|nebo|vagy|или|або|veya|atau|hoặc)(?!\w)|或|または|또는|أو |या |หรือ|\|)"
 )
-_LIST_JOINTS = re.compile(rf"(?:[^\w\-]|-(?!\w)|{languages.pattern(languages.AND_WORDS)})*")
+_LIST_JOINTS = re.compile(rf"(?:[^\w\-]|-(?!\w)|(?<!\w)\d{{1,2}}[.)] |{languages.pattern(languages.AND_WORDS)})*")
 _ITEM = re.compile(r"\s*(?:[-*•–+]|\d{1,2}[.)])\s+")
 _EXPLANATION = re.compile(
-    r"\s(?:because|since|as|denn|weil|car|parce que|porque|perché|omdat|ponieważ|потому что)\s.*|(?:,| -) (?:because|since|denn|car) .*"
+    r"\s(?:because|since|as(?= (?:the|it|there|he|she|they|we|i)\b)|denn|weil|car|parce que|porque|perché|omdat|ponieważ|потому что)\s.*|(?:,| -) (?:because|since|denn|car) .*"
 )
 _ITEM_EXPLANATION = re.compile(r"[*_'\")\]]{0,4}(?::| -)[*_]{0,2} .*")
 _PARENTHESES = re.compile(r"\([^()]{0,200}\)")
 _NONE = re.compile(
-    r"(?:none|neither|nothing|null|n/a|no (?:label|labels|class|category)|keine?[sr]?|nichts|aucune?|rien|ningun[oa]|ningún|nessun[oa]?|"
+    r"(?:none|neither|nothing|n/a|no (?:label|labels|class|category)|keine?[sr]?|nichts|aucune?|rien|ningun[oa]|ningún|nessun[oa]?|"
     r"nenhum[oa]?|geen|inga?|ingen|żaden|žádn[ýáé]|нет|ничего|никакой|无|無|没有|なし|없음)"
     r"(?: (?:of|de|von|di|del?) (?:them|these|those|it|the \w{1,12}(?: \w{1,12})?|above|eux|ellos|loro|diesen|ihnen)| (?:fits?|appl(?:y|ies)|gilt|passt|label|etikett))?"
 )
@@ -57,7 +57,7 @@ _ANNOUNCEMENT = re.compile(
     rf"(?:(?:{languages.pattern(fold(languages.ANSWER_WORDS))}|(?<!\w)(?:labels?|class|category|classification|sentiment|verdict|rating|score|"
     r"grade|prediction|choice|decision|conclusion|tone|kategorie|etikett|bewertung|catégorie|étiquette|categoría|etiqueta|categoria|"
     r"etichetta|категория|метка|класс|标签|類別|类别|情感|ラベル|레이블)(?!\w))"
-    rf"(?: \w{{1,20}}){{0,6}}? ?(?:(?:is|are|was|would be|should be|must be|as|{fold(languages.COPULAS)})(?!\w)|[:=]|->|是|为|為|は|が)|"
+    rf"(?: \w{{1,20}}){{0,6}}?[\"'*]{{0,3}} ?(?:(?:is|are|was|would be|should be|must be|as|{fold(languages.COPULAS)})(?!\w)|[:=]|->|是|为|為|は|が)|"
     r"(?<!#)#{2,4} |(?<!\w)(?:classif\w{1,6}|label(?:l?ed)?|rated?|categori[sz]ed?) (?:\w{1,20} ){0,6}?as )"
 )
 _FIRST_WORD_ENDS = re.compile(
@@ -299,7 +299,7 @@ def _read_items(line: str, labels: Labels, *, bare: bool, is_item: bool) -> list
 
 
 def _without_explanation(folded: str, labels: Labels, is_item: bool) -> str:
-    if not any("(" in spelling for spelling in labels.spellings):
+    if not folded.startswith("(") and not any("(" in spelling for spelling in labels.spellings):
         folded = _PARENTHESES.sub(" ", folded)
     folded = _EXPLANATION.sub("", folded, count=1)
     found = labels.mentions(folded)
@@ -317,7 +317,8 @@ def _exact(text: str, labels: Labels) -> str | None:
     """The label that a text is, apart from case, space, markup and punctuation around it."""
     if len(text) > MAX_CHARACTERS:
         return None
-    text = _without_item_mark(text)
+    if not labels.are_numbers:
+        text = _without_item_mark(text)
     folded, unwrapped = fold(text), labels.fold(without_markup(text))
     forms = (folded, folded.strip("*_'\" •"), folded.strip(_EDGES), unwrapped.strip(_EDGES))
     return next(filter(None, map(labels.exact, forms)), None)

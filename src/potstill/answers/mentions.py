@@ -90,6 +90,7 @@ _DIRECT_NEGATION = re.compile(
 )
 _REJECTED_AFTER = re.compile(rf"[)\]\"'*]{{0,3}} ?(?:{languages.REJECTED_AFTER})")
 _QUESTION_AFTER = re.compile(r"[^.!?]{0,80}\?")
+_GRADE_SUFFIX = re.compile(r"(?<!\w)([a-z]{1,3}) (minus|plus|[-+](?=$|[.,;:)]))(?!\w)")
 _EM_DASH = re.compile("[—―]")
 _EMPHASIS = re.compile(r"(?<![^\W_])_+|_+(?![^\W_])")
 _ENDINGS = re.compile(
@@ -127,6 +128,9 @@ class Labels:
         for spelling, label in spellings.items():
             if spelling[:1] == "+" and is_number(spelling):
                 self.spellings.setdefault(spelling[1:], label)
+        self._are_grades = any(spelling[-1:] in ("+", "-") for spelling in spellings) or all(
+            len(spelling) == 1 and spelling.isalpha() for spelling in spellings
+        )
         self.negate = any(_NEGATION.search(spelling) for spelling in spellings)
         """Whether a label has a word that would reject another label."""
         ordered = sorted(self.spellings, key=len, reverse=True)
@@ -145,15 +149,22 @@ class Labels:
         """The text in the form in which `mentions` finds labels."""
         folded = fold(_EM_DASH.sub(" - ", text))
         folded = _EMPHASIS.sub(" ", folded) if "_" in folded else folded
+        if self._are_grades:
+            folded = _GRADE_SUFFIX.sub(lambda match: match[1] + ("+" if match[2] in ("plus", "+") else "-"), folded)
         return _MINUS_WORD.sub("-", folded) if self._numbers else folded
 
     def mentions(self, folded: str, *, prose: bool = False) -> list[Mention]:
         """The labels that a folded text names, in order. In ``prose`` letters, numbers and common words name a label only where
         a clause ends after them, and doubts and questions name none."""
         found: list[Mention] = []
+        phrases = [match.span() for match in _NOT_NEGATION.finditer(folded)] if self.negate else []
         for match in self._pattern.finditer(folded):
             if self._is_scale(folded, match) or (prose and self._is_only_word(folded, match)):
                 continue
+            while phrases and phrases[0][1] <= match.start():
+                phrases.pop(0)
+            if phrases and phrases[0][0] <= match.start() and match.end() <= phrases[0][1]:
+                continue  # the "no" of "no doubt"
             label = self.exact(match[0])
             label = label if label and self._is_whole(folded, match) else None
             found.append(Mention(label, match.start(), match.end()))
@@ -183,6 +194,8 @@ class Labels:
             return False
         if before[-1:] == "/" and before[-2:-1].isalnum():
             return False
+        if spelling[0].isdigit() and (before[-1:] in ("±", "≤", "≥") or self._may_be_negative(spelling, before)):
+            return False
         if spelling[0].isdigit() and before[-1:] in (".", ",") and before[-2:-1].isdigit():
             return False
         if spelling[0] in "+-" and before[-1:].isalnum():
@@ -194,6 +207,10 @@ class Labels:
         if after[:1] in ("+", "#") or (after[:1] == "-" and (len(spelling) <= _SHORT or is_number(spelling))):
             return False
         return not (spelling[-1].isdigit() and not self._is_whole_number(after))
+
+    def _may_be_negative(self, number: str, before: str) -> bool:
+        """Whether the dash before a number may be its sign: "- 1"."""
+        return before.endswith("- ") and self.exact(f"-{number}") is not None
 
     def _is_whole_number(self, after: str) -> bool:
         """Whether what follows a number leaves its value: no decimals, percents, ranges or other scales than that of the labels."""
