@@ -31,7 +31,7 @@ def small(name, folder):
     values["generate"] |= {"max_tokens": 112}
     values["student"]["max_tokens"] = 12
     values["train"]["epochs"] = 1
-    values["curate"] = {"filters": ["parsed", "duplicate"]}
+    values["curate"] = {"filters": ["parsed", "duplicate"], "extraction": "lenient"}
     values["evaluate"] = {"systems": ["student"]}
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(values))

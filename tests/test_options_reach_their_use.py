@@ -143,10 +143,17 @@ class Talker(small.Teacher):
         }
 
 
-@pytest.mark.parametrize(("extraction", "status", "answer"), [("strict", "unparseable", None), ("lenient", "ok", "12")])
-def test_the_kind_of_extraction_decides_how_the_teachers_answers_are_read(tmp_path, extraction, status, answer):
+@pytest.mark.parametrize(
+    ("more", "status", "answer"),
+    [
+        ("evaluate: {extraction: lenient}", "unparseable", None),
+        ("curate: {extraction: strict}", "unparseable", None),
+        ("curate: {extraction: lenient}", "ok", "12"),
+    ],
+)
+def test_training_data_is_read_strictly_unless_curate_says_otherwise(tmp_path, more, status, answer):
     with Talker() as teacher:
-        recipe = recipe_with(f"evaluate: {{extraction: {extraction}}}", url=teacher.url)
+        recipe = recipe_with(more, url=teacher.url)
         run = Run(tmp_path / "run", recipe, tmp_path / "store.sqlite")
         run.write(artifacts.examples(recipe.task), [example("a")])
         generate(recipe, run)

@@ -2,23 +2,15 @@
 
 import re
 
-from potstill.answers.letters import ANSWER_WORDS
+from potstill.answers.languages import ANSWER_WORDS
 
 _IS = r"(?:is|was|are|equals?|est|es|ist|è|é|är|er|jest|adalah|là|olur)\b|是|为|為|は|は、|هو|هي|है|="
 _STATED = re.compile(
     rf"(?<![^\W\d_])(?i:{ANSWER_WORDS})(?:\s{{1,3}}[^\W\d_][\w'’]{{0,20}}){{0,6}}?\s{{0,3}}(?i:{_IS})(?!\s{{1,3}}(?:not|n['’]t|nicht|pas|no|non)\b)"
     r"[\s:：*_]{0,6}(?P<answer>[^\n]{1,400})"
 )
-_AFTER_WORD = re.compile(
-    rf"(?<![^\W\d_])(?i:{ANSWER_WORDS})[ \t*_]{{0,6}}[:：][\s*_`\"']{{0,8}}(?P<answer>[^\n]{{1,2000}})"
-)
 _HASHES = re.compile(r"^\s{0,3}####\s{0,3}(?P<answer>[^\n#]{1,400})", re.MULTILINE)
 _SENTENCE_END = re.compile(r"[.!?](?=\s)|[。！？]")
-
-
-def answers_after_words(text: str) -> list[tuple[str, int]]:
-    """The rest of the line after each "Answer:" in any language with an answer word, and where it starts."""
-    return [(match["answer"].strip().rstrip("*_`\"'"), match.start()) for match in _AFTER_WORD.finditer(text)]
 
 
 def stated_answers(text: str) -> list[tuple[str, int]]:

@@ -7,7 +7,8 @@ from typing import Literal
 
 from potstill.answers import letters, math_forms, math_worker_pool, numbers
 from potstill.answers.extraction import text_after_answer
-from potstill.answers.normalization import normalize, normalize_words
+from potstill.answers.folding import fold_words
+from potstill.answers.normalization import normalize
 
 Kind = Literal["latex", "expr", "latex+expr", "multiple-choice", "text"]
 Location = Literal["begin", "end", "any", "exact", "letter", "word", "line"]
@@ -85,7 +86,7 @@ def _has_number(gold: str, prediction: str, location: Location) -> bool:
     """Whether a text has the number of the gold answer there; `exact` compares words where one of them is no number."""
     expected = numbers.parse(gold)
     if location == "exact" and (expected is None or numbers.parse(prediction) is None):
-        return normalize_words(gold) == normalize_words(prediction)
+        return fold_words(gold) == fold_words(prediction)
     values = [numbers.parse(number) for number in numbers.extract(prediction)]
     if location == "begin":
         values = values[:1]
@@ -96,7 +97,7 @@ def _has_number(gold: str, prediction: str, location: Location) -> bool:
 
 def _has_words(gold: str, prediction: str, location: Location) -> bool:
     """Whether a text has the words of the gold answer there."""
-    gold, prediction = normalize_words(gold), normalize_words(prediction)
+    gold, prediction = fold_words(gold), fold_words(prediction)
     if location == "exact" or not gold:
         return gold == prediction
     edges = (r"(?<!\w)" if gold[0].isalnum() else "", r"(?!\w)" if gold[-1].isalnum() else "")

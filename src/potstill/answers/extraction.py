@@ -1,16 +1,13 @@
-"""Extract answers from a text: the text after "Answer:", a label, and the reasoning before the answer. Linear time.
+"""Extract answers from a text: the text after "Answer:", and the reasoning before the answer. Linear time.
 
-Letters, numbers and replies in JSON have their own modules: `letters`, `numbers`, `json_replies`.
+Labels, letters, numbers and replies in JSON have their own modules: `labels`, `letters`, `numbers`, `json_replies`.
 """
 
-import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from potstill.answers.latex import last_box
-from potstill.answers.normalization import PUNCTUATION
+from potstill.answers import languages
+from potstill.answers.folding import PUNCTUATION
 
 
 @dataclass(frozen=True)
@@ -22,36 +19,101 @@ class ExtractedAnswer:
     start: int = 0
 
 
-_ANSWER_LINE = re.compile(r"\banswer[ \t*_]{0,6}[:：][\s*_`\"']{0,8}(?P<answer>[^\n]{1,2000})", re.IGNORECASE)
-_AFTER_ANSWER = re.compile(r"answer\s{0,3}:[ \t]{0,8}", re.IGNORECASE)
-_ANNOUNCEMENT = re.compile(r"\banswer(?:\s+is)?[ \t*_]{0,6}[:：]?[\s*_]*\Z", re.IGNORECASE)
+_MARK = re.compile("[:：]|<answer>", re.IGNORECASE)
+_BEFORE_ANSWER = re.compile(r"[\s*_`\"']{0,8}")
+_ITEM = re.compile(r"(?:[-*•–+]|\d{1,2}[.)])\s")
+_ITEM_LINE = re.compile(r"[ \t*_`]{0,8}\n\s{0,8}([^\n]{1,200})(?=\n|\Z)")
+_MAX_ITEMS = 50
+_MAX_LINE_CHARACTERS = 2000
+_ANSWER_WORDS = languages.spellings(languages.ANSWER_WORDS + "|answers")
+_MAX_MARK_CHARACTERS = 40
+"""Characters before a colon in which the answer word is searched."""
+_BEFORE_COLON = " \t*_\u00a0\u202f"
+_FINAL_WORD_AFTER = re.compile(rf"[ *_(]{{1,4}}{languages.pattern(languages.FINAL_WORDS)}\)?\Z")
+_ANNOUNCEMENT = re.compile(
+    rf"{languages.pattern(languages.ANSWER_WORDS)}(?:\s+(?:{languages.COPULAS}))?[ \t*_]{{0,6}}[:：]?[\s*_]*\Z",
+    re.IGNORECASE,
+)
 _LEAD_IN = re.compile(
-    r"(?:(?<!\w)(?:so|thus|hence|therefore|then|and|that|this|it|which|is|are|gives|get|we|the|my|our|final|correct|right|best"
-    r")(?!\w)|\\boxed|[^\w.!?)\]}\"'%])+\Z",
+    rf"(?:{languages.pattern(languages.LEAD_IN_WORDS + '|' + languages.FINAL_WORDS)}|\\boxed|[^\w.!?)\]}}\"'%])+\Z",
     re.IGNORECASE,
 )
 _MAX_LEAD_IN_CHARACTERS = 60
 """Characters before an answer that may only introduce it."""
-_LABEL_EDGES = " \t\n*_`\"'.,;:!()[]<>-•"
 
 
 def answer_lines(text: str) -> list[tuple[str, int]]:
-    """The rest of the line after each "Answer:", and the index where that "Answer:" starts."""
-    return [(match["answer"].strip().rstrip("*_`\"'"), match.start()) for match in _ANSWER_LINE.finditer(text)]
+    """The rest of the line after each "Answer:", in any of the languages of `languages.ANSWER_WORDS`, and the index where that
+    "Answer:" starts. An answer line ends where the next one starts."""
+    return [(line, start) for line, start, *_ in _answer_spans(text)]
+
+
+def answer_lists(text: str) -> list[tuple[str, int]]:
+    """As `answer_lines`, with the lines of a list that begins there."""
+    lists = []
+    for line, start, begin, at, end in _answer_spans(text):
+        following: list[str] = []
+        if _ITEM.match(line) or "\n" in text[start:begin]:
+            while (item := _ITEM_LINE.match(text, at, end)) and len(following) < _MAX_ITEMS:
+                following.append(item[1])
+                at = item.end()
+        lists.append(("\n".join([line, *following]), start))
+    return lists
+
+
+def _answer_spans(text: str) -> list[tuple[str, int, int, int, int]]:
+    """Each answer line, where its "Answer:" starts, where the line begins and ends, and where the next "Answer:" starts."""
+    marks = _answer_marks(text)
+    ends = [start for start, _ in marks[1:]] + [len(text)]
+    spans = []
+    for (start, colon), end in zip(marks, ends, strict=False):
+        before = _BEFORE_ANSWER.match(text, colon, end)
+        begin = before.end() if before else colon
+        line = text[begin : min(end, begin + _MAX_LINE_CHARACTERS)].partition("\n")[0].partition("</answer>")[0]
+        if stripped := line.strip().rstrip("*_`\"'"):
+            spans.append((stripped, start, begin, begin + len(line), end))
+    return spans
 
 
 def text_after_answer(text: str, unit: str) -> str | None:
     """What follows the last "ANSWER:": a letter, a word, or the rest of the line, by ``unit``; None where that is missing."""
-    matches = list(_AFTER_ANSWER.finditer(text))
-    if not matches:
+    marks = _answer_marks(text)
+    if not marks:
         return None
-    line = text[matches[-1].end() :].partition("\n")[0].strip()
+    line = text[marks[-1][1] :].partition("\n")[0].strip()
     if unit == "line":
         return line or None
     word = line.strip(PUNCTUATION + "()[]")
     if " " in word or (unit == "letter" and len(word) != 1):
         return None
     return word or None
+
+
+def _answer_marks(text: str) -> list[tuple[int, int]]:
+    """Where each "Answer:" starts and ends."""
+    marks = []
+    for match in _MARK.finditer(text):
+        if len(match[0]) > 1:
+            marks.append(match.span())
+        elif (start := _answer_word_start(text, match.start())) is not None:
+            marks.append((start, match.end()))
+    return marks
+
+
+def _answer_word_start(text: str, colon: int) -> int | None:
+    """The index of the answer word before a colon; None where there is another word."""
+    window = text[max(0, colon - _MAX_MARK_CHARACTERS) : colon]
+    near = window.rstrip(_BEFORE_COLON).lower()
+    dropped = len(window) - len(window.rstrip(_BEFORE_COLON))
+    if not near.endswith(_ANSWER_WORDS):
+        after = _FINAL_WORD_AFTER.search(near)
+        if not after or not near[: after.start()].endswith(_ANSWER_WORDS):
+            return None
+        dropped += len(near) - after.start()
+        near = near[: after.start()]
+    start = colon - dropped - next(len(word) for word in _ANSWER_WORDS if near.endswith(word))
+    is_part = start > 0 and near[-1] < "\u0530" and (text[start - 1].isalnum() or text[start - 1] == "_")
+    return None if is_part else start
 
 
 def rationale_before(text: str, start: int) -> str:
@@ -61,79 +123,3 @@ def rationale_before(text: str, start: int) -> str:
     head, near = text[:near_start], text[near_start:start]
     lines_before, newline, line = _ANNOUNCEMENT.sub("", near).rpartition("\n")
     return f"{head}{lines_before}{newline}{_LEAD_IN.sub('', line)}".strip("*_#> \t\n")
-
-
-def labels_by_spelling(labels: Iterable[str]) -> dict[str, str]:
-    """Each label by its spelling in lower case with single spaces."""
-    return {_fold(label): label for label in labels}
-
-
-def parse_gold_label(value: Any, labels: Sequence[str], spellings: Mapping[str, str]) -> str:
-    """The label that a value of a data set means: one of the ``spellings``, or the label's index, counted from zero, unless a
-    label is a number. Raises `ValueError` for any other value."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    text = str(value).strip()
-    if label := spellings.get(_fold(text)):
-        return label
-    if text.isdecimal() and not any(map(_is_number, labels)) and int(text) < len(labels):
-        return labels[int(text)]
-    raise ValueError(f"{text[:60]!r} is none of the labels {', '.join(labels)}")
-
-
-def extract_label(text: str, spellings: Mapping[str, str], *, strict: bool) -> ExtractedAnswer | None:
-    """A label: after the last "Answer:", boxed, or as the complete text; if not ``strict``, the last label mentioned.
-
-    ``spellings``: each spelling, as `labels_by_spelling` makes them, to its label.
-    """
-    for line, start in reversed(answer_lines(text)):
-        if label := leading_label(line, spellings):
-            return ExtractedAnswer(label, "answer-line", start)
-    if (box := last_box(text)) and (label := leading_label(re.sub(r"\\text\{|\}", "", box[0]), spellings)):
-        return ExtractedAnswer(label, "boxed", box[1])
-    if label := exact_label(text, spellings):
-        return ExtractedAnswer(label, "bare")
-    return None if strict else _last_label(text, spellings)
-
-
-def leading_label(text: str, spellings: Mapping[str, str]) -> str | None:
-    """The label that a short text is, or the longest label that it begins with, before a character that is no letter or
-    digit."""
-    if label := exact_label(text, spellings):
-        return label
-    text = _fold(text).strip(_LABEL_EDGES)
-    openings = [
-        spelling
-        for spelling in spellings
-        if text.startswith(spelling) and not text[len(spelling) : len(spelling) + 1].isalnum()
-    ]
-    return spellings[max(openings, key=len)] if openings else None
-
-
-def exact_label(text: str, spellings: Mapping[str, str]) -> str | None:
-    """The label that a text is, apart from case, space and punctuation around it."""
-    text = _fold(text)
-    return spellings.get(text) or spellings.get(text.strip(_LABEL_EDGES)) or spellings.get(text.strip("*_`\"' -•"))
-
-
-def _last_label(text: str, spellings: Mapping[str, str]) -> ExtractedAnswer | None:
-    """The last label that a text mentions, as a separate word and not after "not"."""
-    patterns = (r"\s+".join(map(re.escape, s.split())) for s in sorted(spellings, key=len, reverse=True))
-    matches = re.finditer(rf"(?<!\w)(not\s+)?({'|'.join(patterns)})(?!\w)", text, re.IGNORECASE)
-    mentioned = [
-        ExtractedAnswer(spellings[spelling], "last-label", match.start())
-        for match in matches
-        if not match[1] and (spelling := _fold(match[2])) in spellings
-    ]
-    return mentioned[-1] if mentioned else None
-
-
-def _fold(text: str) -> str:
-    return " ".join(text.casefold().split())
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False

@@ -2,12 +2,7 @@
 
 import re
 
-ANSWER_WORDS = (
-    "answer|réponse|respuesta|antwort|risposta|resposta|antwoord|svar|vastaus|odpowiedź|odpověď|válasz|răspuns|ответ|"
-    "відповідь|απάντηση|cevap|yanıt|jawaban|jawapan|sagot|câu trả lời|trả lời|đáp án|答案|答え|回答|정답|답|الإجابة|الجواب|"
-    "پاسخ|תשובה|उत्तर|উত্তর|பதில்|คำตอบ|jibu"
-)
-"""The word that announces an answer, in the languages of the common multilingual benchmarks."""
+from potstill.answers.languages import ANSWER_WORDS
 
 _STANDALONE = r"(?<![A-Za-z0-9'’])(?P<letter>[A-Z])(?![A-Za-z0-9'’])"
 _LOWER_CASE = r"(?<![A-Za-z0-9'’])(?P<lower>[a-z])(?=[ \t]{0,3}(?:[.,;:)\]}\"'*。，、\n]|$))"
@@ -22,6 +17,10 @@ _STATED = re.compile(
 )
 _AT_START = re.compile(rf"^[\s*(\[\"']{{0,4}}{_STANDALONE}(?=[\s.,:;)\]。、，：]|$)")
 _ANYWHERE = re.compile(_STANDALONE)
+_SECOND = re.compile(
+    r"[)\]\"'*`}$.]{0,4}\s{0,2}(?:[,;]\s?(?:and|or)(?!\w)|[,;/&+|]|(?:and|or|und|oder|et|ou|y|o|e|en|of|и|или)(?!\w)|或|和|と|か|또는)\s{0,2}"
+    r"(?:either )?[(\[\"'*`$]{0,3}(?P<letter>[A-Z]|\d{1,2})(?![\w'’])"
+)
 _ENGLISH_WORD = re.compile(r"A\s+(?!(?:because|since|is|as|was|and|or|but|if|while|over)\b)[a-z]|I\s+[a-z]|I['’]")
 _REJECTED_BEFORE = re.compile(
     r"(?:\b(?:not|nor|neither|over|than|nicht|weder|noch|inte|ikke|nie|niet|no|non|pas|não|ni|tidak|bukan|không|не|ни)"
@@ -36,7 +35,7 @@ def extract(text: str, location: str = "end") -> str | None:
     """The letter that a text chooses, as a capital; None where it chooses none.
 
     In order of priority: the last letter after "answer:", the last in a box, the last after "the answer is", the letter that
-    opens the text, the last that stands alone (`begin`: the first). Words ("A bird", "I think") and, if possible, rejected
+    opens the text, the only one that stands alone (`begin`: the first). Words ("A bird", "I think"), two at once ("A or B"), and rejected
     letters ("not A") do not count. With the location `exact` the text must be nothing but the letter.
     """
     if location == "exact":
@@ -48,16 +47,22 @@ def extract(text: str, location: str = "end") -> str | None:
             if not _is_word(text, match) and not (match["letter"] and _is_rejected(text, match))
         ]:
             groups = matches[-1].groupdict()
-            return (groups["letter"] or groups["lower"]).upper()
+            mark = (groups["letter"] or groups["lower"]).upper()
+            return None if has_second(text, matches[-1].end(), mark) else mark
     opening = _AT_START.search(text)
     if opening and not _is_word(text, opening):
         return opening["letter"]
     matches = [match for match in _ANYWHERE.finditer(text) if not _is_word(text, match)]
     chosen = [match["letter"] for match in matches if not _is_rejected(text, match)]
-    chosen = chosen or [match["letter"] for match in matches]
-    if not chosen:
+    if not chosen or (location == "end" and len(set(chosen)) > 1):
         return None
     return chosen[0] if location == "begin" else chosen[-1]
+
+
+def has_second(text: str, end: int, mark: str) -> bool:
+    """Whether another letter or number is joined to the mark that ends at ``end``: "A or B", "A, B"."""
+    second = _SECOND.match(text, end)
+    return second is not None and second["letter"] != mark and not _REJECTED_AFTER.match(text, second.end())
 
 
 def _is_rejected(text: str, match: re.Match[str]) -> bool:

@@ -6,7 +6,6 @@ from decimal import Decimal
 
 MAX_CHARACTERS = 20_000
 """Characters of a text that are used, counted from its end."""
-PUNCTUATION = ".,;:!?\"'`*。，！？ \t\n"
 
 LANGUAGES_WITH_DECIMAL_COMMA = frozenset(
     ["afrikaans", "bulgarian", "catalan", "croatian", "czech", "danish", "dutch", "estonian", "finnish", "french", "german",
@@ -48,11 +47,6 @@ def normalize(text: str, language: str = "english") -> str:
     text = _CJK_NEXT_TO_NUMBER.sub(" ", _LATEX_THIN_SPACE.sub("", text))
     text = _EXPONENT.sub(lambda match: f"{Decimal(match[0]):f}", text)
     return _PERCENT.sub(r"\%", text).strip()
-
-
-def normalize_words(text: str) -> str:
-    """Lower case, single spaces, no punctuation around the text."""
-    return " ".join(text.casefold().split()).strip(PUNCTUATION)
 
 
 def mixed_numbers_to_fractions(text: str) -> str:

@@ -49,7 +49,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "generate",
         generate.generate,
-        recipe=("task", "teacher.model", "teacher.dtype", "teacher.chat_template", "condition", "generate", "evaluate.extraction", "data.seed"),
+        recipe=("task", "teacher.model", "teacher.dtype", "teacher.chat_template", "condition", "generate", "curate.extraction", "data.seed"),
         reads=(Part(EXAMPLES, splits=("train", "validation")),),
         writes=(GENERATED.file, CALIBRATION),
         downloads=_data_does_not_ask,

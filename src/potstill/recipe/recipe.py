@@ -93,6 +93,9 @@ class Generate(Section):
 class Curate(Section):
     """Which generated rows the student is trained on."""
 
+    extraction: Literal["lenient", "strict"] = "strict"
+    """How the teacher's answers are read: `strict` only in the requested form, so that no guess is trained on; `lenient` as in
+    evaluation."""
     filters: list[Filter] = list(Filter)
     """Checks that a row must pass, in this order; the first that it fails is its reason. Leave one out to switch it off."""
     per_question: int | None = Field(default=None, ge=1)
@@ -183,7 +186,8 @@ class Evaluate(Section):
     `{name, model, prompting}` for any other model. Left out: the base with the plain prompt and in a way that tells it the
     task, the student, and the teacher without solved examples and as it was asked for training data."""
     extraction: Literal["lenient", "strict"] = "lenient"
-    """`strict` reads only the requested form; `lenient` also the last text that looks like an answer."""
+    """How the answers to validation and test questions are read: `strict` only in the requested form; `lenient` also where a
+    text says its answer in other words. Training data is read by `curate.extraction`."""
     judge: Judge | None = None
     """The judge, where the task's scorer is `judge`."""
     margin: float = Field(default=0.05, gt=0, lt=1)

@@ -161,7 +161,7 @@ def _calibrated(recipe: Recipe, run: Run) -> Task:
 
 def _row(recipe: Recipe, task: Task, example: Example, exchange: tuple[Request, Completion]) -> GeneratedRow:
     request, completion = exchange
-    strict = recipe.evaluate.extraction == "strict"
+    strict = recipe.curate.extraction == "strict"
     parsed = task.parse(completion.text, completion.finish_reason, example, strict=strict)
     return {
         "id": request.id,

@@ -1,25 +1,17 @@
 """Any set of labels; a text has exactly one of them, or any number (``multi``)."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from potstill.answers.extraction import (
-    exact_label,
-    extract_label,
-    labels_by_spelling,
-    leading_label,
-    parse_gold_label,
-)
+from potstill.answers.folding import fold
 from potstill.answers.json_replies import parse_json
-from potstill.tasks import Column, Example, ExtractedAnswer, Task, answer_lines
+from potstill.answers.labels import NONE, extract_label, extract_labels, labels_by_spelling, parse_gold_label
+from potstill.tasks import Column, Example, ExtractedAnswer, Task
 
 _SEPARATOR = re.compile(r"[,;|\n]")
-_AND = re.compile(r"(?:^|\s)(?:and|&)\s", re.IGNORECASE)
-NONE = "none"
-"""The answer when none of several labels fits."""
 
 
 class Classification(Task):
@@ -37,9 +29,9 @@ class Classification(Task):
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
-        if len({label.casefold().strip() for label in self.labels}) < len(self.labels) or not all(self.labels):
-            raise ValueError("labels must differ by more than case and must not be empty")
-        if self.multi and any(_SEPARATOR.search(label) or label.casefold() == NONE for label in self.labels):
+        if len(self._spellings) < len(self.labels) or "" in self._spellings:
+            raise ValueError("labels must differ by more than case, dashes, quotes and spaces, and must not be empty")
+        if self.multi and any(_SEPARATOR.search(label) or fold(label) == NONE for label in self.labels):
             raise ValueError(f"with multi no label may contain a comma, a semicolon or a bar, or be '{NONE}'")
         return self
 
@@ -70,18 +62,16 @@ class Classification(Task):
             listed = parse_json(value) if value.lstrip().startswith("[") else None
             value = listed if isinstance(listed, list) else _SEPARATOR.split(value)
         values = value if isinstance(value, list) else [value]
-        labels = [label for label in values if str(label).strip() and str(label).casefold().strip() != NONE]
+        labels = [label for label in values if str(label).strip() and fold(str(label)) != NONE]
         return self._joined({parse_gold_label(label, self.labels, self._spellings) for label in labels})
 
     def find_answer(self, text: str, example: Example, *, strict: bool) -> ExtractedAnswer | None:
         if not self.multi:
             return extract_label(text, self._spellings, strict=strict)
-        for line, start in reversed(answer_lines(text)):
-            if answer := self._extract_labels(line):
-                return ExtractedAnswer(answer, "answer-line", start)
-        if answer := self._extract_labels(text, exact_label):
-            return ExtractedAnswer(answer, "bare")
-        return None
+        if not (found := extract_labels(text, self._spellings, strict=strict)):
+            return None
+        listed, rule, start = found
+        return ExtractedAnswer(self._joined(listed), rule, start)
 
     def scores(self, answer: str, example: Example) -> dict[str, float]:
         gold = example["gold"]
@@ -104,26 +94,10 @@ class Classification(Task):
     def answer_from_json(self, reply: Mapping[str, Any], example: Example) -> str | None:
         value = reply["answer"]
         if self.multi and isinstance(value, list):
-            return self._extract_labels(", ".join(map(str, value)) or NONE)
-        return super().answer_from_json(reply, example)
+            value = ", ".join(map(str, value)) or NONE
+        return super().answer_from_json({"answer": value}, example)
 
-    def _extract_labels(
-        self, text: str, match_label: Callable[[str, Mapping[str, str]], str | None] = leading_label
-    ) -> str | None:
-        """The labels that a text lists, joined; None where a piece of the list is no label."""
-        spellings = self._spellings | {NONE: NONE}
-        pieces = [piece for piece in _SEPARATOR.split(text.strip(" \n[]{}.")) if piece.strip()]
-        if not pieces or len(pieces) > 2 * len(self.labels):
-            return None
-        # A label may contain "and": "terms and conditions".
-        labels = [
-            match_label(item, spellings)
-            for piece in pieces
-            for item in ([piece] if exact_label(piece, spellings) else filter(None, map(str.strip, _AND.split(piece))))
-        ]
-        return None if None in labels else self._joined({label for label in labels if label and label != NONE})
-
-    def _joined(self, labels: set[str]) -> str:
+    def _joined(self, labels: Collection[str]) -> str:
         return ", ".join(label for label in self.labels if label in labels) or NONE
 
     @property

@@ -19,8 +19,8 @@ from jinja2 import TemplateError
 from pydantic import AfterValidator, PrivateAttr, model_validator
 
 from potstill.answers.equivalence import same_number
+from potstill.answers.folding import fold_words
 from potstill.answers.json_replies import parse_json
-from potstill.answers.normalization import normalize_words
 from potstill.errors import PotstillError
 from potstill.tasks import (
     PLAIN,
@@ -199,7 +199,7 @@ class Custom(Task):
     def _equal(self, a: str, b: str) -> bool:
         if self.json_schema is not None:
             return json_schema.equivalent(json.loads(a), json.loads(b))
-        return normalize_words(a) == normalize_words(b)
+        return fold_words(a) == fold_words(b)
 
 
 def _extract_by_pattern(pattern: str, text: str) -> ExtractedAnswer | None:

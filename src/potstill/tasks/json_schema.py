@@ -12,7 +12,7 @@ from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
 from potstill.answers import numbers
-from potstill.answers.normalization import normalize_words
+from potstill.answers.folding import fold_words
 from potstill.answers.notation import plain_numbers
 
 _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][\d,]{0,40})(?:\.\d{1,40})?")
@@ -117,7 +117,7 @@ def normalize_scalar(value: str | float | bool) -> str:
     """A value that is neither list nor object, as text that equal values share: 12.5 and "12.50", but not 1234 and "01234"."""
     if isinstance(value, bool):
         return str(value).lower()
-    text = normalize_words(str(value)) if isinstance(value, str) else repr(value)
+    text = fold_words(str(value)) if isinstance(value, str) else repr(value)
     if (isinstance(value, str) and not _PLAIN_NUMBER.fullmatch(text)) or (number := numbers.parse(text)) is None:
         return text
     return str(number)

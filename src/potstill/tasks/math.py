@@ -11,14 +11,14 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator
 
 from potstill.answers import numbers
-from potstill.answers.announced import answers_after_words, stated_answers
+from potstill.answers.announced import stated_answers
 from potstill.answers.equivalence import same_number
 from potstill.answers.latex import last_box
 from potstill.answers.math_values import extract_value, is_value, value_in_text
 from potstill.answers.normalization import normalize
 from potstill.answers.notation import LANGUAGES, plain_numbers
 from potstill.errors import did_you_mean
-from potstill.tasks import Column, Example, ExtractedAnswer, Task, parse_text
+from potstill.tasks import Column, Example, ExtractedAnswer, Task, answer_lines, parse_text
 
 MAX_ANNOUNCED = 20
 """The number of last announced answers of a text that are read."""
@@ -59,7 +59,7 @@ class Math(Task):
 
     def find_answer(self, text: str, example: Example, *, strict: bool) -> ExtractedAnswer | None:
         stated = self._last_value(stated_answers(text), "stated")
-        line = self._last_value(answers_after_words(text), "answer-line")
+        line = self._last_value(answer_lines(text), "answer-line")
         if line:
             # A phrase may end in "answer:" before the answer is announced.
             return stated if stated and stated.start > line.start else line

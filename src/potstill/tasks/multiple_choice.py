@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from potstill.answers import letters
-from potstill.answers.normalization import normalize_words
+from potstill.answers.folding import fold_words
+from potstill.answers.labels import extract_label, labels_by_spelling, without_markup
+from potstill.answers.latex import last_box
 from potstill.tasks import Column, Example, ExtractedAnswer, Task, answer_lines
 
 POSITIONAL = re.compile(
@@ -22,6 +24,11 @@ _OPENING_MARK = re.compile(
     r"|\d{1,2}(?![\w'’]|[.,]\d|\s*[-+*/=%]))"
 )
 """A mark at the beginning of a text that is neither a word ("A bird") nor part of a number or calculation."""
+
+
+_JOINT = re.compile(r"\s?(?:[,;/&+|]\s?(?:(?:or|and)\s)?|\s(?:or|and|und|oder|et|ou|y|o|e|или|и)\s|或|和|と|か)\s?")
+_TWO = "two"
+"""Stands for an answer that names two options."""
 
 
 class MultipleChoice(Task):
@@ -66,14 +73,14 @@ class MultipleChoice(Task):
     def parse_gold(self, value: Any, example: Example) -> str:
         """The mark of an option that is given by its index counted from zero (an integer), a capital letter, its text, a
         small letter, or its position counted from one (digits); the first of these that applies. Raises `ValueError`."""
-        options = [normalize_words(option) for option in example["options"]]
+        options = [fold_words(option) for option in example["options"]]
         text = str(value).strip()
         if isinstance(value, int):
             index = value
         elif re.fullmatch(r"[(]?[A-Z][).]?", text):
             index = ord(text.strip("().")) - ord("A")
-        elif normalize_words(text) in options:
-            index = options.index(normalize_words(text))
+        elif fold_words(text) in options:
+            index = options.index(fold_words(text))
         elif re.fullmatch(r"[(]?[a-z][).]?", text):
             index = ord(text.strip("().")) - ord("a")
         else:
@@ -83,16 +90,19 @@ class MultipleChoice(Task):
         return self._mark(index)
 
     def find_answer(self, text: str, example: Example, *, strict: bool) -> ExtractedAnswer | None:
-        marks = self._marks(example)
         for line, start in reversed(answer_lines(text)):
             if mark := self._leading_option(line, example):
-                return ExtractedAnswer(mark, "answer-line", start)
+                return ExtractedAnswer(mark, "answer-line", start) if mark != _TWO else None
+        if (box := last_box(text)) and (mark := self._leading_option(box[0], example)):
+            return ExtractedAnswer(mark, "boxed", box[1]) if mark != _TWO else None
         if "\n" not in text.strip() and (mark := self._exact_option(text, example)):
             return ExtractedAnswer(mark, "bare")
         if strict:
             return None
-        mark = letters.extract(text) if self.marks == "letters" else None
-        return ExtractedAnswer(mark, "last-mark", text.rfind(mark)) if mark and mark in marks else None
+        if self.marks == "numbers":
+            return extract_label(text, labels_by_spelling(self._marks(example)), strict=False)
+        mark = letters.extract(text)
+        return ExtractedAnswer(mark, "last-mark", text.rfind(mark)) if mark in self._marks(example) else None
 
     def scores(self, answer: str, example: Example) -> dict[str, float]:
         return {} if example["gold"] is None else {"accuracy": float(answer == example["gold"])}
@@ -106,30 +116,50 @@ class MultipleChoice(Task):
         return [dict(shot) | {"gold": self._mark(ord(shot["gold"]) - ord("A"))} for shot in super().shots]
 
     def _leading_option(self, text: str, example: Example) -> str | None:
-        """The mark of the option that a short text is, or whose mark or text it begins with."""
+        """The mark of the option that a short text is, or whose mark or text it begins with; `_TWO` where another is joined to
+        it."""
+        text = without_markup(text).strip()
         if mark := self._exact_option(text, example):
             return mark
         marks = self._marks(example)
         if (punctuated := _PUNCTUATED_MARK.match(text)) and punctuated[1].upper() in marks:
-            return punctuated[1].upper()
-        normalized = normalize_words(text)
-        mark_of = dict(zip(map(normalize_words, example["options"]), marks, strict=True))
+            mark = punctuated[1].upper()
+            return _TWO if letters.has_second(text, punctuated.end(), mark) else mark
+        folded = fold_words(text)
         leading = [
             option
-            for option in mark_of
-            if option and normalized.startswith(option) and not _CONTINUES.match(normalized, len(option))
+            for option in self._mark_of(example)
+            if folded.startswith(option) and not _CONTINUES.match(folded, len(option))
         ]
         if leading:
-            return mark_of[max(leading, key=len)]
+            option = max(leading, key=len)
+            return _TWO if self._has_second_option(folded, option, example) else self._mark_of(example)[option]
         opening = _OPENING_MARK.match(text)
-        return opening[1] if opening and opening[1] in marks else None
+        if not opening or opening[1] not in marks:
+            return None
+        return _TWO if letters.has_second(text, opening.end(), opening[1]) else opening[1]
+
+    def _has_second_option(self, folded: str, option: str, example: Example) -> bool:
+        """Whether the text of another option follows that of the first after an "or", an "and" or a comma."""
+        joint = _JOINT.match(folded, len(option))
+        rest = folded[joint.end() :] if joint else ""
+        return any(other != option and rest.startswith(other) for other in self._mark_of(example))
 
     def _exact_option(self, text: str, example: Example) -> str | None:
         """The mark of the option that a text gives by mark, by text or by both, with nothing else."""
-        text = normalize_words(text.strip('()[]*`" \n'))
-        marked = list(zip(self._marks(example), map(normalize_words, example["options"]), strict=True))
+        text = fold_words(text.strip('()[]*`" \n'))
+        marked = list(zip(self._marks(example), map(fold_words, example["options"]), strict=True))
         by_mark = {spelling: mark for mark, option in marked for spelling in _spellings(mark.casefold(), option)}
-        return by_mark.get(text) or {option: mark for mark, option in marked if option}.get(text)
+        return by_mark.get(text) or self._mark_of(example).get(text)
+
+    def _mark_of(self, example: Example) -> dict[str, str]:
+        """The mark of each option by its folded text, if no other has the same."""
+        options = list(map(fold_words, example["options"]))
+        return {
+            option: mark
+            for mark, option in zip(self._marks(example), options, strict=True)
+            if option and options.count(option) == 1
+        }
 
     def _marks(self, example: Example) -> list[str]:
         return [self._mark(index) for index in range(len(example["options"]))]

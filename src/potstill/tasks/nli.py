@@ -6,7 +6,7 @@ Hypotheses that share a premise are not independent: the premise is the group ke
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from potstill.answers.extraction import extract_label, labels_by_spelling, parse_gold_label
+from potstill.answers.labels import extract_label, labels_by_spelling, parse_gold_label
 from potstill.tasks import Column, Example, ExtractedAnswer, Task
 
 LABEL_SYNONYMS = {

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from potstill.answers.extraction import ExtractedAnswer
+from potstill.answers.folding import fold
 from potstill.models import repetition
+from potstill.tasks import evasions
 
 
 class Status(StrEnum):
@@ -42,18 +44,15 @@ CONTINUATION = "0 = 31415.9 or not, and so on"
 """How a cut text might have gone on: an answer that this would change was not finished."""
 MAX_CHARACTERS = 100_000
 """Characters of a completion that are parsed, counted from its end."""
-REFUSAL = re.compile(r"\bI(?:['’]m| am) (?:sorry|unable)\b|\bI (?:can['’]t|cannot|won['’]t)\b", re.IGNORECASE)
-ABSTENTION = re.compile(
-    r"\b(?:not enough information|cannot be determined|can['’]t be determined|I don['’]t know)\b", re.IGNORECASE
+MAX_EVASION_CHARACTERS = 20_000
+"""Characters of a completion in which abstentions and refusals are searched, counted from its end."""
+_REFUSAL = re.compile(r"\bi(?:'m| am) (?:sorry|unable)\b|\bi (?:can't|cannot|won't)\b")
+"""What refuses in English, in a text without an answer. Where any text is an answer, `evasions.opens_with_refusal` is narrower:
+"I'm sorry to hear that" is an answer."""
+_CONCLUSION = re.compile(
+    r"[.!?。！？।]|(?<!\w)(?:so|thus|therefore|hence|but|also|daher|aber|donc|mais|por lo tanto|pero|quindi|ma|portanto|mas|dus|maar|więc|ale|"
+    r"поэтому|но|тому|але)(?!\w)|所以|因此|但|したがって|따라서"
 )
-_REFUSAL_OPENING = re.compile(
-    r"\W{0,5}(?:(?:I['’]m|I am) (?:(?:very|really|so|truly) )?(?:sorry|afraid)|Sorry|Unfortunately|As an AI\b[^.\n]{0,60})?"
-    r"[,.;]?\s{0,3}(?:but )?(?:I (?:can['’]t|cannot|can not|won['’]t)|I(?:['’]m| am) (?:unable|not able) to)"
-    r" (?:\w+ )?(?:assist|help|provide|comply|fulfil+|summari[sz]e|create|generate|answer|continue|discuss|write|engage|do that)\b",
-    re.IGNORECASE,
-)
-"""How a refusal begins. Narrower than `REFUSAL`: where any text is an answer, "I'm sorry to hear that" is an answer."""
-_CONCLUSION = re.compile(r"[.!?\n]|\b(?:so|thus|therefore|hence|but)\b", re.IGNORECASE)
 WHOLE_TEXT = "whole"
 """The rule by which the complete text is the answer."""
 
@@ -74,25 +73,27 @@ def cut_status(text: str, finish_reason: str) -> Status:
     return Status.TRUNCATED
 
 
-def opens_with_refusal(text: str) -> bool:
-    """Whether a text begins by refusing the request."""
-    return _REFUSAL_OPENING.match(text) is not None
-
-
 def status_without_answer(text: str) -> Status:
     """The status of a text from which no answer was extracted."""
-    if ABSTENTION.search(text):
+    folded = fold(text[-MAX_EVASION_CHARACTERS:])
+    if evasions.abstained(folded):
         return Status.ABSTAINED
-    return Status.REFUSED if REFUSAL.search(text) else Status.UNPARSEABLE
+    return Status.REFUSED if _REFUSAL.search(folded) or evasions.declined(folded) else Status.UNPARSEABLE
 
 
 def is_conclusion(text: str, extracted: ExtractedAnswer) -> bool:
     """Whether a leniently extracted answer counts: a sentence end or a word such as "so" must separate it from any abstention
     or refusal, which must come first.
 
-    "Not enough information is given. So it is neutral" answers; "I don't know if it is neutral" does not.
+    "Not enough information is given. So it is neutral" answers; "I don't know if it is neutral" does not. An answer that is
+    itself the abstention counts: a label may be "don't know".
     """
-    evasions = (ABSTENTION.search(text), REFUSAL.search(text))
-    return all(
-        evasion is None or _CONCLUSION.search(text, evasion.end(), extracted.start) is not None for evasion in evasions
-    )
+    begin = max(0, len(text) - MAX_EVASION_CHARACTERS)
+    folded, place = fold(text[begin:]), len(fold(text[begin : max(begin, extracted.start)]))
+    refusal = _REFUSAL.search(folded)
+    for evasion in (evasions.abstained(folded), refusal.span() if refusal else evasions.declined(folded)):
+        if evasion is None or evasion[0] - 1 <= place < evasion[1]:
+            continue
+        if _CONCLUSION.search(folded, evasion[1], max(place, evasion[1])) is None:
+            return False
+    return True

@@ -16,10 +16,11 @@ from jinja2 import TemplateError
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from potstill.answers.extraction import ExtractedAnswer, rationale_before
+from potstill.answers.folding import fold
 from potstill.answers.json_replies import answer_object, rationale_from_json, without_raw_json
 from potstill.errors import PotstillError, did_you_mean
 from potstill.models import Message, encodable, repetition
-from potstill.tasks import json_schema, parsing, prompts
+from potstill.tasks import evasions, json_schema, parsing, prompts
 from potstill.tasks.columns import Column
 from potstill.tasks.parsing import WHOLE_TEXT, Parsed, Status
 from potstill.tasks.prompting import PLAIN, Prompting, PromptSpec
@@ -196,7 +197,7 @@ class Task(BaseModel, ABC):
                 return Parsed(Status.OK, finished.answer, rationale_before(text, finished.start), finished.rule)
             return Parsed(parsing.cut_status(text, finish_reason))
         if extracted := self.find_answer(text, example, strict=True):
-            if extracted.rule == WHOLE_TEXT and parsing.opens_with_refusal(text):
+            if extracted.rule == WHOLE_TEXT and evasions.opens_with_refusal(text):
                 return Parsed(Status.REFUSED)
             return Parsed(Status.OK, extracted.answer, rationale_before(text, extracted.start), extracted.rule)
         extracted = None if strict else self.find_answer(text, example, strict=False)
@@ -350,13 +351,13 @@ class Task(BaseModel, ABC):
         return Path(inspect.getfile(type(self))).with_suffix(".yaml")
 
     def question_key(self, example: Example) -> str:
-        """The question in lower case with single spaces: examples with the same key ask the same question."""
+        """The folded question: examples with the same key ask the same question."""
         parts = (
             # Options are shuffled by the id of the example.
             sorted(example[name]) if column is Column.OPTIONS else example[name]
             for name, column in self.columns.items()
         )
-        return "\n".join(" ".join(str(value).lower().split()) for value in parts)
+        return "\n".join(fold(str(value)) for value in parts)
 
     def main_score(self, answer: str | None, example: Example) -> float | None:
         """The first score; for a gradable task 1.0 is correct. 0.0 for no answer; None if `scores` is empty."""
