@@ -191,3 +191,19 @@ def test_an_announcement_after_an_answer_line_is_the_answer():
     assert (parsed.answer, parsed.rule) == ("12", "stated")
     parsed = Math().parse("The answer is 12 at first sight.\nAnswer: 13", "stop", {}, strict=True)
     assert (parsed.answer, parsed.rule) == ("13", "answer-line")
+
+
+@pytest.mark.parametrize(
+    "text", ["Respuesta: 12 sillas en 4 filas", "Antwort: 12 Stühle auf 4 Reihen", "Answer: 12 chairs in 4 rows"]
+)
+def test_the_first_number_of_an_answer_with_a_place(text):
+    assert correct(text, "12", strict=True)
+
+
+@pytest.mark.parametrize(
+    "text", ["Antwort: 3 oder 4", "Réponse : 3 ou 4", "Respuesta: 3 y 4", "Ответ: 3 или 4", "答案：3和4"]
+)
+def test_two_numbers_are_a_list_in_other_languages(text):
+    assert correct(text, "3, 4", strict=True)
+    assert not correct(text, "4", strict=False)
+    assert not correct(text, "3", strict=False)

@@ -34,15 +34,14 @@ _HYPHENATED_MIXED = re.compile(r"([-+]?\d{1,9})-([1-9]\d{0,3}/[1-9]\d{0,3})")
 _TIME_OR_RATIO = re.compile(r"(?<![\d:])\d{1,6}(?:\s?:\s?\d{1,6}){1,4}(?![\d:])")
 _SIGN = r"[\s$€£¥]{0,3}"
 _N = rf"{_SIGN}({numbers.NUMBER}(?:/\d{{1,9}})?)\s?\\?%?"
-_UNIT_WORD = r"(?!(?:in|for|of|at|per|from|with|after|by|on|to|each|out|than|as|is|are|and|or|times)\b)[A-Za-z.°]{1,15}"
+_UNIT_WORD = r"(?!(?:in|for|of|at|per|from|with|after|by|on|to|each|out|than|as|is|are|and|or|times|en|de|por|pro|par|dans|con|mit|von|für|auf)\b)[A-Za-z.°]{1,15}"
 _RANGE = re.compile(
     rf"(?P<opening>between|from)?\s?{_N}(?:\s?{_UNIT_WORD})?(?P<link>\s?(?:–|—|-|to\b|through\b|until\b|and\b)\s?){_N}(?![\w^*/(\\.=:])",
     re.IGNORECASE,
 )
-_GAP = re.compile(
-    rf"\s?(?:[,;/]|(?:{_UNIT_WORD}\s?){{0,2}},?\s?\(?(?:and|or|&)|(?:{_UNIT_WORD}\s?){{1,2}})\s?{_SIGN}", re.IGNORECASE
-)
-_CONJUNCTION = re.compile(r"\b(?:and|or)\b|&", re.IGNORECASE)
+_AND_OR = r"(?:\b(?:and|or|und|oder|et|ou|y|e|i|и|или)\b|[&和或])"
+_GAP = re.compile(rf"\s?(?:[,;/]|(?:{_UNIT_WORD}\s?){{0,2}},?\s?\(?{_AND_OR}|{_UNIT_WORD}\s?)\s?{_SIGN}", re.IGNORECASE)
+_CONJUNCTION = re.compile(_AND_OR, re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"\s*\d{1,40},\d{1,40}\s*")
 _STATEMENT_END = re.compile(
     r"\s{0,3}(?:,|;|\\text\{\s?,?\s?(?:or|and)\s?\}|\\(?:quad|lor|vee)|\bor\b|\band\b)[\s,]{0,3}(?:(?:or|and)\s)?"
