@@ -63,7 +63,29 @@ def test_right_in_the_requested_form(text, gold):
         ('Answer: cost = 3 * 4 = 12 dollars', '12'), ('Answer: 48/2 = 24, 48 + 24 = 72', '72'),
         ('Answer: 48/2 = 24 and 48 + 24 = 72 clips', '72'), ('Answer: \\alpha = 30', '30'),
         ('Answer: \\angle ABC = 30^\\circ', '30'), ('Answer: P(A) = 0.5', '0.5'), ('Answer: 10²', '100'),
-        ('Answer: 2.5×10⁻³', '0.0025'), ('Answer: 5 = x', '5'),
+        ('Answer: 2.5×10⁻³', '0.0025'), ('Answer: 5 = x', '5'), ('Answer: 5k', '5000'), ('Answer: 1,00,000', '100000'),
+        ('\\boxed{\\text{The answer is } 5}', '5'), ('Answer: x \\in (1,2)', '(1,2)'), ('Answer: x \\in \\{1,2\\}', '1, 2'),
+        ('Answer: $x \\in [1, 2)$', '[1,2)'), ('Answer: 7:30 am', '7:30'), ('Answer: -$5', '-5'), ('Answer: 12 (twelve)', '12'),
+        ('Answer: twelve (12)', '12'), ('Answer: **twelve**', '12'), ('Answer: about five', '5'), ('Answer: 2^10', '1024'),
+        ('Answer: 2**10', '1024'), ('Answer: 1,234,567.89', '1234567.89'), ('Answer: 1 234,56 €', '1234.56'),
+        ('Answer: ３', '3'), ('Answer: 5 (five) apples', '5'), ('Answer: 50¢', '50'), ('Answer: 5/8 of the cake', '5/8'),
+        ('Answer: 0.75 cups (3/4)', '0.75'), ('Answer: x=5, so 5', '5'), ('Answer: $x = 5$ or $x = 3$', '3, 5'),
+        ('Answer: 10-3=7 apples left', '7'), ('Answer: 100 - 25% = 75', '75'), ('Answer: 30 + 12 = $42', '42'),
+        ('Answer: The answer is 7.', '7'), ('Answer: 5, 6, or 7', '5, 6, 7'), ('Answer: 5?', '5'), ('Answer: 5!', '120'),
+        ('Answer: \\frac{3}{4} cups', '3/4'), ('Answer: \\$1{,}234', '1234'), ('Answer: $1,234$', '1234'),
+        ('Answer: 5 \\times 10^3', '5000'), ('Answer: 5e3', '5000'), ('Answer: 5 thousand', '5000'),
+        ('Answer: five thousand', '5000'), ('Answer: 3/4 million', '750000'), ('Answer: half a dozen', '6'),
+        ('Answer: 3.5k', '3500'), ('Answer: €12,50', '12.5'), ('Answer: 12.50€', '12.5'), ('Answer: £1.234,50', '1234.5'),
+        ('Answer: 5 or so', '5'), ('Answer: 5 at most', '5'), ('Answer: 1 hour', '1'), ('Answer: 5,000,000', '5000000'),
+        ('Answer: 5000000', '5,000,000'), ('Answer: 5.000', '5'), ('Answer: x^2+2x+1', '(x+1)^2'),
+        ('Answer: (3, \\pi/2)', '(3, \\frac{\\pi}{2})'), ('Answer: 5-ish', '5'), ('Answer: July 4', '4'), ('答えは 42 です', '42'),
+        ('答え：４２', '42'), ('Ответ: минус 3', '-3'), ('The answer is: 5.', '5'),
+        ('So the answer: 48+16=64. The answer is 65.', '65'), ('The final answer is **12**.', '12'),
+        ('The answer to the question is 12 apples. She had 3.', '12'), ('The answer would be 12.', '12'), ('Answer = 12', '12'),
+        ('Answer is 12', '12'), ('**Final answer**: 12', '12'), ('Answer:\n12', '12'), ('Answer:\n\n$$12$$', '12'),
+        ('Answer:\n\\[ x = 12 \\]', '12'), ('Answer: 3\\sqrt{2} cm', '3\\sqrt{2}'), ('Answer: 2^5 ways', '32'),
+        ('Answer: two and a half million', '2500000'), ('Answer: half a million', '500000'),
+        ('Answer: 2 and a half million', '2500000'), ('Answer: a million', '1000000'),
     ],
 )  # fmt: skip
 def test_right_in_another_form(text, gold):
@@ -91,7 +113,22 @@ def test_right_in_another_form(text, gold):
         ('So x = 5 or x = 7.', '7'), ('The line is 3x - y + 13 = 0.', '0'), ('Answer: 5 out of 8', '8'),
         ('Answer: $2\\sqrt{3}$ cm', '2'), ('Answer: 1,2,3', '3'), ('Answer: 5 + 2i', '5'), ('Answer: 5 pi', '5'),
         ('Answer: -5 to 5', '5'), ('Answer: from 5 to 7', '7'), ('Answer: 5 up to 7', '7'),
-        ('Answer: x^2 = 4, x = 2 or x = -2', '-2'), ('Answer: x + 1 = 6', '6'),
+        ('Answer: x^2 = 4, x = 2 or x = -2', '-2'), ('Answer: x + 1 = 6', '6'), ('Answer: (x+1)^2 + y^2 = 9', '9'),
+        ('Answer: 5 apples and 3 oranges', '8'), ('Answer: 5 apples and 3 oranges', '5'), ('Answer: 7:30 am', '7'),
+        ('Answer: $x = 5$ and $y = 3$', '5'), ('Answer: $x = 5$ and $y = 3$', '3'), ('Answer: $x = 5$ or $x = 3$', '3'),
+        ('Answer: it is 7 to 9', '9'), ('Answer: 1.5 to 2', '2'), ('Answer: 10% to 20%', '20%'), ('Answer: $5 - $7', '5'),
+        ('Answer: $5-$7', '7'), ('Answer: 5 through 7', '7'), ('Answer: 5 and 7', '12'), ('Answer: 5 & 7', '5'),
+        ('Answer: either 5 or 7', '7'), ('Answer: either 5 or 7', '5'), ('Answer: It is either 5 or 7', '7'),
+        ('Answer: could be 5 or 7', '7'), ('Answer: 5, 6, or 7', '7'), ('Answer: x > 5 or x < 2', '2'),
+        ('Answer: less than 5', '5'), ('Answer: more than 5', '5'), ('Answer: not 5', '5'),
+        ('Answer: The radius is 3 and the centre is (1, 2)', '2'), ('Answer: (1, 2) and radius 3', '3'),
+        ('Answer: x^2 + 2x + 1', '1'), ('Answer: x^2+2x+1', '(x-1)^2'), ('Answer: y = -2x + 5', '5'),
+        ('Answer: y = -2x + 5', 'y=2x+5'), ('Answer: 2\\pi', '6.28'), ('Answer: no solution', '0'), ('Answer: 3 R 2', '3'),
+        ('Answer: 3 remainder 2', '3'), ('Answer: 5 (or 6)', '5'), ('Answer: roughly 5-6', '6'), ('Answer: 6 - 5', '6'),
+        ('Answer: 5 ft 3 in', '5'), ('Answer: 1 lb 4 oz', '1'), ('Answer: 3h 20min', '3'), ('Answer: 3h20', '3'),
+        ('Answer: 25,50', '25'), ('Answer: [5, 7]', '5 to 7'), ('Answer: 5 < x', '5'), ('Answer: 3\\sqrt{2} cm', '3'),
+        ('Answer: 2π cm', '2'), ('Answer: 2^5 ways', '2'), ('Answer: two and a half million', '2'),
+        ('Answer: half a million', '1000000'), ('Answer: a quarter of a million', '1000000'),
     ],
 )  # fmt: skip
 def test_a_different_answer_is_never_right(text, gold):
@@ -103,6 +140,9 @@ def test_a_different_answer_is_never_right(text, gold):
     ("language", "text", "gold"),
     [
         ("german", "Die Antwort ist 2.345,50 €.", "2345.5"),
+        ("french", "Réponse : moins 5", "-5"),
+        ("french", "La réponse est : 3,5", "3.5"),
+        ("german", "Antwort: 1.5", "1.5"),
         ("german", "Antwort: 2.345", "2345"),
         ("german", "Antwort: 2,5 kg", "2.5"),
         ("german", "Antwort: 0,5", "0.5"),
@@ -151,3 +191,19 @@ def test_an_announcement_after_an_answer_line_is_the_answer():
     assert (parsed.answer, parsed.rule) == ("12", "stated")
     parsed = Math().parse("The answer is 12 at first sight.\nAnswer: 13", "stop", {}, strict=True)
     assert (parsed.answer, parsed.rule) == ("13", "answer-line")
+
+
+@pytest.mark.parametrize(
+    "text", ["Respuesta: 12 sillas en 4 filas", "Antwort: 12 Stühle auf 4 Reihen", "Answer: 12 chairs in 4 rows"]
+)
+def test_the_first_number_of_an_answer_with_a_place(text):
+    assert correct(text, "12", strict=True)
+
+
+@pytest.mark.parametrize(
+    "text", ["Antwort: 3 oder 4", "Réponse : 3 ou 4", "Respuesta: 3 y 4", "Ответ: 3 или 4", "答案：3和4"]
+)
+def test_two_numbers_are_a_list_in_other_languages(text):
+    assert correct(text, "3, 4", strict=True)
+    assert not correct(text, "4", strict=False)
+    assert not correct(text, "3", strict=False)

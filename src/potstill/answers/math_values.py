@@ -18,7 +18,14 @@ _HEDGE = re.compile(
     r"(?:[\s=:≈~$*]|\\(?:approx|sim)(?![a-z])|(?:about|approximately|approx\.?|around|roughly|exactly|only|just|an?\stotal\sof)\b){1,8}",
     re.IGNORECASE,
 )
-_REMARK = re.compile(r"\s{1,3}\([^()]{0,200}[A-Za-z=][^()]{0,200}\)\s{0,3}\Z")
+_REMARK = re.compile(r"\s{1,3}\((?!or\b|and\b)[^()]{0,200}[A-Za-z=][^()]{0,200}\)\s{0,3}\Z")
+STRICT_BOUND = re.compile(
+    r"(?:strictly\s)?(?:not|(?:less|more|fewer|greater|smaller|larger|other)\sthan|under|over|above|below)\s[^\w]{0,3}\d",
+    re.IGNORECASE,
+)
+"""How a text begins that says what its number is not: less than 5, not 5."""
+_TRAILING_WORDS = re.compile(r"(?:\s[A-Za-z]{2,20}[.,]?){1,6}\Z")
+_PART_OF_FORMULA = frozenset("\\^√π")
 _REASON = re.compile(
     r"[\s,;(]{1,4}(?:because|since|as|which|given|where|that\sis|i\.\s?e\.)(?![A-Za-z])", re.IGNORECASE
 )
@@ -27,15 +34,14 @@ _HYPHENATED_MIXED = re.compile(r"([-+]?\d{1,9})-([1-9]\d{0,3}/[1-9]\d{0,3})")
 _TIME_OR_RATIO = re.compile(r"(?<![\d:])\d{1,6}(?:\s?:\s?\d{1,6}){1,4}(?![\d:])")
 _SIGN = r"[\s$€£¥]{0,3}"
 _N = rf"{_SIGN}({numbers.NUMBER}(?:/\d{{1,9}})?)\s?\\?%?"
-_UNIT_WORD = r"(?!(?:in|for|of|at|per|from|with|after|by|on|to|each|out|than|as|is|are|and|or|times)\b)[A-Za-z.°]{1,15}"
+_UNIT_WORD = r"(?!(?:in|for|of|at|per|from|with|after|by|on|to|each|out|than|as|is|are|and|or|times|en|de|por|pro|par|dans|con|mit|von|für|auf)\b)[A-Za-z.°]{1,15}"
 _RANGE = re.compile(
     rf"(?P<opening>between|from)?\s?{_N}(?:\s?{_UNIT_WORD})?(?P<link>\s?(?:–|—|-|to\b|through\b|until\b|and\b)\s?){_N}(?![\w^*/(\\.=:])",
     re.IGNORECASE,
 )
-_GAP = re.compile(
-    rf"\s?(?:[,;/]|(?:{_UNIT_WORD}\s?){{0,2}},?\s?\(?(?:and|or|&)|(?:{_UNIT_WORD}\s?){{1,2}})\s?{_SIGN}", re.IGNORECASE
-)
-_CONJUNCTION = re.compile(r"\b(?:and|or)\b|&", re.IGNORECASE)
+_AND_OR = r"(?:\b(?:and|or|und|oder|et|ou|y|e|i|и|или)\b|[&和或])"
+_GAP = re.compile(rf"\s?(?:[,;/]|(?:{_UNIT_WORD}\s?){{0,2}},?\s?\(?{_AND_OR}|{_UNIT_WORD}\s?)\s?{_SIGN}", re.IGNORECASE)
+_CONJUNCTION = re.compile(_AND_OR, re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"\s*\d{1,40},\d{1,40}\s*")
 _STATEMENT_END = re.compile(
     r"\s{0,3}(?:,|;|\\text\{\s?,?\s?(?:or|and)\s?\}|\\(?:quad|lor|vee)|\bor\b|\band\b)[\s,]{0,3}(?:(?:or|and)\s)?"
@@ -116,14 +122,17 @@ def _value(text: str, spans: list[str] | None = None) -> str | None:
     text = _without_surroundings(text)
     if numbers.parse(text) is not None:
         return text
+    if STRICT_BOUND.match(text):
+        return text
     if "=" in text and not _COMPARISON.search(text):
         return _of_equation(text, spans or [])
     if (both := _RANGE.match(text)) and (found := _range_of(both)):
         return found
     if several := _enumerated(text):
         return several
-    if as_formula(text):
-        return text
+    for formula in (text, _TRAILING_WORDS.sub("", text)):
+        if as_formula(formula):
+            return formula
     # A formula stays intact: of $2\\sqrt{3}$ cm neither the 2 nor the 3 is the answer.
     if spans and (numbers.parse(spans[-1]) is not None or as_formula(spans[-1])):
         return _value(spans[-1])
@@ -191,8 +200,10 @@ def _of_sentence(text: str) -> str | None:
     if time := _TIME_OR_RATIO.search(text):
         return time[0]
     found = numbers.find(text)
-    if not found or not text[: found[0].start()].strip(" ($€£¥"):
-        return found[0][0] if found else None
+    if not found:
+        return None
+    if not text[: found[0].start()].strip(" ($€£¥"):
+        return text if text[found[0].end() : found[0].end() + 1] in _PART_OF_FORMULA else found[0][0]
     for match in reversed(list(_STATES_VALUE.finditer(text))):
         if numbers.find(text[match.end() :]):
             return _value(text[match.end() :])
@@ -224,7 +235,8 @@ def _enumerated(text: str) -> str | None:
         return None
     after = text[found[-1].end() :]
     is_compound = not any(_CONJUNCTION.search(gap) or "," in gap for gap in gaps)
-    if after[:1] in set("^*/+-(\\=:") or (is_compound and not after.strip()):
+    is_remainder = any("rem" in gap.lower() for gap in gaps)
+    if after[:1] in set("^*/+-(\\=:") or (is_compound and not after.strip() and not is_remainder):
         return None
     return _joined([match[0] for match in found])
 

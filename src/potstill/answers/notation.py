@@ -41,8 +41,11 @@ _MAGNITUDES = {
 _MAGNITUDE = "|".join(sorted(_MAGNITUDES, key=len, reverse=True))
 _DIGITS = r"\d{1,30}(?:,\d{3}){0,9}(?:\.\d{1,30})?"
 _WITH_MAGNITUDE = re.compile(
-    rf"(?<![\w.,/])({_DIGITS})[\s-]?(?:\\text\{{\s?)?({_MAGNITUDE})s?(?![A-Za-zа-я])", re.IGNORECASE
+    rf"(?<![\w.,/])({_DIGITS}|\d{{1,9}}/[1-9]\d{{0,8}})[\s-]?(?:\\text\{{\s?)?({_MAGNITUDE})s?(?![A-Za-zа-я])",
+    re.IGNORECASE,
 )
+_MAGNITUDE_AFTER = re.compile(rf"\s(?:{_MAGNITUDE})\b", re.IGNORECASE)
+_HALF_OF = re.compile(rf"(?<!and a )(?<!and )\bhalf\s(?:an?\s)?(?=(?:{_MAGNITUDE})\b)", re.IGNORECASE)
 _SMALL_TEXT = """
 zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen
 twenty thirty forty fifty sixty seventy eighty ninety
@@ -64,6 +67,7 @@ _PART_IN_WORDS = re.compile(
     rf"(?:(?P<whole>{_SMALL_WORD})\sand\s)?(?:(?P<n>an?|{_SMALL_WORD})[\s-])?(?P<part>{'|'.join(_PARTS)})s?",
     re.IGNORECASE,
 )
+_PART_WORD = re.compile(rf"\b(?:{'|'.join(_PARTS)})s?\b", re.IGNORECASE)
 _WHOLE_AND_PART = re.compile(
     rf"(?<![\w.,/])(?P<whole>\d{{1,9}})\sand\s(?:(?P<digits>\d{{1,4}}/[1-9]\d{{0,3}})(?![\d/])|(?P<n>an?|{_SMALL_WORD})[\s-](?P<part>{'|'.join(_PARTS)})s?(?!\w))",
     re.IGNORECASE,
@@ -89,7 +93,7 @@ def plain_numbers(text: str, language: str = "english") -> str:
     text = _spaced_groups_joined(_CURRENCY.sub("", text))
     comma_is_decimal = language.lower() in LANGUAGES_WITH_DECIMAL_COMMA
     text = _TOKEN.sub(lambda match: _plain_token(match, comma_is_decimal), text)
-    text = _WITH_MAGNITUDE.sub(_multiplied, text)
+    text = _WITH_MAGNITUDE.sub(_multiplied, _HALF_OF.sub("0.5 ", text))
     text = _SUPERSCRIPT.sub(
         lambda match: f"^{{{match[0].translate(_SUPERSCRIPTS)}}}", text.replace("10²", "10^2").replace("10³", "10^3")
     )
@@ -100,10 +104,11 @@ def words_to_digits(text: str) -> str:
     """The text with English number words as digits, if it has no digit; "no one" and "one of them" are left. Otherwise only
     fractions after a number change: "2 and a half"."""
     if any(c.isdigit() for c in text):
-        return _WHOLE_AND_PART.sub(_mixed, text) if " and " in text else text
-    if part := _PART_IN_WORDS.fullmatch(text.strip(" .*")):
-        return _mixed(part)
-    return _MINUS.sub("-", _IN_WORDS.sub(_digits, text))
+        return _WITH_MAGNITUDE.sub(_multiplied, _WHOLE_AND_PART.sub(_mixed, text)) if " and " in text else text
+    bare = text.strip(" .*")
+    if (part := _PART_IN_WORDS.match(bare)) and (part.end() == len(bare) or _MAGNITUDE_AFTER.match(bare, part.end())):
+        return _WITH_MAGNITUDE.sub(_multiplied, _mixed(part) + bare[part.end() :])
+    return text if _PART_WORD.search(text) else _MINUS.sub("-", _IN_WORDS.sub(_digits, text))
 
 
 def _plain_token(match: re.Match[str], comma_is_decimal: bool) -> str:
@@ -148,8 +153,10 @@ def _spaced_groups_joined(text: str) -> str:
 
 
 def _multiplied(match: re.Match[str]) -> str:
-    value = Decimal(match[1].replace(",", "")) * _MAGNITUDES[match[2].lower()]
-    return f"{value:f}" if value % 1 else f"{value:.0f}"
+    value = Fraction(match[1].replace(",", "")) * _MAGNITUDES[match[2].lower()]
+    if value.denominator == 1:
+        return str(value.numerator)
+    return str(value) if "/" in match[1] else f"{Decimal(match[1].replace(',', '')) * _MAGNITUDES[match[2].lower()]:f}"
 
 
 def _scientific(match: re.Match[str]) -> str:
@@ -160,7 +167,8 @@ def _scientific(match: re.Match[str]) -> str:
 def _digits(match: re.Match[str]) -> str:
     """A number in words as digits: two hundred and five, a dozen, forty-two."""
     words = re.split(r"[\s-]+", match[0].lower())
-    value = _value_of_words([word for word in words if word not in ("and", "a", "an")])
+    numerals = [word for word in words if word not in ("and", "a", "an")]
+    value = None if words[0] in _WORD_MAGNITUDES else _value_of_words(numerals)
     return match[0] if value is None else str(value)
 
 
