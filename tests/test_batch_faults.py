@@ -5,6 +5,7 @@ import json
 import pytest
 from aiohttp import web
 
+from faulty_server import asking, said
 from potstill.errors import PotstillError
 from potstill.models import ErrorKind, Sampling
 from potstill.models.complete import Billing, complete
@@ -12,7 +13,6 @@ from potstill.models.remote import batch, retry
 from potstill.models.remote.batch import BatchModel
 from potstill.models.specs import Endpoint
 from potstill.models.store.store import Store
-from faulty_server import asking, said
 from test_batch import Server
 
 
@@ -102,7 +102,9 @@ def test_a_batch_that_is_refused_as_a_whole_for_a_field_is_submitted_without_it(
 def test_a_limit_without_room_shrinks(tmp_path):
     def respond(body):
         if body["max_tokens"] > 30:
-            message = "maximum context length is 100 tokens, you requested more (70 in the messages, 64 in the completion)"
+            message = (
+                "maximum context length is 100 tokens, you requested more (70 in the messages, 64 in the completion)"
+            )
             return 400, {"error": {"message": message, "code": "context_length_exceeded"}}
         return FINE
 
@@ -128,7 +130,13 @@ def test_blocked_rows_are_refused_and_unreadable_ones_fail_alone(tmp_path):
         assert [c.error for c in got[2:4]] == [ErrorKind.BAD_RESPONSE, ErrorKind.OVERLOADED]
         assert {(c.reasoning, c.text) for c in got[4:]} == {("a", "fine")}
         assert batches == 4
-        assert [sum(body["messages"][-1]["content"] == f"q{i}" for body in server.bodies) for i in range(5)] == [1, 3, 3, 4, 1]
+        assert [sum(body["messages"][-1]["content"] == f"q{i}" for body in server.bodies) for i in range(5)] == [
+            1,
+            3,
+            3,
+            4,
+            1,
+        ]
 
 
 def test_an_empty_account_stops_the_run(tmp_path):

@@ -117,7 +117,9 @@ def test_cut_marks_are_counted_once_for_all_and_parts_are_read(tmp_path, capsys)
         got = server.complete(tmp_path / "s", asking(5))
     assert {c.text for c in got} == {ANSWER}
     assert got[0].reasoning == THOUGHT
-    assert "marks of a chat template, or turns that the model invented, are cut from 4 answers" in capsys.readouterr().err
+    assert (
+        "marks of a chat template, or turns that the model invented, are cut from 4 answers" in capsys.readouterr().err
+    )
 
 
 def test_reasoning_in_a_field_and_in_the_text_is_all_kept():
@@ -141,7 +143,9 @@ def test_no_text_breaks_the_separation(text):
     assert leaked or cut == answer
 
 
-@pytest.mark.parametrize("piece", [*PIECES.elements, "<think><think>", "`<|im_end|>`", "analysis<|message|>", "Here is my thought process:"])
+@pytest.mark.parametrize(
+    "piece", [*PIECES.elements, "<think><think>", "`<|im_end|>`", "analysis<|message|>", "Here is my thought process:"]
+)
 def test_long_texts_take_no_time(piece):
     text = piece * (300_000 // len(piece))
     began = time.perf_counter()
@@ -152,8 +156,23 @@ def test_long_texts_take_no_time(piece):
 
 ENDS = {
     "stop": ["stop", None, "STOP", "end_turn", "eos", "eos_token", "stop_sequence", "FINISH_REASON_STOP"],
-    "length": ["length", "MAX_TOKENS", "max_output_tokens", "model_context_window_exceeded", "context_length_exceeded", "model_length"],
-    "content_filter": ["content_filter", "SAFETY", "sensitive", "PROHIBITED_CONTENT", "content_filter: OTHER", "SPII", "refusal"],
+    "length": [
+        "length",
+        "MAX_TOKENS",
+        "max_output_tokens",
+        "model_context_window_exceeded",
+        "context_length_exceeded",
+        "model_length",
+    ],
+    "content_filter": [
+        "content_filter",
+        "SAFETY",
+        "sensitive",
+        "PROHIBITED_CONTENT",
+        "content_filter: OTHER",
+        "SPII",
+        "refusal",
+    ],
     "aborted": ["abort", "network_error", "insufficient_system_resource", "error", "cancelled", "INTERNAL_ERROR"],
     "because": ["because"],
     "tool_calls": ["tool_calls"],
@@ -179,6 +198,8 @@ def test_an_aborted_answer_is_asked_again_and_an_unknown_end_is_not_finished(tmp
         got = server.complete(tmp_path / "s", asking(4), concurrency=1)
     assert [c.finish_reason for c in got] == ["stop", "because", "stop", "stop"]
     assert got[0].text == "Answer: 42"
-    assert "1 answers ended with 'because', which is no known end: they count as not finished" in capsys.readouterr().err
+    assert (
+        "1 answers ended with 'because', which is no known end: they count as not finished" in capsys.readouterr().err
+    )
     parsed = parse_task({"name": "math"}).parse(got[1].text, got[1].finish_reason, {"gold": "42"}, strict=False)
     assert (parsed.status, parsed.answer) == (Status.TRUNCATED, None)

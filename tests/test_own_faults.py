@@ -63,14 +63,16 @@ def test_a_blocked_row_is_refused_kept_and_not_asked_again(tmp_path, blocked, ca
 
 def test_moderation_that_stops_all_rows_stops_the_run(tmp_path):
     with faulty(lambda body: refused("flagged as unsafe content")) as server:
-        with pytest.raises(PotstillError, match="moderation stopped each of the first .* flagged as unsafe content"):
+        with pytest.raises(PotstillError, match=r"moderation stopped each of the first .* flagged as unsafe content"):
             server.complete(tmp_path / "s", asking(9))
         with pytest.raises(PotstillError, match="moderation stopped each of the first"):
             server.complete(tmp_path / "other", asking(200))
         assert len(server.bodies) < 60
 
 
-@pytest.mark.parametrize("broken", [(200, {"choices": []}), (200, b"<html>welcome</html>"), (500, b"oh"), (400, b"odd")])
+@pytest.mark.parametrize(
+    "broken", [(200, {"choices": []}), (200, b"<html>welcome</html>"), (500, b"oh"), (400, b"odd")]
+)
 def test_a_server_that_is_broken_for_everyone_stops_the_run_early(tmp_path, broken):
     with faulty(lambda body: broken) as server:
         with pytest.raises(PotstillError, match="0 answers are saved"):
@@ -104,7 +106,9 @@ def test_a_row_that_never_gets_an_answer_fails_alone(tmp_path, respond, kind, at
         assert {c.id: c.error for c in got if c.error} == {"0": kind}
         assert f"1 requests failed: 1 {kind}" in capsys.readouterr().err
         asked = len(server.bodies)
-        assert server.complete(tmp_path / "s", asking(12), **options)[0].error is kind  # alone, it is asked again, and ends
+        assert (
+            server.complete(tmp_path / "s", asking(12), **options)[0].error is kind
+        )  # alone, it is asked again, and ends
         assert len(server.bodies) == asked + attempts
 
 
@@ -121,9 +125,11 @@ def test_min_success_means_what_it_says(tmp_path):
 
 
 def test_most_requests_must_succeed_without_min_success_too(tmp_path):
-    with faulty(lambda body: FINE if question(body) < "q14" else refused("odd")) as server:
-        with pytest.raises(PotstillError, match="invalid-request: HTTP 400: odd. 6 answers are saved"):
-            server.complete(tmp_path / "s", asking(20), concurrency=1)
+    with (
+        faulty(lambda body: FINE if question(body) < "q14" else refused("odd")) as server,
+        pytest.raises(PotstillError, match=r"invalid-request: HTTP 400: odd\. 6 answers are saved"),
+    ):
+        server.complete(tmp_path / "s", asking(20), concurrency=1)
 
 
 def test_an_outage_is_not_taken_for_faults_of_rows(tmp_path):
@@ -134,7 +140,9 @@ def test_an_outage_is_not_taken_for_faults_of_rows(tmp_path):
         return FINE if up[0] else (503, b"down")
 
     with faulty(respond) as server:
-        with pytest.raises(PotstillError, match="overloaded: HTTP 503: down. To go on without these rows, set min_success"):
+        with pytest.raises(
+            PotstillError, match=r"overloaded: HTTP 503: down\. To go on without these rows, set min_success"
+        ):
             server.complete(tmp_path / "s", asking(50), concurrency=4, max_attempts=2)
         server.respond = lambda body: FINE
         assert [c.text for c in server.complete(tmp_path / "s", asking(50))] == ["fine"] * 50
@@ -188,14 +196,18 @@ def test_a_limit_that_a_wait_lifts_is_no_empty_account(status, message):
 
 
 def test_an_account_that_was_closed_is_no_matter_of_a_prompt():
-    kind, _ = refusals.kind_of(403, '{"error": {"message": "Your account was suspended for violating our usage policies"}}')
+    kind, _ = refusals.kind_of(
+        403, '{"error": {"message": "Your account was suspended for violating our usage policies"}}'
+    )
     assert kind is ErrorKind.AUTH
 
 
 def evaluated(tmp_path, tiny_folder, respond, systems="[base-direct, teacher-direct]"):
     """evaluation.json of a run whose teacher is a server."""
     with faulty(respond) as server:
-        recipe = RECIPE.format(url=server.url, student=tiny_folder).replace("concurrency: 4", "concurrency: 4, max_attempts: 2, timeout: 5")
+        recipe = RECIPE.format(url=server.url, student=tiny_folder).replace(
+            "concurrency: 4", "concurrency: 4, max_attempts: 2, timeout: 5"
+        )
         (tmp_path / "r.yaml").write_text(recipe.replace("[base, student, teacher-direct]", systems))
         run = start(str(tmp_path / "r.yaml"), tmp_path / "runs")
         make_examples(run.recipe, run)
@@ -206,7 +218,9 @@ def evaluated(tmp_path, tiny_folder, respond, systems="[base-direct, teacher-dir
 @pytest.mark.parametrize("fault", [
     NO_MESSAGE["no message, with a reason"], NO_MESSAGE["no choices"], MODERATED["words"], (500, b"oh"), (400, b"odd"),
 ])  # fmt: skip
-def test_a_question_without_an_answer_by_no_fault_of_the_model_is_excluded_and_never_wrong(tmp_path, tiny_folder, fault):
+def test_a_question_without_an_answer_by_no_fault_of_the_model_is_excluded_and_never_wrong(
+    tmp_path, tiny_folder, fault
+):
     def respond(body):
         return fault if zlib.crc32(question(body).encode()) % 3 == 0 else said("Answer: 7")
 
@@ -224,7 +238,9 @@ def test_a_model_that_refuses_by_itself_is_wrong(tmp_path, tiny_folder):
     assert (system["n"], system["excluded"], system["outcomes"]) == (8, 0, {"refused": 8})
 
 
-def test_a_question_asked_again_under_a_larger_limit_that_never_comes_does_not_stop_the_evaluation(tmp_path, tiny_folder):
+def test_a_question_asked_again_under_a_larger_limit_that_never_comes_does_not_stop_the_evaluation(
+    tmp_path, tiny_folder
+):
     def respond(body):
         return said("So we have", "length") if body["max_tokens"] <= 64 else (500, b"oh")
 

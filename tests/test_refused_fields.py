@@ -36,7 +36,17 @@ def learned(status, value, request=None, dialect=Dialect(), endpoint=ENDPOINT): 
 
 
 def validator(*names):
-    return {"detail": [{"type": "extra_forbidden", "loc": ["body", name], "msg": "Extra inputs are not permitted", "input": "x" * 900} for name in names]}
+    return {
+        "detail": [
+            {
+                "type": "extra_forbidden",
+                "loc": ["body", name],
+                "msg": "Extra inputs are not permitted",
+                "input": "x" * 900,
+            }
+            for name in names
+        ]
+    }
 
 
 REFUSALS = {
@@ -129,7 +139,11 @@ def test_fields_are_refused_one_after_the_other(tmp_path, capsys):
     with faulty(respond) as server:
         got = server.complete(tmp_path / "s", asking(20), concurrency=8)
     assert [c.error for c in got] == [None] * 20
-    assert server.fields[:3] == [["max_tokens", "temperature"], ["max_completion_tokens", "temperature"], ["max_completion_tokens"]]
+    assert server.fields[:3] == [
+        ["max_tokens", "temperature"],
+        ["max_completion_tokens", "temperature"],
+        ["max_completion_tokens"],
+    ]
     assert len(server.bodies) == 22
     assert "they are not greedy" in capsys.readouterr().err
 
@@ -152,7 +166,11 @@ def test_what_is_left_out_decides_the_key_of_requests_that_have_it(tmp_path):
     takes_seed = [True]
 
     def respond(body):
-        return said("with" if "seed" in body else "without") if takes_seed[0] or "seed" not in body else refused("unknown field: seed")
+        return (
+            said("with" if "seed" in body else "without")
+            if takes_seed[0] or "seed" not in body
+            else refused("unknown field: seed")
+        )
 
     with faulty(respond) as server:
         assert [c.text for c in server.complete(tmp_path / "s", asking(2, DRAWN))] == ["with"] * 2

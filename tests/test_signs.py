@@ -6,8 +6,8 @@ from faulty_server import FaultyServer, faulty, said
 from potstill.errors import PotstillError
 from potstill.models import Request
 from potstill.models.complete import Billing, complete
-from potstill.models.signs import Signs
 from potstill.models.remote.chat import ChatModel
+from potstill.models.signs import Signs
 from potstill.models.specs import Endpoint
 from potstill.models.store.store import Store
 from potstill.pipeline.pipeline import carry_out, start
@@ -22,6 +22,7 @@ def long_prompts(n, words=3000, more=0):
 
 def warnings(tmp_path, capsys, requests, tokens):
     """What is said of prompts whose usage is ``tokens(characters)``."""
+
     def respond(body):
         read = tokens(len(body["messages"][-1]["content"]))
         return said("fine", usage={"prompt_tokens": read, "completion_tokens": 2})
@@ -62,18 +63,27 @@ EMPTY = {
 
 
 @pytest.mark.parametrize(("answer", "cure"), EMPTY.values(), ids=EMPTY.keys())
-def test_empty_answers_are_explained_where_they_come_and_where_nothing_is_left(tmp_path, tiny_folder, capsys, answer, cure):
+def test_empty_answers_are_explained_where_they_come_and_where_nothing_is_left(
+    tmp_path, tiny_folder, capsys, answer, cure
+):
     with FaultyServer(lambda body: answer) as server:
         (tmp_path / "r.yaml").write_text(RECIPE.format(url=server.url, student=tiny_folder))
         run = start(str(tmp_path / "r.yaml"), tmp_path / "runs")
         with pytest.raises(PotstillError, match=rf"No row is left to train on\. 24 of 24 answers .*{cure}"):
             carry_out(run, "curate")
-        assert f"24 of 24 answers are empty because {'thinking' if 'raise' in cure else 'the server'}" in capsys.readouterr().err
+        assert (
+            f"24 of 24 answers are empty because {'thinking' if 'raise' in cure else 'the server'}"
+            in capsys.readouterr().err
+        )
 
 
 def test_what_is_unusual_stands_in_the_manifest(tmp_path, tiny_folder):
     def respond(body):
-        return (400, {"detail": "unknown field: temperature"}) if "temperature" in body else said("It is so.\nAnswer: 7</s>")
+        return (
+            (400, {"detail": "unknown field: temperature"})
+            if "temperature" in body
+            else said("It is so.\nAnswer: 7</s>")
+        )
 
     with FaultyServer(respond) as server:
         (tmp_path / "r.yaml").write_text(RECIPE.format(url=server.url, student=tiny_folder))
