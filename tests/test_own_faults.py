@@ -9,6 +9,7 @@ from faulty_server import asking, faulty, question, refused, said
 from potstill.errors import PotstillError
 from potstill.models import Completion, ErrorKind
 from potstill.models.remote import refusals
+from potstill.models.tally import Tally
 from potstill.pipeline.pipeline import start
 from potstill.stages.data.stage import make_examples
 from potstill.stages.evaluate.asking import KINDS, Answer
@@ -261,6 +262,14 @@ class Blocked:
             return dict.fromkeys(KINDS, Parsed(Status.OK, text))
 
         return {system.name: [answer(system, n, one) for n, one in enumerate(examples)] for system in systems}
+
+
+def test_requests_that_need_not_succeed_never_stop_a_run_by_their_number():
+    tally = Tally("teacher", 40, required=False)
+    for i in range(40):
+        assert not tally.should_abort
+        tally.add(Completion(str(i), 0, error=ErrorKind.OVERLOADED, detail="down"))
+    tally.raise_for_failures(None)
 
 
 def test_ways_to_ask_are_compared_on_the_validation_questions_that_a_server_answered(tmp_path, tiny_folder):

@@ -33,7 +33,7 @@ UNREADABLE = (ErrorKind.BAD_RESPONSE, ErrorKind.NO_ANSWER)
 OWN_WHILE_OTHERS_SUCCEED = (ErrorKind.TIMEOUT, *UNREADABLE)
 """Faults of a request itself if another one was answered since its first attempt began; those of others only if one was answered
 after that attempt had failed."""
-HEAD_START_SECONDS = {True: 0.05, False: 1.0}
+HEAD_START_SECONDS = {True: 0.25, False: 1.0}
 """The longest that other requests wait for the answer to the first, with open connections, on this machine and elsewhere: a server
 that does not take a field says so within a few round trips, and one refusal teaches all."""
 MAX_UNREACHED_ATTEMPTS = 4
