@@ -9,6 +9,7 @@ from faulty_server import asking, faulty, question, refused, said
 from potstill.errors import PotstillError
 from potstill.models import Completion, ErrorKind
 from potstill.models.remote import refusals
+from potstill.models.tally import Tally
 from potstill.pipeline.pipeline import start
 from potstill.stages.data.stage import make_examples
 from potstill.stages.evaluate.asking import KINDS, Answer
@@ -63,7 +64,7 @@ def test_a_blocked_row_is_refused_kept_and_not_asked_again(tmp_path, blocked, ca
 
 def test_moderation_that_stops_all_rows_stops_the_run(tmp_path):
     with faulty(lambda body: refused("flagged as unsafe content")) as server:
-        with pytest.raises(PotstillError, match="moderation stopped each of the first .* flagged as unsafe content"):
+        with pytest.raises(PotstillError, match=r"moderation stopped each of the first .* flagged as unsafe content"):
             server.complete(tmp_path / "s", asking(9))
         with pytest.raises(PotstillError, match="moderation stopped each of the first"):
             server.complete(tmp_path / "other", asking(200))
@@ -125,9 +126,11 @@ def test_min_success_means_what_it_says(tmp_path):
 
 
 def test_most_requests_must_succeed_without_min_success_too(tmp_path):
-    with faulty(lambda body: FINE if question(body) < "q14" else refused("odd")) as server:
-        with pytest.raises(PotstillError, match="invalid-request: HTTP 400: odd. 6 answers are saved"):
-            server.complete(tmp_path / "s", asking(20), concurrency=1)
+    with (
+        faulty(lambda body: FINE if question(body) < "q14" else refused("odd")) as server,
+        pytest.raises(PotstillError, match=r"invalid-request: HTTP 400: odd\. 6 answers are saved"),
+    ):
+        server.complete(tmp_path / "s", asking(20), concurrency=1)
 
 
 def test_an_outage_is_not_taken_for_faults_of_rows(tmp_path):
@@ -139,7 +142,7 @@ def test_an_outage_is_not_taken_for_faults_of_rows(tmp_path):
 
     with faulty(respond) as server:
         with pytest.raises(
-            PotstillError, match="overloaded: HTTP 503: down. To go on without these rows, set min_success"
+            PotstillError, match=r"overloaded: HTTP 503: down\. To go on without these rows, set min_success"
         ):
             server.complete(tmp_path / "s", asking(50), concurrency=4, max_attempts=2)
         server.respond = lambda body: FINE
@@ -259,6 +262,14 @@ class Blocked:
             return dict.fromkeys(KINDS, Parsed(Status.OK, text))
 
         return {system.name: [answer(system, n, one) for n, one in enumerate(examples)] for system in systems}
+
+
+def test_requests_that_need_not_succeed_never_stop_a_run_by_their_number():
+    tally = Tally("teacher", 40, required=False)
+    for i in range(40):
+        assert not tally.should_abort
+        tally.add(Completion(str(i), 0, error=ErrorKind.OVERLOADED, detail="down"))
+    tally.raise_for_failures(None)
 
 
 def test_ways_to_ask_are_compared_on_the_validation_questions_that_a_server_answered(tmp_path, tiny_folder):

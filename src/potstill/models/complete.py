@@ -111,7 +111,8 @@ def complete_within_budget(
 ) -> Iterator[Completion]:
     """`complete` with a recipe's teacher or judge, within its budget; ``account`` is the run that pays."""
     model = open_model(section.model, section.batch_size, section.dtype, account.store, section.chat_template)
-    billing = Billing(account.store, account.id, section.budget, section.min_success, account, required)
+    min_success = section.min_success if required else 0.0
+    billing = Billing(account.store, account.id, section.budget, min_success, account, required)
     return complete(model, requests, name, billing)
 
 

@@ -138,7 +138,7 @@ class Endpoint(Section):
     """`batch` submits the requests as files (the batch endpoints of OpenAI and Azure): answers within a day, at half the
     price."""
     extra_body: Annotated[dict[Any, Any], AfterValidator(_json_object)] = {}
-    """Fields added to the JSON body of each request, such as `reasoning_effort: low`."""
+    """Fields added to the JSON body of each request, such as `reasoning_effort: low`; null takes a field out (`seed: null`)."""
     thinking_tokens: int = Field(default=0, ge=0)
     """Maximum number of reasoning tokens, in addition to those of the answer (`max_tokens`)."""
     concurrency: int = Field(default=16, ge=1, le=4096)

@@ -83,7 +83,11 @@ class Tally:
         if any(kind.fatal for kind in self.failures) or self.min_success_missed or self._mostly_failed:
             return True
         finished = self.answered + self.failures.total()
-        return finished >= ABORT_AFTER and (not self.succeeded or (self.outage >= ABORT_AFTER and self._is_outage))
+        return (
+            self.required
+            and finished >= ABORT_AFTER
+            and (not self.succeeded or (self.outage >= ABORT_AFTER and self._is_outage))
+        )
 
     @property
     def min_success_missed(self) -> bool:

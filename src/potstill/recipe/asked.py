@@ -25,7 +25,8 @@ class AskedModel(Section):
     budget: Budget | None = None
     """What may be spent on it. The run stops at a limit, and can be resumed when the limit is raised."""
     min_success: float = Field(default=0.0, ge=0, le=1)
-    """Fraction of the requests that must succeed; the run stops as soon as fewer can."""
+    """Fraction of the requests that must succeed; the run stops as soon as fewer can. Requests that a server's moderation stops
+    count as failed. Left out, any number may fail by a fault of their own, but not most of them."""
 
     @property
     def name(self) -> str:

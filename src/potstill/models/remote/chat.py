@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
@@ -81,17 +81,20 @@ class ChatModel:
                 await asyncio.gather(dispatching, return_exceptions=True)
 
     async def attempt(
-        self, session: aiohttp.ClientSession, request: Request, dialect: Dialect
-    ) -> tuple[Completion, Mapping[str, str]]:
-        """Send a request once; its completion, possibly with an error, and the headers of the response.
+        self, session: aiohttp.ClientSession, request: Request, dialect: Dialect, opened: asyncio.Event
+    ) -> tuple[Completion, Mapping[str, str]] | None:
+        """Send a request once, when ``opened`` is set; its completion, possibly with an error, and the headers of the response.
 
-        A request whose limit exceeds the room that its prompt leaves is sent again with what is left, if the server says so.
+        Nothing is sent, and None returned, where the dialect has changed until then. A request whose limit exceeds the room that its prompt leaves is sent again with what is left, if the server says so.
         """
         started, reached = time.perf_counter(), True
+        held: _HeldPayload | None = None
         headers: Mapping[str, str] = {}
         try:
             body = wire.request_body(self.endpoint, request, dialect, stream=self._streams)
             payload = aiohttp.BytesPayload(orjson.dumps(body), content_type="application/json")
+            if not opened.is_set():
+                payload = held = _HeldPayload(orjson.dumps(body), opened, lambda: dialect.deviations != self.left_out)
             receive = self._receive_stream if self._streams else self._receive
             status, headers, content = await receive(session, payload)
             completion = wire.parse_completion(request, status, content)
@@ -107,12 +110,14 @@ class ChatModel:
             completion = wire.failed_completion(request, ErrorKind.BAD_RESPONSE, str(error))
         except (aiohttp.ClientError, OSError) as error:
             completion = wire.failed_completion(request, ErrorKind.CONNECTION, str(error))
+        if held and held.outdated:
+            return None
         self.reached |= reached
-        completion.seconds = time.perf_counter() - started
+        completion.seconds = time.perf_counter() - max(started, held.sent if held else 0.0)
         completion.left_out = dialect.deviations
         self.server.finalize(completion)
         if room := wire.room_left(request, completion, self.endpoint.thinking_tokens):
-            return await self.attempt(session, wire.with_limit(request, room), dialect)
+            return await self.attempt(session, wire.with_limit(request, room), dialect, opened)
         return completion, headers
 
     def _post(
@@ -154,3 +159,20 @@ class ChatModel:
             if first_token.expired():
                 raise TimeoutError(f"no token within {self.endpoint.first_token_timeout:g} s") from None
             raise
+
+
+class _HeldPayload(aiohttp.BytesPayload):
+    """A request's body that is sent when ``opened`` is set, unless it is outdated then; meanwhile its connection is opened."""
+
+    def __init__(self, body: bytes, opened: asyncio.Event, is_outdated: Callable[[], bool]) -> None:
+        super().__init__(body, content_type="application/json")
+        self._opened, self._is_outdated = opened, is_outdated
+        self.outdated, self.sent = False, 0.0
+
+    async def write_with_length(self, writer: Any, content_length: int | None) -> None:
+        await self._opened.wait()
+        if self._is_outdated():
+            self.outdated = True
+            raise ConnectionAbortedError("the body is outdated")
+        self.sent = time.perf_counter()
+        await super().write_with_length(writer, content_length)

@@ -33,9 +33,9 @@ UNREADABLE = (ErrorKind.BAD_RESPONSE, ErrorKind.NO_ANSWER)
 OWN_WHILE_OTHERS_SUCCEED = (ErrorKind.TIMEOUT, *UNREADABLE)
 """Faults of a request itself if another one was answered since its first attempt began; those of others only if one was answered
 after that attempt had failed."""
-HEAD_START_SECONDS = {True: 0.03, False: 1.0}
-"""The longest that other requests wait for the answer to the first, on this machine and elsewhere: a server that does not take a
-field says so within a few round trips, and one refusal teaches all."""
+HEAD_START_SECONDS = {True: 0.25, False: 1.0}
+"""The longest that other requests wait for the answer to the first, with open connections, on this machine and elsewhere: a server
+that does not take a field says so within a few round trips, and one refusal teaches all."""
 MAX_UNREACHED_ATTEMPTS = 4
 """Attempts at a request to a server that was never reached."""
 
@@ -53,8 +53,8 @@ class Sender(Protocol):
     def learn(self, request: Request, refusal: Completion, dialect: Dialect) -> bool: ...
 
     async def attempt(
-        self, session: aiohttp.ClientSession, request: Request, dialect: Dialect
-    ) -> tuple[Completion, Mapping[str, str]]: ...
+        self, session: aiohttp.ClientSession, request: Request, dialect: Dialect, opened: asyncio.Event
+    ) -> tuple[Completion, Mapping[str, str]] | None: ...
 
 
 @dataclass(order=True)
@@ -107,7 +107,7 @@ class Dispatcher:
         workers: list[asyncio.Task[None]] = []
         try:
             for number in range(concurrency):
-                workers.append(asyncio.create_task(self._work(is_first=number == 0)))
+                workers.append(asyncio.create_task(self._work()))
                 if number % GROUP_SIZE == 0:
                     await asyncio.sleep(0)  # the first workers need not wait until all have connected
             await asyncio.gather(*workers)
@@ -118,10 +118,8 @@ class Dispatcher:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
 
-    async def _work(self, *, is_first: bool) -> None:
-        """Send one request after another, the first worker's first one before all others."""
-        if not is_first:
-            await self._open.wait()
+    async def _work(self) -> None:
+        """Send one request after another."""
         while (job := await self._next_job()) is not None:
             completion = await self._run_job(job)
             if completion is None:
@@ -131,7 +129,6 @@ class Dispatcher:
             self.finished.set()
             # Only then is another request sent: a kill loses no more than what is in flight.
             await stored
-        self._open.set()
 
     async def _next_job(self) -> _Job | None:
         """A retry that is due, a new request, or the retry that is due next; None when nothing is left."""
@@ -169,12 +166,19 @@ class Dispatcher:
         if not await self.rate_limiter.acquire(tokens, lambda: self._stopped):
             not_sent = "stopped before the request was sent"
             return job.last or wire.failed_completion(job.request, ErrorKind.CONNECTION, not_sent)
-        if not self._open.is_set():
+        opened = self._open
+        if job.number == 0 and not opened.is_set():
             self._give_head_start()
+            opened = asyncio.Event()
+            opened.set()
         if job.successes_before < 0:
             job.successes_before = self._successes
         dialect = self.model.dialect
-        completion, headers = await self.model.attempt(self.session, job.request, dialect)
+        attempted = await self.model.attempt(self.session, job.request, dialect, opened)
+        if attempted is None:  # the first request taught another dialect
+            self.rate_limiter.withdraw()
+            return await self._run_job(job)
+        completion, headers = attempted
         self.rate_limiter.release(completion, tokens, headers)
         if completion.error is None:
             self._open.set()
@@ -194,6 +198,7 @@ class Dispatcher:
         if self._head_start:
             self._head_start.cancel()
         seconds = HEAD_START_SECONDS[is_local(self.model.server.address(""))]
+        seconds = min(seconds, self.model.endpoint.timeout / 4)
         self._head_start = self._loop.call_later(seconds, self._open.set)
 
     def _retry_later(self, job: _Job, completion: Completion, retry_after_seconds: float) -> Completion | None:

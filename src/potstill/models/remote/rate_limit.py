@@ -70,6 +70,11 @@ class RateLimiter:
                 self._wake()
         return may_send
 
+    def withdraw(self) -> None:
+        """Account for a request that was not sent after all."""
+        self.in_flight -= 1
+        self._wake()
+
     def release(self, completion: Completion, tokens: int, headers: Mapping[str, str]) -> None:
         """Account for a response; ``tokens`` is the estimate that `acquire` got."""
         self.in_flight -= 1

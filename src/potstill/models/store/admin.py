@@ -169,6 +169,8 @@ def prune(store: Store, model: str | None, before: float | None, *, delete: bool
             with transaction(connection):
                 connection.execute(f"DELETE FROM completions WHERE {where}", values)
                 connection.execute(f"DELETE FROM failures WHERE {where}", values)
+                if before is None:  # what a server does not take is found out anew
+                    connection.execute("DELETE FROM dialects WHERE ? IS NULL OR server LIKE '% ' || ?", [model, model])
             connection.execute("VACUUM")
     return int(n)
 
