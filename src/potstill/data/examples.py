@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from potstill.data import files, hub, logs, presets, rows, splits, word_problems
-from potstill.data.files import LocatedRows, SplitSources
+from potstill.data.files import SplitSources
+from potstill.data.texts import LocatedRows
 from potstill.errors import RecipeError
 from potstill.progress import echo
 from potstill.recipe.data import Files, Hub, Logs, Rows, WordProblems

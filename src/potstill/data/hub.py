@@ -4,7 +4,8 @@ from functools import cache, partial
 from typing import Any
 
 from potstill.data import presets
-from potstill.data.files import LocatedRows, SplitSources
+from potstill.data.files import SplitSources
+from potstill.data.texts import LocatedRows
 from potstill.errors import RecipeError, did_you_mean
 from potstill.recipe.data import Hub
 

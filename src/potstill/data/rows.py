@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from potstill.data.files import LocatedRows, RowReader
+from potstill.data.files import RowReader
+from potstill.data.texts import LocatedRows
 from potstill.data.presets import Preset
 from potstill.errors import RecipeError, did_you_mean
 from potstill.recipe.data import Rows
