@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from potstill.answers import numbers
 from potstill.data import files, presets
-from potstill.data.rows import OPTIONAL
+from potstill.data.mapping import OPTIONAL
 from potstill.errors import RecipeError
 from potstill.tasks.columns import Column, is_missing, parse_verbatim
 from potstill.tasks.custom import RESERVED_COLUMNS

@@ -26,7 +26,7 @@ def read(path: Path, name: str, split: str) -> LocatedRows:
         if line.lstrip("\x1e \t")[0] == "{" and (first := _object(line)) is not None:
             second_number, second = _first_line(file, name, number)
             if not second:
-                yield from json_shapes.rows(first, name, split)
+                yield from json_shapes.rows(first, name, split, number)
                 return
             yield f"{name}, line {number}", first
             number, line = second_number, second
@@ -54,6 +54,8 @@ def _first_line(file: TextIO, name: str, number: int = 0) -> tuple[int, str]:
 def _rows_of_text(text: str, name: str, split: str) -> LocatedRows:
     """Rows of a file whose first line is no object: a list, an object over several lines, or several of these."""
     values = list(_values(text, name))
+    if not values:
+        return
     [(location, first), *more] = values
     if not more:
         if isinstance(first, list):
@@ -66,7 +68,7 @@ def _rows_of_text(text: str, name: str, split: str) -> LocatedRows:
 
 
 def _values(text: str, name: str) -> Iterator[tuple[str, Any]]:
-    """The JSON values of a text, each with the line where it begins."""
+    """The JSON values of a text, each with its location."""
     decoder = json.JSONDecoder()
     line, counted = 1, 0
     place = _after_space(text, 0)

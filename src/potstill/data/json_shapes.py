@@ -27,8 +27,8 @@ _ALL_SPLITS = {name for names in SPLIT_NAMES.values() for name in names}
 MAX_DEPTH = 4
 
 
-def rows(value: Mapping[str, Any], name: str, split: str, depth: int = 0) -> LocatedRows:
-    """The rows of a file that is one object; an object of no known form is the only row.
+def rows(value: Mapping[str, Any], name: str, split: str, line: int = 1, depth: int = 0) -> LocatedRows:
+    """The rows of a file that is one object, which begins in ``line``; an object of no known form is the only row.
 
     ``name`` names the file in messages. Raises `RecipeError` for a form that cannot be read.
     """
@@ -37,7 +37,7 @@ def rows(value: Mapping[str, Any], name: str, split: str, depth: int = 0) -> Loc
     elif (key := _rows_key(value)) and depth < MAX_DEPTH:
         inner, where = value[key], f"{name}, under '{key}'"
         if isinstance(inner, Mapping):
-            yield from rows(inner, where, split, depth + 1)
+            yield from rows(inner, where, split, line, depth + 1)
         elif inner and all(isinstance(row, list) for row in inner):
             names = value.get("columns", [])
             yield from _by_cells(inner, names if isinstance(names, list) else [], where)
@@ -51,7 +51,7 @@ def rows(value: Mapping[str, Any], name: str, split: str, depth: int = 0) -> Loc
         for id_, row in value.items():
             yield f"{name}, under '{id_}'", {"id": id_, **row}
     else:
-        yield f"{name}, its only object", value
+        yield f"{name}, line {line}", value
 
 
 def splits_in(value: Any) -> dict[str, str]:
@@ -72,7 +72,7 @@ def _rows_of_split(value: Mapping[str, Any], keys: Mapping[str, str], name: str,
             "of rows, which are drawn from the training rows."
         )
     inner, where = value[keys[split]], f"{name}, under '{keys[split]}'"
-    yield from rows_of_list(inner, where) if isinstance(inner, list) else rows(inner, where, split, MAX_DEPTH)
+    yield from rows_of_list(inner, where) if isinstance(inner, list) else rows(inner, where, split, depth=MAX_DEPTH)
 
 
 def rows_of_list(values: Sequence[Any], name: str) -> LocatedRows:

@@ -1,6 +1,7 @@
-"""Open the user's text files, and say where one is not text."""
+"""Open the user's text files, and say where one is not text; digests of texts."""
 
 import gzip
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,3 +51,8 @@ def _bad_line(path: Path, encoding: str) -> int:
             except UnicodeDecodeError:
                 return number
     return 0
+
+
+def hash64(text: str) -> int:
+    """The first 64 bits of the text's SHA-256."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

@@ -24,6 +24,7 @@ class LeftOutError(ValueError):
 
 TOOLS, FILES, EMPTY, NO_QUESTION = "tool calls", "images or files", "empty answers", "empty questions"
 LATE_SYSTEM, OPENING_REPLY = "system messages after the first turn", "answers before the first question"
+EARLIER_TURNS = "turns before the question (the task conversation takes any chat)"
 
 
 def parse_messages(value: Any) -> list[dict[str, str]]:
