@@ -36,6 +36,8 @@ _MAX_LEAD_IN_CHARACTERS = 60
 """Characters before an answer that may only introduce it."""
 _REPLY_KEYS = {"rationale": ("rationale", "reason"), "answer": ("answer", "answer_choice")}
 """Keys of replies in JSON: first those that potstill requests, then those of the published pipeline of arXiv 2410.18588."""
+_WHOLE_NUMBER = re.compile(r"(?<=\d)\.0{1,20}\Z")
+_BOOLEANS = {True: ("yes", "1"), False: ("no", "0")}
 _LABEL_EDGES = " \t\n*_`\"'.,;:!()[]<>-•"
 
 
@@ -104,13 +106,15 @@ def labels_by_spelling(labels: Iterable[str]) -> dict[str, str]:
 
 
 def parse_gold_label(value: Any, labels: Sequence[str], spellings: Mapping[str, str]) -> str:
-    """The label that a value of a data set means: one of the ``spellings``, or the label's index, counted from zero, unless a
-    label is a number. Raises `ValueError` for any other value."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
+    """The label that a value of a data set means: one of the ``spellings``, a whole number with or without ".0", yes or no for
+    true or false, or the label's index, counted from zero, unless a label is a number. Raises `ValueError` for any other
+    value."""
     text = str(value).strip()
-    if label := spellings.get(_fold(text)):
+    whole = _WHOLE_NUMBER.sub("", text)
+    candidates = (text, whole, f"{whole}.0", *(_BOOLEANS[value] if isinstance(value, bool) else ()))
+    if label := next((spellings[fold] for fold in map(_fold, candidates) if fold in spellings), None):
         return label
+    text = whole
     if text.isdecimal() and not any(map(_is_number, labels)) and int(text) < len(labels):
         return labels[int(text)]
     raise ValueError(f"{text[:60]!r} is none of the labels {', '.join(labels)}")

@@ -37,6 +37,12 @@ def read_rows(path: Path, split: str = "train") -> LocatedRows:
         yield from _read_file(file, split)
 
 
+def splits_of(path: Path) -> list[str]:
+    """The splits whose rows a JSON file holds in one object; none for any other file."""
+    is_json = path.is_file() and _extension(path).startswith(".json")
+    return json_files.splits_of(path) if is_json else []
+
+
 def require_rows(path: Path) -> None:
     """Raises `RecipeError` for a file that does not exist, or a folder without a file of a known kind."""
     if path == STDIN:

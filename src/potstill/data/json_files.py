@@ -40,6 +40,16 @@ def read(path: Path, name: str, split: str) -> LocatedRows:
     yield from _rows_of_text(text, name, split)
 
 
+def splits_of(path: Path) -> list[str]:
+    """The splits of a file that is one object of several; none for any other file, and for one that is not JSON."""
+    with open_text(path, str(path)) as file:
+        number, line = _first_line(file, str(path))
+        if not line.startswith("{") or (_object(line) is not None and _first_line(file, str(path), number)[1]):
+            return []
+        file.seek(0)
+        return list(json_shapes.splits_in(_object(file.read().strip("\ufeff"))))
+
+
 def _first_line(file: TextIO, name: str, number: int = 0) -> tuple[int, str]:
     """The next line with any content, and its number; an empty one at the end. ``number``: of the line before."""
     while line := file.readline(MAX_LINE_CHARACTERS):

@@ -17,6 +17,8 @@ from potstill.tasks.messages import LeftOutError, parse_messages
 
 OPTIONAL = ("id", "group", "system", "prompt", "rationale", "steps")
 """Columns that any data may have beside the task's own and gold."""
+UNUSABLE_GOLD = "unusable gold"
+"""How the reason of a row begins whose gold the task does not take."""
 CHAT = "messages"
 """The column of chats whose messages are the prompts."""
 
@@ -67,7 +69,8 @@ class ColumnMapper:
             value = row.get(self.theirs[name])
             if name in self.named and self.theirs[name] not in row:
                 raise self._no_column(row, self.theirs[name], location)
-            if not is_missing(value):
+            is_other = name not in self.named and isinstance(value, list | dict | bytes)  # something else of that name
+            if not is_missing(value) and not is_other:
                 example[name] = self._parsed(parse_verbatim, value, location, self.theirs[name])
         reply = None
         if self.takes_chat:
@@ -176,7 +179,7 @@ class ColumnMapper:
             return self._parsed_gold(self._meant(value), example)
         except ValueError as error:
             place = f"column '{self.theirs[CHAT] if value is reply else theirs}'"
-            raise OddRowError(f"unusable gold in {place}", f"{location}: {place}: {error}.") from error
+            raise OddRowError(f"{UNUSABLE_GOLD} in {place}", f"{location}: {place}: {error}.") from error
 
     def _parsed_gold(self, value: Any, example: dict[str, Any]) -> str:
         try:

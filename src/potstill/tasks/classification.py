@@ -12,9 +12,9 @@ from potstill.answers.extraction import (
     labels_by_spelling,
     leading_label,
     parse_gold_label,
-    parse_json,
 )
 from potstill.tasks import Column, Example, ExtractedAnswer, Task, answer_lines
+from potstill.tasks.literals import decode
 
 _SEPARATOR = re.compile(r"[,;|\n]")
 _AND = re.compile(r"(?:^|\s)(?:and|&)\s", re.IGNORECASE)
@@ -66,9 +66,9 @@ class Classification(Task):
     def parse_gold(self, value: Any, example: Example) -> str:
         if not self.multi:
             return parse_gold_label(value, self.labels, self._spellings)
+        value = decode(value)
         if isinstance(value, str):
-            listed = parse_json(value) if value.lstrip().startswith("[") else None
-            value = listed if isinstance(listed, list) else _SEPARATOR.split(value)
+            value = _SEPARATOR.split(value)
         values = value if isinstance(value, list) else [value]
         labels = [label for label in values if str(label).strip() and str(label).casefold().strip() != NONE]
         return self._joined({parse_gold_label(label, self.labels, self._spellings) for label in labels})
