@@ -66,7 +66,9 @@ def _fits(sample: str, separator: str) -> bool:
     lines = list(io.StringIO(sample, newline=""))
     complete = lines[:-1] if len(sample) == SAMPLE_CHARACTERS else lines
     try:
-        records = [cells for cells in islice(csv.reader(complete, strict=True, delimiter=separator), SAMPLE_RECORDS) if cells]
+        records = [
+            cells for cells in islice(csv.reader(complete, strict=True, delimiter=separator), SAMPLE_RECORDS) if cells
+        ]
     except csv.Error:
         return False
     return bool(records) and len(records[0]) > 1 and all(len(cells) == len(records[0]) for cells in records)

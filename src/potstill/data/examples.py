@@ -20,7 +20,6 @@ from potstill.recipe.recipe import Recipe
 from potstill.recipe.redaction import Redactor
 from potstill.workspace import artifacts
 
-
 Counts = dict[str, LeftOut]
 """For each split that rows are read of, how many there were and which were left out."""
 

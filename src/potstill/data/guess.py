@@ -111,7 +111,11 @@ def _complete(guessed: Guess, read: Callable[[], Iterator[Mapping[str, Any]]]) -
 
     if guessed.task["name"] == "classification":
         guessed.task["labels"] = guess_answers.all_labels(map(answer, read()))
-    if not guessed.unlabelled and guessed.task["name"] != "conversation" and any(is_missing(answer(row)) for row in read()):
+    if (
+        not guessed.unlabelled
+        and guessed.task["name"] != "conversation"
+        and any(is_missing(answer(row)) for row in read())
+    ):
         guessed.unlabelled = "drop"
 
 
@@ -204,7 +208,10 @@ def _guess_chat(columns: Columns) -> Guess | None:
 
 def _guess_pair(columns: Columns) -> Guess | None:
     """A pair of texts with a label: entailment if names or labels say so, otherwise a custom task."""
-    pair = next((two for names in guess_names.PAIR_COLUMNS if all(two := [first_named(columns, [name]) for name in names])), None)
+    pair = next(
+        (two for names in guess_names.PAIR_COLUMNS if all(two := [first_named(columns, [name]) for name in names])),
+        None,
+    )
     if pair is None:
         return None
     first, second = map(str, pair)
@@ -221,7 +228,10 @@ def _guess_pair(columns: Columns) -> Guess | None:
 
 
 def _guess_question_in_context(columns: Columns) -> Guess | None:
-    context, question = first_named(columns, guess_names.CONTEXT_COLUMNS), first_named(columns, guess_names.QUESTION_COLUMNS)
+    context, question = (
+        first_named(columns, guess_names.CONTEXT_COLUMNS),
+        first_named(columns, guess_names.QUESTION_COLUMNS),
+    )
     gold = first_named(columns, guess_names.GOLD_COLUMNS)
     return _guess_custom([context, question], gold, columns) if context and question and context != question else None
 
@@ -288,12 +298,13 @@ def _numbered_from(golds: Sequence[Any], n: int) -> int | None:
 
 
 def _guess_summarization(columns: Columns) -> Guess | None:
-    document, summary = first_named(columns, guess_names.DOCUMENT_COLUMNS), first_named(columns, guess_names.SUMMARY_COLUMNS)
+    document, summary = (
+        first_named(columns, guess_names.DOCUMENT_COLUMNS),
+        first_named(columns, guess_names.SUMMARY_COLUMNS),
+    )
     if not document or not summary:
         return None
-    return Guess(
-        {"name": "summarization"}, f"'{summary}' holds summaries", column_map(document=document, gold=summary)
-    )
+    return Guess({"name": "summarization"}, f"'{summary}' holds summaries", column_map(document=document, gold=summary))
 
 
 def _guess_labelled(columns: Columns) -> Guess | None:
@@ -306,7 +317,9 @@ def _guess_labelled(columns: Columns) -> Guess | None:
         names = column_map(**{"question" if task["name"] == "math" else "text": text}, gold=gold)
         if _is_read(task, names, columns, only_gold=True):
             return Guess(task, f"'{gold}' holds {what}", names)
-    guessed = Guess(CUSTOM | {"scorer": "exact"}, f"'{gold}' holds answers in free text", column_map(text=text, gold=gold))
+    guessed = Guess(
+        CUSTOM | {"scorer": "exact"}, f"'{gold}' holds answers in free text", column_map(text=text, gold=gold)
+    )
     return guessed if _has_texts(columns[gold]) else None
 
 

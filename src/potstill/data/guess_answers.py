@@ -36,7 +36,9 @@ def kinds(answers: Sequence[Any], may_be_chat: bool = False) -> list[tuple[dict[
     if _most(lists, values):
         labels = all_labels(lists)
         if 2 <= len(labels) <= MAX_LABELS:
-            found.append(({"name": "classification", "labels": labels, "multi": True}, f"lists of {len(labels)} labels"))
+            found.append(
+                ({"name": "classification", "labels": labels, "multi": True}, f"lists of {len(labels)} labels")
+            )
     scalars = [value for value in values if _label(value)]
     distinct = {str(value) for value in scalars}
     if len(distinct) > min(10, len(values) // 2) and _most([v for v in scalars if is_number(v)], values):

@@ -41,7 +41,9 @@ def is_log(row: Mapping[str, Any]) -> bool:
     """Whether a row is one of a log of requests and answers."""
     if row.get("schemaType") or (row.get("custom_id") and (row.get("body") or row.get("response"))):
         return True
-    return any(row.get(last) is not None and isinstance(decode(row.get(first)), list | dict) for first, last in LOG_KEYS)
+    return any(
+        row.get(last) is not None and isinstance(decode(row.get(first)), list | dict) for first, last in LOG_KEYS
+    )
 
 
 def logged_chats(path: Path, n: int | None = None) -> Iterator[Chat]:

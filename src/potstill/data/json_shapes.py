@@ -95,7 +95,12 @@ def _rows_key(value: Mapping[str, Any]) -> str | None:
             return key
     if len(value) == 1:
         [(key, of)] = value.items()
-        if isinstance(of, list) and len(of) > 1 and _holds_rows(of, value) and not any("content" in row or "value" in row for row in of):
+        if (
+            isinstance(of, list)
+            and len(of) > 1
+            and _holds_rows(of, value)
+            and not any("content" in row or "value" in row for row in of)
+        ):
             return key
     return None
 
@@ -141,13 +146,14 @@ def _by_cells(table: Sequence[Sequence[Any]], names: Sequence[Any], name: str) -
 
 def _squad(articles: Sequence[Mapping[str, Any]], name: str) -> LocatedRows:
     """A row for each question, with its context; `answer` is the first one, None for a question without any."""
-    for number, (article, paragraph) in enumerate(
-        ((article, paragraph) for article in articles for paragraph in article["paragraphs"]), 1
-    ):
-        if not isinstance(paragraph, dict) or not isinstance(paragraph.get("qas"), list):
-            raise RecipeError(f"{name}, paragraph {number}: it has no 'qas', as SQuAD's paragraphs have.")
-        for question in paragraph["qas"]:
-            yield f"{name}, paragraph {number}", _squad_row(article, paragraph, question)
+    number = 0
+    for article in articles:
+        for paragraph in article["paragraphs"]:
+            number += 1
+            location = f"{name}, paragraph {number}"
+            if not isinstance(paragraph, dict) or not isinstance(paragraph.get("qas"), list):
+                raise RecipeError(f"{location}: it has no 'qas', as SQuAD's paragraphs have.")
+            yield from ((location, _squad_row(article, paragraph, question)) for question in paragraph["qas"])
 
 
 def _squad_row(article: Mapping[str, Any], paragraph: Mapping[str, Any], question: Any) -> dict[str, Any]:

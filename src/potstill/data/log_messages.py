@@ -8,7 +8,15 @@ from typing import Any, TypeVar
 
 from potstill.models import encodable, reasoning
 from potstill.models.remote.wire import parse_token_count
-from potstill.tasks.messages import EMPTY, FILES, NO_QUESTION, TOOLS, LeftOutError, content_parts, in_turn, parse_message
+from potstill.tasks.messages import (
+    EMPTY,
+    NO_QUESTION,
+    TOOLS,
+    LeftOutError,
+    content_parts,
+    in_turn,
+    parse_message,
+)
 
 Row = Mapping[str, Any]
 Parsed = TypeVar("Parsed")

@@ -27,7 +27,6 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 
-from potstill.data.texts import LocatedRows
 from potstill.data.log_messages import (
     FAILED,
     NO_TEXT,
@@ -43,6 +42,7 @@ from potstill.data.log_messages import (
     parse_request,
     raise_if_failed,
 )
+from potstill.data.texts import LocatedRows
 from potstill.errors import RecipeError
 from potstill.models import encodable
 from potstill.models.remote.wire import parse_token_count

@@ -170,7 +170,9 @@ class ColumnMapper:
             if self.unlabelled != "refuse":
                 return None
             if theirs not in row and not self.takes_chat:
-                raise self._no_column(row, theirs, location, " Without gold answers, set data.unlabelled: keep.", RecipeError)
+                raise self._no_column(
+                    row, theirs, location, " Without gold answers, set data.unlabelled: keep.", RecipeError
+                )
             raise RecipeError(
                 f"{location}: column '{theirs}' is empty. To leave such rows out, set data.unlabelled: drop; to send them to "
                 "the teacher nevertheless, keep."
@@ -195,12 +197,22 @@ class ColumnMapper:
         """Gold that is the name of one of several columns of options, as that column's index; any other unchanged."""
         for names in self.several.values():
             folded = [_folded(name) for name in names]
-            if len(folded[0]) > 1 and isinstance(gold, str) and _folded(gold) in folded and self.theirs["gold"] not in names:
+            if (
+                len(folded[0]) > 1
+                and isinstance(gold, str)
+                and _folded(gold) in folded
+                and self.theirs["gold"] not in names
+            ):
                 return folded.index(_folded(gold))
         return gold
 
     def _no_column(
-        self, row: Mapping[str, Any], theirs: str, location: str, advice: str = "", kind: type[RecipeError] | None = None
+        self,
+        row: Mapping[str, Any],
+        theirs: str,
+        location: str,
+        advice: str = "",
+        kind: type[RecipeError] | None = None,
     ) -> Exception:
         names = [str(column) for column in row]
         message = (

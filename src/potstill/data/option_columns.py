@@ -4,10 +4,28 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 
-_STEMS = "option opt op choice ch ending answer ans candidate sol solution alternative alt variant response mc".split()
+_STEMS = [
+    "option",
+    "opt",
+    "op",
+    "choice",
+    "ch",
+    "ending",
+    "answer",
+    "ans",
+    "candidate",
+    "sol",
+    "solution",
+    "alternative",
+    "alt",
+    "variant",
+    "response",
+    "mc",
+]
 """Words before the letter or number of an option: `option_a`, `opa`, `ending0`, `answerA`, `sol1`."""
 _MARKED = re.compile(
-    rf"(?P<stem>(?:{'|'.join(sorted(_STEMS, key=len, reverse=True))})?)(?:text|s)?[ _.-]?[(\[]?(?P<mark>[a-j]|\d)[)\]]?", re.IGNORECASE
+    rf"(?P<stem>(?:{'|'.join(sorted(_STEMS, key=len, reverse=True))})?)(?:text|s)?[ _.-]?[(\[]?(?P<mark>[a-j]|\d)[)\]]?",
+    re.IGNORECASE,
 )
 _CORRECT = re.compile(r"(?:the )?(?:correct|right|best|true)[ _-]?(?:answer|option|choice|ending)?", re.IGNORECASE)
 _DISTRACTOR = re.compile(

@@ -80,7 +80,9 @@ Count = Annotated[int, Field(ge=1)]
 
 
 def _column_names(value: Any) -> Any:
-    if not isinstance(value, str) and not (isinstance(value, list) and len(value) > 1 and all(isinstance(n, str) for n in value)):
+    if not isinstance(value, str) and not (
+        isinstance(value, list) and len(value) > 1 and all(isinstance(n, str) for n in value)
+    ):
         raise ValueError("a column is a name in quotes, or, for options, a list of at least two names")
     return value
 

@@ -18,7 +18,15 @@ _TOKEN = re.compile(
     r"|(?P<number>[-+]?(?:\d++(?:\.\d*+)?|\.\d++)(?:e[-+]?\d++)?)(?![\w.])|(?P<name>[A-Za-z_]\w*+)|(?P<mark>[\[\]{}(),:=]))",
     re.DOTALL | re.IGNORECASE,
 )
-_NAMES = {"True": "True", "False": "False", "None": "None", "true": "True", "false": "False", "null": "None", "nan": "None"}
+_NAMES = {
+    "True": "True",
+    "False": "False",
+    "None": "None",
+    "true": "True",
+    "false": "False",
+    "null": "None",
+    "nan": "None",
+}
 _CALLS = re.compile(r"(?:np\.|numpy\.)?(?:array|list|tuple|(?:str|bool|int|float)(?:_|\d{1,3})?)\(", re.IGNORECASE)
 _DTYPE = re.compile(r"\s*=\s*[^()\[\]]{1,40}(?=\))")
 _CLOSING = {"[": "]", "{": "}", "(": ")", "call": ")"}

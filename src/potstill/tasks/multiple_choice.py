@@ -93,6 +93,9 @@ class MultipleChoice(Task):
             raise ValueError(f"{text[:60]!r} is none of the {len(options)} options, nor the mark of one{hint}")
         return self._mark(index)
 
+    def gold_text(self, example: Example) -> str:
+        return str(example["options"][self._marks(example).index(example["gold"])])
+
     def find_answer(self, text: str, example: Example, *, strict: bool) -> ExtractedAnswer | None:
         marks = self._marks(example)
         for line, start in reversed(answer_lines(text)):

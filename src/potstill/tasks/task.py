@@ -108,6 +108,10 @@ class Task(BaseModel, ABC):
         """Whether two answers mean the same; False if one is None."""
         return a is not None and a == b
 
+    def gold_text(self, example: Example) -> str:
+        """What gold says, independent of how the example was drawn: of a mark, its option."""
+        return str(example["gold"])
+
     @property
     def label_score(self) -> str:
         """The name of the macro F1 of its answers, if they are labels; otherwise empty."""
