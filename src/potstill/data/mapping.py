@@ -130,7 +130,7 @@ class ColumnMapper:
     def _options(self, row: Mapping[str, Any], names: Sequence[str], location: str) -> list[Any]:
         """The options out of columns of their own, of which each may hold several; the last ones may be empty.
 
-        Where gold is one of them, their order would tell it: it is drawn by seed and options."""
+        Where gold is one of them, their order would tell it: it is drawn by seed and row."""
         for name in names:
             if name not in row:
                 raise self._no_column(row, name, location)
@@ -139,7 +139,7 @@ class ColumnMapper:
             cells.pop()
         options = [option for cell in cells for option in (cell if isinstance(cell, list) else [cell])]
         if self.theirs["gold"] in names:
-            random.Random(f"{self.seed}:{sorted(map(str, options))}").shuffle(options)
+            random.Random(f"{self.seed}:{dict(row)}").shuffle(options)
         return options
 
     def _chat(self, row: Mapping[str, Any], location: str) -> tuple[dict[str, Any], str | None]:
