@@ -13,7 +13,9 @@ from potstill.tasks.literals import decode
 
 TEXTS = st.text(max_size=12).filter(lambda text: text.isprintable())
 SCALARS = TEXTS | st.integers(-(10**6), 10**6) | st.booleans() | st.none()
-VALUES = st.recursive(SCALARS, lambda of: st.lists(of, max_size=4) | st.dictionaries(TEXTS, of, max_size=4), max_leaves=12)
+VALUES = st.recursive(
+    SCALARS, lambda of: st.lists(of, max_size=4) | st.dictionaries(TEXTS, of, max_size=4), max_leaves=12
+)
 
 
 @given(st.lists(VALUES, max_size=5) | st.dictionaries(TEXTS, VALUES, max_size=5))
@@ -30,13 +32,18 @@ def test_what_numpy_writes_is_read(texts):
             assert decode(str({"text": array})) == {"text": array.tolist()}
 
 
-@given(st.lists(st.integers(-1000, 1000) | st.floats(-5, 5, width=32).map(lambda x: round(x, 3)), min_size=1, max_size=9))
+@given(
+    st.lists(st.integers(-1000, 1000) | st.floats(-5, 5, width=32).map(lambda x: round(x, 3)), min_size=1, max_size=9)
+)
 def test_numbers_of_numpy_are_read(numbers):
     assert decode(str(np.array(numbers))) == pytest.approx(numbers, abs=1e-3)
 
 
 @settings(max_examples=1000)
-@given(st.text(alphabet="[](){}'\",:=. \\\nabcdtypearny01-", max_size=60).map(lambda text: "[" + text) | st.text(max_size=40))
+@given(
+    st.text(alphabet="[](){}'\",:=. \\\nabcdtypearny01-", max_size=60).map(lambda text: "[" + text)
+    | st.text(max_size=40)
+)
 def test_any_text_is_a_list_a_record_or_itself(text):
     assert isinstance(decoded := decode(text), list | dict) or decoded == text
 
@@ -48,7 +55,9 @@ def test_what_is_no_list_stays_text(text):
     assert decode(text) == text
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, "['" + "a" * 190_000, "[" + "'a' " * 50_000, "{'a': " * 30_000, "[1," * 60_000])
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "['" + "a" * 190_000, "[" + "'a' " * 50_000, "{'a': " * 30_000, "[1," * 60_000]
+)
 def test_hostile_cells_take_linear_time(text):
     import time
 

@@ -58,7 +58,10 @@ def test_init_makes_answers_that_can_be_scored_gold(name, form, tmp_path):
         case "csv":
             path.write_text("messages\n" + "".join('"' + str(one).replace('"', '""') + '"\n' for one in chats))
         case "log":
-            rows = [{"request": {"model": "m", "messages": one[:-1]}, "response": {"choices": [{"message": one[-1]}]}} for one in chats]
+            rows = [
+                {"request": {"model": "m", "messages": one[:-1]}, "response": {"choices": [{"message": one[-1]}]}}
+                for one in chats
+            ]
             path.write_text(lines(rows))
     guessed, parsed = guessed_recipe(path, tmp_path)
     assert guessed.task["name"] == name
@@ -73,7 +76,9 @@ def test_init_makes_answers_that_can_be_scored_gold(name, form, tmp_path):
         ]  # fmt: skip
         i = int(row["prompt"].split(":")[0].removeprefix("Mail "))
         answer = row["logged"]["text"] if form == "log" else row["gold"]
-        assert parsed.task.equivalent(parsed.task.parse_gold(answer, row), parsed.task.parse_gold(REPLIES[name](i), row))
+        assert parsed.task.equivalent(
+            parsed.task.parse_gold(answer, row), parsed.task.parse_gold(REPLIES[name](i), row)
+        )
     assert [system.name for system in parsed.systems] == ["base", "student", "teacher-plain"]
     assert (parsed.prompting, parsed.condition) == ("plain", "vanilla") or form == "log"
 
@@ -123,7 +128,14 @@ LABELS = "{name: classification, labels: [late, lost, Not enough information]}"
 
 
 def parsed(folder, task, **data):
-    values = {"source": "files", "train": "r.jsonl", "validation": 2, "test": 2, "columns": {"messages": "messages"}, **data}
+    values = {
+        "source": "files",
+        "train": "r.jsonl",
+        "validation": 2,
+        "test": 2,
+        "columns": {"messages": "messages"},
+        **data,
+    }
     return loading.parse(RECIPE.format(task=task, data=json.dumps(values)), "r", folder)
 
 
@@ -144,7 +156,7 @@ def test_gold_of_a_column_beside_the_chat_is_the_columns(tmp_path):
 
 def test_a_task_of_several_columns_takes_no_chats(tmp_path):
     (tmp_path / "r.jsonl").write_text(lines([{"messages": chat(1, "late")}]))
-    with pytest.raises(RecipeError, match="the task nli needs premise, hypothesis.*conversation takes any chat"):
+    with pytest.raises(RecipeError, match=r"the task nli needs premise, hypothesis.*conversation takes any chat"):
         list(examples(parsed(tmp_path, "nli")))
 
 
@@ -154,7 +166,10 @@ class Sorter(Teacher):
     def answer(self, body):
         i = int(body["messages"][-1]["content"].split(":")[0].removeprefix("Mail "))
         message = {"role": "assistant", "content": "late" if i % 5 == 0 else sort(i)}
-        return {"choices": [{"message": message, "finish_reason": "stop"}], "usage": {"prompt_tokens": 4, "completion_tokens": 2}}
+        return {
+            "choices": [{"message": message, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 4, "completion_tokens": 2},
+        }
 
 
 def test_such_a_file_runs_from_init_to_a_score(tmp_path, tiny_folder):
@@ -179,7 +194,11 @@ def test_such_a_file_runs_from_init_to_a_score(tmp_path, tiny_folder):
         i = user["content"].split(":")[0].removeprefix("Mail ")
         assert user == {"role": "user", "content": f"Mail {i}:\n\nwhere is it?\n"}
     generated, curated = run.read(GENERATED), run.read(CURATED)
-    wrong = {row["id"] for row in generated if row["answer"] != next(e["gold"] for e in run.examples() if e["id"] == row["id"])}
+    wrong = {
+        row["id"]
+        for row in generated
+        if row["answer"] != next(e["gold"] for e in run.examples() if e["id"] == row["id"])
+    }
     assert wrong == {row["id"] for row in curated if row["reason"] == "correct"}
     assert {row["completion"] for row in curated if row["kept"]} == {"late", "lost", "Not enough information"}
     assert {len(row["student_messages"]) for row in curated} == {2}

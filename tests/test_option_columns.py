@@ -39,7 +39,9 @@ TABLES = {
     "digits from 1": table(["option1", "option2", "option3", "option4"], lambda i: {"answer": str(i + 1)}),
     "pandas' numbers": table(["opa", "opb", "opc", "opd"], lambda i: {"cop": float(i)}),
     "endings": table(["ending0", "ending1", "ending2", "ending3"], lambda i: {"label": i}),
-    "names of columns": table(["Option A", "Option B", "Option C", "Option D"], lambda i: {"Correct": f"option_{'abcd'[i]}"}),
+    "names of columns": table(
+        ["Option A", "Option B", "Option C", "Option D"], lambda i: {"Correct": f"option_{'abcd'[i]}"}
+    ),
     "texts": table(["choice_1", "choice_2", "choice_3", "choice_4"], lambda i: {"answer": METALS[i].title()}),
 }
 
@@ -96,10 +98,15 @@ def test_the_place_of_the_correct_one_says_nothing_where_options_are_not_shuffle
 
 
 def test_the_last_options_may_be_missing(tmp_path):
-    rows = [{"question": f"{i}?", "A": "x", "B": "y", "C": "z" if i % 2 else "", "D": None, "gold": "B"} for i in range(8)]
+    rows = [
+        {"question": f"{i}?", "A": "x", "B": "y", "C": "z" if i % 2 else "", "D": None, "gold": "B"} for i in range(8)
+    ]
     (tmp_path / "r.jsonl").write_text(lines(rows))
     columns = {"options": ["A", "B", "C", "D"]}
-    assert sorted(len(row["options"]) for row in read(tmp_path, DATA | {"columns": columns}, "multiple_choice")) == [2] * 4 + [3] * 4
+    assert (
+        sorted(len(row["options"]) for row in read(tmp_path, DATA | {"columns": columns}, "multiple_choice"))
+        == [2] * 4 + [3] * 4
+    )
     (tmp_path / "r.jsonl").write_text(lines([rows[0] | {"A": ""}]))
     with pytest.raises(RecipeError, match="column 'A, B, C, D' is empty"):
         read(tmp_path, DATA | {"columns": columns}, "multiple_choice")
