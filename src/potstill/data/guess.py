@@ -143,8 +143,12 @@ def _guess_log(path: Path) -> Guess:
 
 
 def _is_read(task: Mapping[str, Any], names: ColumnNames, columns: Columns, only_gold: bool = False) -> bool:
-    """Whether the reader takes most of the first rows, or only their gold."""
-    mapper = ColumnMapper(parse_task(dict(task)), Rows(columns=names, unlabelled="keep"), None, 0)
+    """Whether the reader takes most of the first rows, or only their gold. A task that refuses its labels is named later."""
+    try:
+        parsed = parse_task(dict(task))
+    except ValueError:
+        return True
+    mapper = ColumnMapper(parsed, Rows(columns=names, unlabelled="keep"), None, 0)
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     odd = 0
     for number, row in enumerate(rows):

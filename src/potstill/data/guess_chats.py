@@ -68,7 +68,10 @@ def narrow_task(chats: Sequence[Chat]) -> tuple[dict[str, Any], str] | None:
 
 def _reads(task: Mapping[str, Any], replies: Sequence[str]) -> bool:
     """Whether the task takes most of these replies as gold."""
-    parsed = parse_task(dict(task))
+    try:
+        parsed = parse_task(dict(task))
+    except ValueError:  # labels that no recipe can have
+        return False
     usable = 0
     for reply in replies:
         try:

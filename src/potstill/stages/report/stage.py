@@ -53,7 +53,7 @@ def report(recipe: Recipe, run: Run) -> None:
         teacher=recipe.teacher.name,
         where=WHERE,
         evaluation=evaluation,
-        data=run.read_json(DATA),
+        data={"left_out": {}, "contradictory": [], **run.read_json(DATA)},
         effects=effects_of_correctness(curated, examples, recipe.task)
         if Filter.CORRECT in recipe.curate.filters
         else {},
