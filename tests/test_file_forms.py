@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_recipes import lines, read
-from potstill.data import csv_files, files, json_files
+from potstill.data import csv_files, files, hub, json_files
 from potstill.errors import RecipeError
 
 ROWS = [{"question": f"How much is {i} less 1?", "gold": str(i - 1)} for i in range(1, 9)]
@@ -237,3 +237,15 @@ def test_labels_of_the_recipes_own_names_are_taken_by_their_number(tmp_path):
     for labels in ("[neg, pos]", "[bad, good]"):
         rows = read(tmp_path, data, f"{{name: classification, labels: {labels}}}")
         assert {(row["text"], row["gold"]) for row in rows} >= {("Film 3", labels[1:-1].split(", ")[1])}
+
+
+def test_label_names_of_the_hub_are_read(monkeypatch, tmp_path):
+    datasets = pytest.importorskip("datasets")
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "gold": datasets.ClassLabel(names=["late", "lost"])}
+    )
+    rows = datasets.Dataset.from_dict({"text": [f"Mail {i}" for i in range(8)], "gold": [0, 1] * 4}, features)
+    monkeypatch.setattr(hub, "_load", lambda *of: rows)
+    data = {"source": "hub", "name": "any/mail", "validation": 1, "test": 1}
+    read_rows = read(tmp_path, data, "{name: classification, labels: [lost, late]}")
+    assert {row["text"]: row["gold"] for row in read_rows} == {f"Mail {i}": ["late", "lost"][i % 2] for i in range(8)}

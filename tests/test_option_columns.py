@@ -61,6 +61,17 @@ def test_init_guesses_them_and_the_reader_agrees(name, kind, tmp_path):
     assert all(map(is_right, read_rows))
 
 
+def test_numbers_that_are_the_texts_of_options_are_no_places(tmp_path):
+    rows = [{"question": f"{i % 4} + 1?", "options": ["2", "1", "4", "3"], "answer": str(i % 4 + 1)} for i in range(24)]
+    path = tmp_path / "r.jsonl"
+    path.write_text(lines(rows))
+    guessed = guess(path)
+    parsed = loading.parse(recipe_text(path, guessed, "r", "packaged/a", "packaged/b"), "r", tmp_path)
+    assert guessed.task == {"name": "multiple_choice"}
+    for row in examples(parsed):
+        assert row["options"]["ABCD".index(row["gold"])] == str(int(row["question"][0]) + 1)
+
+
 def distractors(i):
     others = [metal for metal in METALS if metal != METALS[i % 4]]
     return {"question": f"Which metal is {METALS[i % 4]}, of {i}?", "correct": METALS[i % 4], "others": others}

@@ -269,7 +269,7 @@ def _guess_multiple_choice(columns: Columns) -> Guess | None:
     correct = option_columns.correct_column(options) if isinstance(options, list) else None
     golds = [correct] if correct else [name for name in all_named(rest, guess_names.CHOICE_COLUMNS) if name != question]
     for gold in golds:
-        numbered = _numbered_from(columns[gold], _number_of_options(columns, options))
+        numbered = _numbered_from(columns[gold], list(_options_of(columns, options)))
         for first_index in dict.fromkeys((numbered, None, 0, 1)):
             task = {"name": "multiple_choice"} | ({} if first_index is None else {"first_index": first_index})
             names = mapped | column_map(gold=gold)
@@ -281,24 +281,26 @@ def _guess_multiple_choice(columns: Columns) -> Guess | None:
     return None
 
 
-def _number_of_options(columns: Columns, options: str | list[str]) -> int:
-    if isinstance(options, list):
-        return len(options)
-    lengths = set()
-    for value in columns[options]:
+def _options_of(columns: Columns, options: str | list[str]) -> Iterator[list[str]]:
+    """The options of each row; none for a row without."""
+    values = columns[options] if isinstance(options, str) else zip(*(columns[name] for name in options), strict=True)
+    for value in values:
         try:
-            lengths.add(len(parse_options(value)))
+            yield parse_options([one for one in value if not is_missing(one)] if isinstance(value, tuple) else value)
         except ValueError:
-            continue
-    return max(lengths, default=0)
+            yield []
 
 
-def _numbered_from(golds: Sequence[Any], n: int) -> int | None:
-    """What gold calls the first of ``n`` options where all answers are numbers; None where they do not tell."""
-    texts = {str(gold).removesuffix(".0") for gold in golds if not is_missing(gold) and not isinstance(gold, bool)}
+def _numbered_from(golds: Sequence[Any], options: Sequence[Sequence[str]]) -> int | None:
+    """What gold calls the first option where all answers are numbers; None where they do not tell, or are texts of options."""
+    known = [(gold, of) for gold, of in zip(golds, options, strict=True) if of and not is_missing(gold)]
+    texts = {str(gold).removesuffix(".0") for gold, _ in known if not isinstance(gold, bool)}
     if not texts or not all(text.isdecimal() for text in texts):
         return None
-    return 0 if "0" in texts else 1 if str(n) in texts else None
+    if all(isinstance(gold, str) and gold.strip() in of for gold, of in known):
+        return None
+    most = max(len(of) for _, of in known)
+    return 0 if "0" in texts else 1 if str(most) in texts else None
 
 
 def _guess_summarization(columns: Columns) -> Guess | None:
