@@ -1,5 +1,7 @@
 """Rows of logs in the formats that `potstill.data.logs` cites, and helpers to parse them."""
 
+from collections import Counter
+
 from potstill.data import logs
 from potstill.data.logs import LoggedAnswer
 
@@ -128,8 +130,10 @@ GENERATION = {"generation": "4", "prompt_token_count": 15, "generation_token_cou
 META = "meta.llama3-1-70b-instruct-v1:0"
 
 
-def read(*rows):
-    return list(logs.parse((f"log.jsonl, line {n}", row) for n, row in enumerate(rows, 1)))
+def read(*rows, left_out=None):
+    """The answers of these rows; ``left_out``, where given, counts the others by reason."""
+    counted = Counter() if left_out is None else left_out
+    return list(logs.parse(((f"log.jsonl, line {n}", row) for n, row in enumerate(rows, 1)), counted))
 
 
 def one(row):

@@ -23,7 +23,7 @@ UNUSABLE_ROWS = [
     ("math", [{"question": " ", "gold": "1"}], "line 1: column 'question' is empty"),
     ("math", [{"question": ["x"], "gold": "1"}], "holds list, not text"),
     ("math", [{"id": "7", "question": f"{i}?", "gold": "1"} for i in range(2)], "the id '7' is duplicated"),
-    ("conversation", [{"messages": [{"role": "assistant", "content": "Hi"}]}], "alternate between user and assistant"),
+    ("conversation", [{"messages": [{"role": "assistant", "content": "Hi"}]}], "holds answers before the first question"),
     ("conversation", [{"messages": "hello"}], "no list of messages"),
     ("{name: extraction, json_schema: {type: object, properties: {n: {type: number}}}}", [{"text": "x", "gold": {"n": "1"}}],
      "does not follow task.json_schema"),

@@ -66,9 +66,9 @@ def test_any_file_name_gives_a_valid_recipe_name(name, recipe_name, tmp_path):
     assert recipe_file.load(str(tmp_path / f"{recipe_name}.yaml")).name == recipe_name
 
 
-def test_labels_that_differ_only_in_case_are_refused(tmp_path):
-    rows = [{"text": f"Message {i}", "label": ["Yes", "yes", "no"][i % 3]} for i in range(30)]
-    with pytest.raises(RecipeError, match=r"column 'label': .*Fix the column"):
+def test_labels_that_the_task_refuses_are_named(tmp_path):
+    rows = [{"text": f"Message {i}", "labels": [["a, b"], ["c"]][i % 2]} for i in range(30)]
+    with pytest.raises(RecipeError, match=r"column 'labels': .*no label may contain a comma.*Fix the column"):
         guess(write(tmp_path, rows))
 
 

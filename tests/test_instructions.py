@@ -86,8 +86,11 @@ student: {model: packaged/smollm2-135m-instruct}
     ("prompts", "message"),
     [
         ("{cot: {sytem: a}}", "2:36: unknown key 'sytem'. Did you mean 'system'? Keys here: system."),
-        ("{cot: {system: 4}}", "2:44: 'task.prompts.cot.system' is 4: input should be a valid string."),
-        ("{cot: 3}", "2:35: 'task.prompts.cot' is 3: input should be a valid string."),
+        (
+            "{cot: {system: 4}}",
+            "2:44: 'task.prompts.cot.system' is 4 without quotes, which YAML reads as a number; quote it",
+        ),
+        ("{cot: 3}", "2:35: 'task.prompts.cot' is 3 without quotes, which YAML reads as a number; quote it"),
         ("{cot: {system: '{{ x }}'}}", "2:7: 'task': prompts.cot names 'x'. There are question, form and brief."),
         (
             "{plain: {system: a}}",

@@ -1,6 +1,7 @@
 """Rows of logs become questions with answers, whatever their format; unusable rows are counted or named."""
 
 import json
+from collections import Counter
 
 import pytest
 
@@ -149,17 +150,19 @@ TOOL = {"role": "tool", "tool_call_id": "call_1", "content": "4"}
     (bedrock(None, EVENTS), "without text"),
     (bedrock({"inputText": "a"}, {"results": [{"outputText": "b"}]}), "from models of unknown format"),
 ])  # fmt: skip
-def test_unusable_rows_are_counted(row, reason, capfd):
-    assert len(read(row, {"messages": ASK, "response": chat()})) == 1
-    assert capfd.readouterr().err == f"  logs: 1 rows left out: 1 {reason}\n"
+def test_unusable_rows_are_counted(row, reason):
+    left_out = Counter()
+    assert len(read(row, {"messages": ASK, "response": chat()}, left_out=left_out)) == 1
+    assert left_out == {reason: 1}
 
 
-def test_left_out_rows_are_reported_once_at_the_end(capfd):
-    calls = {"messages": ASK, "response": chat(None, "tool_calls", tool_calls=[CALL])}
-    assert read(calls, {"prompt": "a", "completion": "b", "error": "lost"}, calls) == []
-    assert capfd.readouterr().err == "  logs: 3 rows left out: 2 tool calls, 1 failed requests\n"
-    read({"prompt": "a", "completion": "b"})
-    assert capfd.readouterr().err == ""
+def test_left_out_rows_are_counted_by_reason():
+    calls, left_out = {"messages": ASK, "response": chat(None, "tool_calls", tool_calls=[CALL])}, Counter()
+    assert read(calls, {"prompt": "a", "completion": "b", "error": "lost"}, calls, left_out=left_out) == []
+    assert left_out == {"tool calls": 2, "failed requests": 1}
+    nothing = Counter()
+    read({"prompt": "a", "completion": "b"}, left_out=nothing)
+    assert nothing == {}
 
 
 @pytest.mark.parametrize(("row", "parts"), [

@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections import Counter
 from contextlib import suppress
 
 import pytest
@@ -61,7 +62,7 @@ VALID = [
 
 def assert_parses_or_gives_a_reason(rows):
     with suppress(RecipeError):
-        for location, logged in logs.parse((f"line {n}", row) for n, row in enumerate(rows)):
+        for location, logged in logs.parse(((f"line {n}", row) for n, row in enumerate(rows)), Counter()):
             assert location
             assert logged.text.strip()
             json.dumps(logged.messages).encode()

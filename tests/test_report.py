@@ -70,6 +70,8 @@ def run(tmp_path):
         of_split = {s: [row for row in rows if row["id"].startswith(f"{split}-")] for s, rows in predictions.items()}
         splits[split] = summarize(of_split, Math()) | {"sealed": seal}
     run.write_json("evaluation.json", {"splits": splits, "chosen": {}, "verdict": verdict(splits)})
+    left_out = {"train": {"rows": 9, "reasons": {f"empty '{HOSTILE}'": 2, "tool calls": 1}}}
+    run.write_json("data.json", {"left_out": left_out, "contradictory": [f"1 question: {HOSTILE}"]})
     run.write(GENERATED, [generated()])
     curated = generated() | {name: None for name in CURATED.schema.names if name not in GENERATED.schema.names}
     run.write(CURATED, [curated | {"reason": reason} for reason in ("", "correct")])
@@ -157,3 +159,14 @@ def test_a_score_that_applies_to_no_answer_is_shown_as_such(run):
     html = run.report_path.read_text()
     assert '<th class="n">density' in html
     assert html.count('<td class="n">no score') == 2
+
+
+def test_the_report_says_which_rows_are_left_out_and_which_answers_contradict(run):
+    report(run.recipe, run)
+    html = unescape(run.report_path.read_text(encoding="utf-8"))
+    assert "data.train: 3 of 9 rows were left out: 2 empty '" in html
+    assert ", 1 tool calls." in html
+    assert f"1 question: {HOSTILE}" in html
+    run.remove("data.json")
+    report(run.recipe, run)
+    assert "Your rows" not in run.report_path.read_text(encoding="utf-8")

@@ -19,6 +19,8 @@ NONE = "none"
 """The answer when none of several labels fits."""
 MAX_CHARACTERS = 20_000
 """Characters at the end of a text in which an answer without an answer line is searched."""
+_WHOLE_NUMBER = re.compile(r"(?<=\d)\.0{1,20}\Z")
+_BOOLEANS = {True: ("yes", "1"), False: ("no", "0")}
 _MAX_ANNOUNCEMENTS = 20
 _MAX_ANNOUNCED_CHARACTERS = 300
 _MAX_LEAD_CHARACTERS = 40
@@ -81,15 +83,17 @@ def labels_by_spelling(labels: Iterable[str]) -> dict[str, str]:
 
 
 def parse_gold_label(value: Any, labels: Sequence[str], spellings: Mapping[str, str]) -> str:
-    """The label that a value of a data set means: one of the ``spellings``, or the label's index, counted from zero, unless a
-    label is a number. Raises `ValueError` for any other value."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
+    """The label that a value of a data set means: one of the ``spellings``, a whole number with or without ".0", yes or no for
+    true or false, or the label's index, counted from zero, unless a label is a number. Raises `ValueError` for any other
+    value."""
     text = str(value).strip()
-    if label := Labels.of(spellings).exact(fold(text)):
+    whole = _WHOLE_NUMBER.sub("", text)
+    exact = Labels.of(spellings).exact
+    candidates = (text, whole, f"{whole}.0", *(_BOOLEANS[value] if isinstance(value, bool) else ()))
+    if label := next((label for one in candidates if (label := exact(fold(one)))), None):
         return label
-    if text.isdecimal() and not any(map(is_number, labels)) and int(text) < len(labels):
-        return labels[int(text)]
+    if whole.isdecimal() and not any(map(is_number, labels)) and int(whole) < len(labels):
+        return labels[int(whole)]
     raise ValueError(f"{text[:60]!r} is none of the labels {', '.join(labels)}")
 
 

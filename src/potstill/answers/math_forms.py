@@ -4,8 +4,8 @@ import re
 from fractions import Fraction
 
 from potstill.answers import numbers
+from potstill.answers.folding import fold_words
 from potstill.answers.math_values import STRICT_BOUND, is_algebraic
-from potstill.answers.normalization import normalize_words
 from potstill.answers.notation import plain_numbers
 
 _LENGTH = "(?:mm|cm|dm|km|nm|m|in|ft|feet|yd|mi|miles?|meters?|metres?)"
@@ -34,7 +34,7 @@ def decide(gold: str, answer: str) -> bool | None:
     """Whether an answer is right as far as its form says; None where its mathematics must be compared."""
     expected, found = numbers.parse(gold), numbers.parse(answer)
     if STRICT_BOUND.match(answer) or STRICT_BOUND.match(gold):
-        return normalize_words(gold) == normalize_words(answer)
+        return fold_words(gold) == fold_words(answer)
     golds, answers = _list_or_range(gold), _list_or_range(answer)
     if golds is not None or answers is not None:
         if golds is not None and answers is not None:

@@ -22,20 +22,23 @@ def recipe_text(path: Path, guess: Guess, name: str, teacher: str, student: str)
     """A recipe in YAML, with comments, for the rows of ``path``. teacher, student: names of models."""
     n, task_name = guess.rows, guess.task["name"]
     test, validation = max(1, min(100, n // 4)), max(1, min(30, n // 8))
-    has_density_chains = task_name == "summarization"
-    condition = "cot-rationale" if task_name in REASONING_TASKS else "cod" if has_density_chains else "vanilla"
+    has_density_chains = task_name == "summarization" and not guess.gives_prompts
+    reasons = task_name in REASONING_TASKS and not guess.gives_prompts
+    condition = "cot-rationale" if reasons else "cod" if has_density_chains else "vanilla"
     task = task_name if len(guess.task) == 1 else guess.task
-    data: dict[str, Any] = {"source": "files", "train": str(path)}
+    data: dict[str, Any] = {"source": guess.source, "train": str(path)}
     data |= {"preset": guess.preset} if guess.preset else {}
     data |= {"columns": guess.columns} if guess.columns else {}
     data |= {"unlabelled": guess.unlabelled} if guess.unlabelled else {}
+    drawn = {"test": test, "validation": validation}
+    data |= {split: str(path) if split in guess.splits else n for split, n in drawn.items()}
     max_tokens = 1024 if has_density_chains else 256
     return f"""# potstill run {name}.yaml
 {_yaml({"name": name})}
 # Guessed: {guess.reason}.{f" Not used: {', '.join(map(repr, guess.unused))}." if guess.unused else ""} Others: potstill schema
 {_yaml({"task": task})}
-# Your rows. 'test' and 'validation' are numbers of rows drawn from them by seed; files are possible instead.
-{_yaml({"data": data | {"test": test, "validation": validation}})}
+# Your rows. {"The prompts are theirs, for all models and word for word. " if guess.gives_prompts else ""}'test' and 'validation' are numbers of rows drawn from them by seed{"" if guess.source == "logs" else "; files are possible instead"}.
+{_yaml({"data": data})}
 # The teacher: packaged/NAME (potstill models), hf/ORG/NAME, or an endpoint:
 #   model: {{url: https://api.example.com/v1, model: NAME, api_key_env: NAME_OF_A_VARIABLE}}
 #   budget: {{max_cost: 5}}

@@ -1,6 +1,7 @@
 """Examples of a recipe: its rows in potstill's columns, each assigned to a split."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -8,24 +9,29 @@ from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
-from potstill.data import files, hub, logs, presets, rows, splits, word_problems
-from potstill.data.files import LocatedRows, SplitSources
+from potstill.data import files, hub, logs, mapping, presets, rows, splits, word_problems
+from potstill.data.files import SplitSources
+from potstill.data.left_out import LeftOut
+from potstill.data.texts import LocatedRows, hash64
 from potstill.errors import RecipeError
 from potstill.progress import echo
 from potstill.recipe.data import Files, Hub, Logs, Rows, WordProblems
 from potstill.recipe.recipe import Recipe
 from potstill.recipe.redaction import Redactor
-from potstill.tasks import Task
 from potstill.workspace import artifacts
 
+Counts = dict[str, LeftOut]
+"""For each split that rows are read of, how many there were and which were left out."""
 
-def examples(recipe: Recipe) -> Iterator[dict[str, Any]]:
-    """The user's own rows, with the columns of examples.parquet. Raises `RecipeError` for unusable data."""
+
+def examples(recipe: Recipe, counts: Counts | None = None) -> Iterator[dict[str, Any]]:
+    """The user's own rows, with the columns of examples.parquet; ``counts`` gets the rows that were left out. Raises
+    `RecipeError` for unusable data."""
     columns = artifacts.examples(recipe.task).schema.names
-    return ({name: row.get(name) for name in columns} for row in _rows(recipe))
+    return ({name: row.get(name) for name in columns} for row in _rows(recipe, {} if counts is None else counts))
 
 
-def _rows(recipe: Recipe) -> Iterable[dict[str, Any]]:
+def _rows(recipe: Recipe, counts: Counts) -> Iterable[dict[str, Any]]:
     match source := recipe.data.real:
         case WordProblems():
             if set(recipe.task.columns) != {"question"}:
@@ -35,12 +41,11 @@ def _rows(recipe: Recipe) -> Iterable[dict[str, Any]]:
                 )
             return _from_word_problems(source, recipe.data_seed)
         case Files():
-            return _from_rows(recipe, source, _file_splits(source))
+            return _from_rows(recipe, source, _file_splits(source), counts)
         case Hub():
-            return _from_rows(recipe, source, hub.split_sources(source))
+            return _from_rows(recipe, source, hub.split_sources(source), counts)
         case Logs():
-            unlabelled = Rows(unlabelled="keep", limit=source.limit)
-            return _from_rows(recipe, unlabelled, _log_splits(recipe.task, source))
+            return _from_logs(recipe, source, counts)
         case _:
             raise TypeError(f"no reader for {source!r}")
 
@@ -63,30 +68,36 @@ def _from_word_problems(source: WordProblems, seed: int) -> list[dict[str, Any]]
 def _file_splits(source: Files) -> SplitSources:
     named = {split: getattr(source, split) for split in ("train", "test", "test_unseen", "validation")}
     return {
-        split: partial(files.read_rows, of) if isinstance(of, Path) else of
+        split: partial(files.read_rows, of, split) if isinstance(of, Path) else of
         for split, of in named.items()
         if of is not None
     }
 
 
-def _log_splits(task: Task, source: Logs) -> SplitSources:
-    return {"train": partial(_read_logs, task, source), "validation": source.validation, "test": source.test}
+def _from_logs(recipe: Recipe, source: Logs, counts: Counts) -> Iterator[dict[str, Any]]:
+    """Logged prompts with the answers that they got; what the log holds beside them is added to ``counts``."""
+    chats = Rows(
+        columns={mapping.CHAT: mapping.CHAT}, unlabelled="keep", limit=source.limit, most_left_out=source.most_left_out
+    )
+    no_answers: Counter[str] = Counter()
+    train = partial(_read_logs, source, no_answers)
+    sizes = {"validation": source.validation, "test": source.test}
+    yield from _from_rows(recipe, chats, {"train": train, **sizes}, counts)
+    counts["train"].rows += no_answers.total()
+    counts["train"].reasons += no_answers
 
 
-def _read_logs(task: Task, source: Logs) -> LocatedRows:
-    """Logged prompts as rows, each with its answer as ``logged``."""
+def _read_logs(source: Logs, no_answers: Counter[str]) -> LocatedRows:
+    """Logged prompts as rows, each with its answer as ``logged``. ``no_answers`` counts the rows that hold none."""
+    no_answers.clear()
     redact = Redactor(source.redact, source.redact_patterns)
-    for number, (location, logged) in enumerate(logs.parse(files.read_rows(source.train)), 1):
+    for number, (location, logged) in enumerate(logs.parse(files.read_rows(source.train), no_answers), 1):
         messages = [{"role": m["role"], "content": redact(m["content"])} for m in logged.messages]
-        try:
-            row = task.columns_from_log(messages)
-        except ValueError as error:
-            raise RecipeError(f"{location}: {error}.") from error
         answer = asdict(logged) | {"text": redact(logged.text), "reasoning": redact(logged.reasoning)}
         yield (
             location,
-            row
-            | {
+            {
+                mapping.CHAT: messages,
                 "id": logged.id if redact(logged.id) == logged.id else f"redacted-{number}",
                 "group": _chat_group(messages),
                 "logged": {name: answer[name] for name in artifacts.LOGGED.names},
@@ -100,10 +111,10 @@ def _read_logs(task: Task, source: Logs) -> LocatedRows:
 def _chat_group(messages: Sequence[Mapping[str, str]]) -> str:
     """Group key of a chat: each of its requests repeats the earlier turns, so all start with the same messages."""
     opening = list(takewhile(lambda message: message["role"] != "assistant", messages))
-    return f"{rows.hash64(json.dumps(opening)):016x}"
+    return f"{hash64(json.dumps(opening)):016x}"
 
 
-def _from_rows(recipe: Recipe, source: Rows, sources: SplitSources) -> Iterator[dict[str, Any]]:
+def _from_rows(recipe: Recipe, source: Rows, sources: SplitSources, counts: Counts) -> Iterator[dict[str, Any]]:
     preset = presets.lookup(source.preset) if source.preset else None
     if preset and recipe.task.name not in (preset.task, "custom"):
         raise RecipeError(
@@ -115,7 +126,8 @@ def _from_rows(recipe: Recipe, source: Rows, sources: SplitSources) -> Iterator[
         open_rows = sources[split]
         assert callable(open_rows)
         where = f"data.{split} ({getattr(source, split, split)})"
-        for row in rows.examples(open_rows, where, row_format):
+        counts[split] = LeftOut(where, source.most_left_out)
+        for row in rows.examples(open_rows, counts[split], row_format):
             yield row | {"id": f"{split}-{row['id']}", "split": split}
 
     sizes: dict[str, int] = {}

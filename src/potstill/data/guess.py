@@ -1,20 +1,25 @@
-"""Guess the task and the columns of the user's file from its first rows."""
+"""Guess the task and the columns of the user's file from its rows.
 
-import json
-from collections import Counter
+Whatever is guessed, the reader takes: the tasks are tried on the first rows, and labels and missing answers come from all rows.
+"""
+
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from potstill.answers import numbers
-from potstill.data import files, presets
-from potstill.data.rows import OPTIONAL
+from potstill.data import files, guess_answers, guess_chats, guess_names, option_columns, presets
+from potstill.data.guess_names import ColumnNames, Columns, all_named, column_map, first_named
+from potstill.data.left_out import OddRowError
+from potstill.data.mapping import CHAT, OPTIONAL, UNUSABLE_GOLD, ColumnMapper
 from potstill.errors import RecipeError
-from potstill.tasks.columns import Column, is_missing, parse_verbatim
+from potstill.recipe.data import Rows
+from potstill.tasks.columns import is_missing, parse_options
 from potstill.tasks.custom import RESERVED_COLUMNS
 from potstill.tasks.nli import LABEL_SYNONYMS
 from potstill.tasks.registry import parse_task
@@ -25,32 +30,7 @@ MAX_ROWS_READ = 500
 """Number of first rows from which the task is guessed."""
 COLUMN_SAMPLE_ROWS = 20
 """Number of first rows whose columns are considered."""
-MAX_LABELS = 30
 MIN_LONG_ANSWER_WORDS = 6
-
-# Usual names of columns, lower case, in order of preference.
-TEXT_COLUMNS = ("text", "sentence", "content", "body", "review", "message", "input", "comment", "email", "ticket")
-QUESTION_COLUMNS = ("question", "problem", "query", "instruction", "prompt", "input")
-GOLD_COLUMNS = (
-    "gold",
-    "label",
-    "labels",
-    "answer",
-    "output",
-    "target",
-    "completion",
-    "response",
-    "category",
-    "class",
-    "intent",
-)
-DOCUMENT_COLUMNS = ("document", "article", "dialogue", "dialog", "source", "report", "transcript", "text")
-SUMMARY_COLUMNS = ("summary", "highlights", "abstract", "reference_summary", "tldr")
-CONTEXT_COLUMNS = ("context", "passage", "background", "paragraph")
-PAIR_COLUMNS = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("text1", "text2"), ("question1", "question2"))
-OPTIONS_COLUMNS = ("options", "choices", "candidates", "endings")
-CHAT_COLUMNS = ("messages", "conversations", "conversation", "chat")
-ID_COLUMNS, GROUP_COLUMNS = ("id", "uid", "idx", "guid"), ("group", "group_id", "passage_id", "doc_id")
 
 
 @dataclass
@@ -59,13 +39,22 @@ class Guess:
 
     task: dict[str, Any]
     reason: str
-    columns: dict[str, str] = field(default_factory=dict)
+    columns: ColumnNames = field(default_factory=dict)
     preset: str | None = None
     unlabelled: str | None = None
+    source: str = "files"
+    """The kind of data source: `files` or `logs`."""
+    splits: list[str] = field(default_factory=list)
+    """The splits that the file itself holds."""
     unused: list[str] = field(default_factory=list)
     """The user's columns that no prompt contains."""
     rows: int = 0
     """Number of rows that were read, at most `MAX_ROWS_READ`."""
+
+    @property
+    def gives_prompts(self) -> bool:
+        """Whether chats of the rows are the prompts."""
+        return self.source == "logs" or (CHAT in self.columns and self.task["name"] != "conversation")
 
 
 def guess(path: Path) -> Guess:
@@ -75,73 +64,105 @@ def guess(path: Path) -> Guess:
     rows = [row for _, row in islice(files.read_rows(path), MAX_ROWS_READ)]
     if not rows:
         raise RecipeError(f"{path}: there are no rows.")
+    if guess_chats.is_log(rows[0]):
+        return _guess_log(path)
     columns = {str(name): [row.get(name) for row in rows] for row in rows[:COLUMN_SAMPLE_ROWS] for name in row}
     guessed = next(filter(None, (rule(columns) for rule in RULES)), None)
     if guessed is None:
         raise RecipeError(
             f"{path}: there is no column of text to use as a question; the columns are {', '.join(columns) or 'none'}."
         )
+    guessed.rows, guessed.splits = len(rows), files.splits_of(path)
     schema = presets.PRESETS[guessed.preset].schema if guessed.preset else ()
-    for name, names in (("id", ID_COLUMNS), ("group", GROUP_COLUMNS), ("system", ("system", "system_prompt"))):
-        theirs = _first_named(columns, names)
-        if theirs and theirs not in (*guessed.columns.values(), *schema) and (theirs != name or name == "id"):
-            guessed.columns[name] = theirs
-    gold = guessed.columns.get("gold", "gold")
-    if not guessed.preset and not guessed.unlabelled and any(is_missing(row.get(gold)) for row in rows):
-        guessed.unlabelled = "drop"
-    if guessed.task["name"] == "classification":
-        guessed.task["labels"] = _all_labels(path, gold)
-    try:
-        task = parse_task(guessed.task)
-    except ValueError as error:
-        message = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
-        raise RecipeError(
-            f"{path}, column '{gold}': {message}. Fix the column, or write the recipe by hand."
-        ) from error
-    used = {
-        *schema,
-        *guessed.columns.values(),
-        *(name for name in (*task.columns, *OPTIONAL) if name not in guessed.columns),
-    }
-    guessed.unused = [name for name in columns if name not in used and name != gold]
-    guessed.rows = len(rows)
+    _add_optional_columns(guessed, columns, schema)
+    _complete(guessed, lambda: (row for _, row in files.read_rows(path)))
+    task = _checked(guessed, path)
+    taken = {name for theirs in guessed.columns.values() for name in ([theirs] if isinstance(theirs, str) else theirs)}
+    own = {name for name in (*task.columns, *OPTIONAL, "gold") if name not in guessed.columns}
+    guessed.unused = [name for name in columns if name not in {*schema, *taken, *own}]
     return guessed
 
 
-def _all_labels(path: Path, gold: str) -> list[str]:
-    """Every label of the complete file, including labels that its first rows do not have."""
-    values = (row.get(gold) for _, row in files.read_rows(path))
-    lists = (value if isinstance(value, list) else [value] for value in values if not is_missing(value))
-    return sorted({parse_verbatim(label).strip() for labels in lists for label in labels})
+def _add_optional_columns(guessed: Guess, columns: Columns, schema: Sequence[str]) -> None:
+    ids = [name for name in guess_names.ID_COLUMNS if name == "id" or _is_unique(columns, name)]
+    for name, names in (("id", ids), ("group", guess_names.GROUP_COLUMNS), ("system", ("system", "system_prompt"))):
+        theirs = first_named(columns, names)
+        if theirs and theirs not in (*guessed.columns.values(), *schema) and (theirs != name or name == "id"):
+            guessed.columns[name] = theirs
 
 
-Columns = Mapping[str, Sequence[Any]]
-"""The values of each column in the first rows."""
+def _is_unique(columns: Columns, name: str) -> bool:
+    theirs = first_named(columns, [name])
+    values = [str(value) for value in columns[theirs]] if theirs else []
+    return len(set(values)) == len(values)
 
 
-def _first_named(columns: Columns, names: Sequence[str]) -> str | None:
-    """The user's column with the first of these names that occurs, whatever its case."""
-    lower = {name.lower(): name for name in columns}
-    return next((lower[name] for name in names if name in lower), None)
+def _complete(guessed: Guess, read: Callable[[], Iterator[Mapping[str, Any]]]) -> None:
+    """Add what all rows decide: the labels, and whether answers are missing."""
+    if guessed.preset:
+        return
+    gold = guessed.columns.get("gold", "gold")
+
+    def answer(row: Mapping[str, Any]) -> Any:
+        if not guessed.gives_prompts:
+            return row.get(str(gold))
+        chat = guess_chats.chat_of(row.get(str(guessed.columns[CHAT])))
+        return chat[1] if chat else ""  # a chat that cannot be used is left out, whatever its answer
+
+    if guessed.task["name"] == "classification":
+        guessed.task["labels"] = guess_answers.all_labels(map(answer, read()))
+    if (
+        not guessed.unlabelled
+        and guessed.task["name"] != "conversation"
+        and any(is_missing(answer(row)) for row in read())
+    ):
+        guessed.unlabelled = "drop"
+
+
+def _checked(guessed: Guess, path: Path) -> Any:
+    try:
+        return parse_task(guessed.task)
+    except ValueError as error:
+        message = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        gold = guessed.columns.get("gold", "gold")
+        raise RecipeError(
+            f"{path}, column '{gold}': {message}. Fix the column, or write the recipe by hand."
+        ) from error
+
+
+def _guess_log(path: Path) -> Guess:
+    chats = list(guess_chats.logged_chats(path, MAX_ROWS_READ))
+    if not chats:
+        raise RecipeError(f"{path}: it is a log, and no row holds a question and an answer that can be used.")
+    task, what = guess_chats.narrow_task(chats) or ({"name": "conversation"}, "chats")
+    if task["name"] == "classification":
+        task["labels"] = guess_answers.all_labels(text for _, text in guess_chats.logged_chats(path))
+    guessed = Guess(task, f"a log whose answers are {what}", source="logs", rows=len(chats))
+    _checked(guessed, path)
+    return guessed
+
+
+def _is_read(task: Mapping[str, Any], names: ColumnNames, columns: Columns, only_gold: bool = False) -> bool:
+    """Whether the reader takes most of the first rows, or only their gold. A task that refuses its labels is named later."""
+    try:
+        parsed = parse_task(dict(task))
+    except ValueError:
+        return True
+    mapper = ColumnMapper(parsed, Rows(columns=names, unlabelled="keep"), None, 0)
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    odd = 0
+    for number, row in enumerate(rows):
+        try:
+            mapper.example(row, "", number)
+        except OddRowError as error:
+            odd += not only_gold or error.reason.startswith(UNUSABLE_GOLD)
+    return odd <= guess_answers.MOST_OTHER * len(rows)
 
 
 def _text_columns(columns: Columns) -> Iterator[str]:
     """Columns of text, those with the longest texts first."""
     length = {name: sum(len(v) for v in values if isinstance(v, str)) for name, values in columns.items()}
     yield from sorted((name for name in columns if length[name]), key=lambda name: -length[name])
-
-
-def _parses_as(column: Column, value: Any) -> bool:
-    try:
-        column.parse(value)
-    except ValueError:
-        return False
-    return True
-
-
-def _column_map(**theirs: str | None) -> dict[str, str]:
-    """The user's column for each of potstill's, where their names differ."""
-    return {name: column for name, column in theirs.items() if column is not None and column != name}
 
 
 def _guess_preset(columns: Columns) -> Guess | None:
@@ -178,25 +199,32 @@ def _converts(preset: presets.Preset, row: Mapping[str, Any]) -> bool:
 
 
 def _guess_chat(columns: Columns) -> Guess | None:
-    theirs = _first_named(columns, CHAT_COLUMNS)
-    chats = [value for value in columns[theirs] if not is_missing(value)] if theirs else []
-    if not theirs or not chats or not _parses_as(Column.MESSAGES, chats[0]):
+    theirs = first_named(columns, guess_names.CHAT_COLUMNS)
+    present = [value for value in columns[theirs] if not is_missing(value)] if theirs else []
+    chats = [chat for value in present if (chat := guess_chats.chat_of(value))]
+    if not theirs or not chats:
         return None
-    return Guess({"name": "conversation"}, f"'{theirs}' holds conversations", _column_map(messages=theirs))
+    if narrow := guess_chats.narrow_task(chats):
+        task, what = narrow
+        return Guess(task, f"'{theirs}' holds chats whose answers are {what}", {CHAT: theirs})
+    return Guess({"name": "conversation"}, f"'{theirs}' holds conversations", column_map(messages=theirs))
 
 
 def _guess_pair(columns: Columns) -> Guess | None:
     """A pair of texts with a label: entailment if names or labels say so, otherwise a custom task."""
-    pair = next((two for names in PAIR_COLUMNS if all(two := [_first_named(columns, [name]) for name in names])), None)
+    pair = next(
+        (two for names in guess_names.PAIR_COLUMNS if all(two := [first_named(columns, [name]) for name in names])),
+        None,
+    )
     if pair is None:
         return None
     first, second = map(str, pair)
-    gold = _first_named(columns, ("gold_label", *GOLD_COLUMNS))
-    labels = {str(value).strip() for value in columns[gold] if not is_missing(value)} - {"-", "-1"} if gold else set()
-    mapped = _column_map(premise=first, hypothesis=second, gold=gold)
+    gold = first_named(columns, ("gold_label", *guess_names.GOLD_COLUMNS))
+    labels = set(guess_answers.all_labels(columns[gold])) - {"-", "-1"} if gold else set()
+    mapped = column_map(premise=first, hypothesis=second, gold=gold)
     known = all(label.casefold() in {*LABEL_SYNONYMS, "entailment", "neutral", "contradiction"} for label in labels)
     if first.lower() == "premise" or (labels and known) or labels == {"0", "1", "2"}:
-        own = {} if known or all(map(_is_number, labels)) else {"labels": sorted(labels)}
+        own = {} if known or all(map(guess_answers.is_number, labels)) else {"labels": sorted(labels)}
         return Guess(
             {"name": "nli", **own}, "there are a premise and a hypothesis", mapped, unlabelled=_keep_if_no_gold(gold)
         )
@@ -204,8 +232,11 @@ def _guess_pair(columns: Columns) -> Guess | None:
 
 
 def _guess_question_in_context(columns: Columns) -> Guess | None:
-    context, question = _first_named(columns, CONTEXT_COLUMNS), _first_named(columns, QUESTION_COLUMNS)
-    gold = _first_named(columns, GOLD_COLUMNS)
+    context, question = (
+        first_named(columns, guess_names.CONTEXT_COLUMNS),
+        first_named(columns, guess_names.QUESTION_COLUMNS),
+    )
+    gold = first_named(columns, guess_names.GOLD_COLUMNS)
     return _guess_custom([context, question], gold, columns) if context and question and context != question else None
 
 
@@ -217,70 +248,99 @@ def _guess_custom(names: Sequence[str], gold: str | None, columns: Columns) -> G
     }
     text = "\n\n".join(f"{{{{ {name} }}}}" for name in ours)
     task = {"name": "custom", "prompts": {"plain": text, "cot": f"{text}\n\nThink step by step. {{{{ form }}}}"}}
+    gold = gold if gold and _has_texts(columns[gold]) else None
     values = [value for value in columns[gold] if not is_missing(value)] if gold else []
     if values:
-        task["scorer"] = "numeric" if all(map(_is_number, values)) else "exact"
+        task["scorer"] = "numeric" if all(map(guess_answers.is_number, values)) else "exact"
     reason = f"{' and '.join(map(repr, names))} belong together"
-    return Guess(task, reason, _column_map(**ours, gold=gold), unlabelled=_keep_if_no_gold(gold))
+    return Guess(task, reason, column_map(**ours, gold=gold), unlabelled=_keep_if_no_gold(gold))
 
 
 def _guess_multiple_choice(columns: Columns) -> Guess | None:
-    options, question = _first_named(columns, OPTIONS_COLUMNS), _first_named(columns, QUESTION_COLUMNS)
+    """Options in one column, or in columns of their own."""
+    options: str | list[str] | None = first_named(columns, guess_names.OPTIONS_COLUMNS)
+    options = options or option_columns.option_columns(list(columns))
+    rest = {name: values for name, values in columns.items() if name != options and name not in (options or ())}
+    question = first_named(rest, guess_names.STEM_COLUMNS)
     if not options or not question:
         return None
-    gold = _first_named(columns, ("answerkey", "correct", *GOLD_COLUMNS))
-    mapped = _column_map(question=question, options=options, gold=gold)
-    return Guess({"name": "multiple_choice"}, f"'{options}' holds options", mapped, unlabelled=_keep_if_no_gold(gold))
+    where = f"'{options}' holds" if isinstance(options, str) else f"{', '.join(map(repr, options))} hold"
+    mapped = column_map(question=question, options=options)
+    correct = option_columns.correct_column(options) if isinstance(options, list) else None
+    golds = [correct] if correct else [name for name in all_named(rest, guess_names.CHOICE_COLUMNS) if name != question]
+    for gold in golds:
+        numbered = _numbered_from(columns[gold], list(_options_of(columns, options)))
+        for first_index in dict.fromkeys((numbered, None, 0, 1)):
+            task = {"name": "multiple_choice"} | ({} if first_index is None else {"first_index": first_index})
+            names = mapped | column_map(gold=gold)
+            if any(not is_missing(value) for value in columns[gold]) and _is_read(task, names, columns):
+                return Guess(task, f"{where} options", names)
+    task = {"name": "multiple_choice"}
+    if not golds and _is_read(task, mapped, columns):
+        return Guess(task, f"{where} options", mapped, unlabelled="keep")
+    return None
+
+
+def _options_of(columns: Columns, options: str | list[str]) -> Iterator[list[str]]:
+    """The options of each row; none for a row without."""
+    values = columns[options] if isinstance(options, str) else zip(*(columns[name] for name in options), strict=True)
+    for value in values:
+        try:
+            yield parse_options([one for one in value if not is_missing(one)] if isinstance(value, tuple) else value)
+        except ValueError:
+            yield []
+
+
+def _numbered_from(golds: Sequence[Any], options: Sequence[Sequence[str]]) -> int | None:
+    """What gold calls the first option where all answers are numbers; None where they do not tell, or are texts of options."""
+    known = [(gold, of) for gold, of in zip(golds, options, strict=True) if of and not is_missing(gold)]
+    texts = {str(gold).removesuffix(".0") for gold, _ in known if not isinstance(gold, bool)}
+    if not texts or not all(text.isdecimal() for text in texts):
+        return None
+    if all(isinstance(gold, str) and gold.strip() in of for gold, of in known):
+        return None
+    most = max(len(of) for _, of in known)
+    return 0 if "0" in texts else 1 if str(most) in texts else None
 
 
 def _guess_summarization(columns: Columns) -> Guess | None:
-    document, summary = _first_named(columns, DOCUMENT_COLUMNS), _first_named(columns, SUMMARY_COLUMNS)
+    document, summary = (
+        first_named(columns, guess_names.DOCUMENT_COLUMNS),
+        first_named(columns, guess_names.SUMMARY_COLUMNS),
+    )
     if not document or not summary:
         return None
-    return Guess(
-        {"name": "summarization"}, f"'{summary}' holds summaries", _column_map(document=document, gold=summary)
-    )
+    return Guess({"name": "summarization"}, f"'{summary}' holds summaries", column_map(document=document, gold=summary))
 
 
 def _guess_labelled(columns: Columns) -> Guess | None:
-    gold = _first_named(columns, GOLD_COLUMNS)
-    text = next(
-        (
-            name
-            for name in (_first_named(columns, (*TEXT_COLUMNS, *QUESTION_COLUMNS)), *_text_columns(columns))
-            if name and name != gold
-        ),
-        None,
-    )
+    gold = first_named(columns, guess_names.GOLD_COLUMNS)
+    named = first_named(columns, (*guess_names.TEXT_COLUMNS, *guess_names.QUESTION_COLUMNS))
+    text = next((name for name in (named, *_text_columns(columns)) if name and name != gold), None)
     if not gold or not text:
         return None
-    values = [value for value in columns[gold] if not is_missing(value)]
-    if values and all(isinstance(value, dict) or _is_object(value) for value in values):
-        schema = _schema([value if isinstance(value, dict) else json.loads(value) for value in values])
-        return Guess(
-            {"name": "extraction", "json_schema": schema}, f"'{gold}' holds records", _column_map(text=text, gold=gold)
-        )
-    if values and all(_is_number(value) for value in values) and len(set(map(str, values))) > min(10, len(values) // 2):
-        return Guess({"name": "math"}, f"'{gold}' holds numbers", _column_map(question=text, gold=gold))
-    if values and all(isinstance(value, list) and all(isinstance(label, str) for label in value) for value in values):
-        counts = Counter(label for value in values for label in value)
-        if 2 <= len(counts) <= MAX_LABELS:
-            labels = {"name": "classification", "labels": sorted(counts), "multi": True}
-            return Guess(labels, f"'{gold}' holds lists of {len(counts)} labels", _column_map(text=text, gold=gold))
-    counts = Counter(map(str, values))
-    if 2 <= len(counts) <= MAX_LABELS and len(values) >= 2 * len(counts):
-        labels = {"name": "classification", "labels": sorted(counts)}
-        return Guess(labels, f"'{gold}' holds {len(counts)} labels", _column_map(text=text, gold=gold))
-    return Guess(
-        CUSTOM | {"scorer": "exact"}, f"'{gold}' holds answers in free text", _column_map(text=text, gold=gold)
+    for task, what in guess_answers.kinds(columns[gold]):
+        names = column_map(**{"question" if task["name"] == "math" else "text": text}, gold=gold)
+        if _is_read(task, names, columns, only_gold=True):
+            return Guess(task, f"'{gold}' holds {what}", names)
+    guessed = Guess(
+        CUSTOM | {"scorer": "exact"}, f"'{gold}' holds answers in free text", column_map(text=text, gold=gold)
     )
+    return guessed if _has_texts(columns[gold]) else None
+
+
+def _has_texts(values: Sequence[Any]) -> bool:
+    """Whether most values that are not missing are text, or numbers."""
+    present = [value for value in values if not is_missing(value)]
+    texts = [value for value in present if isinstance(value, str | int | float | Decimal | date)]
+    return len(texts) >= (1 - guess_answers.MOST_OTHER) * len(present)
 
 
 def _guess_unlabelled(columns: Columns) -> Guess | None:
     text = next(_text_columns(columns), None)
     if text is None:
         return None
-    return Guess(CUSTOM, "no column holds answers", _column_map(text=text), unlabelled="keep")
+    return Guess(CUSTOM, "no column holds answers", column_map(text=text), unlabelled="keep")
 
 
 CUSTOM = {
@@ -297,34 +357,3 @@ RULES: tuple[Callable[[Columns], Guess | None], ...] = (
 
 def _keep_if_no_gold(gold: str | None) -> str | None:
     return None if gold else "keep"
-
-
-def _is_number(value: Any) -> bool:
-    text = str(value).rsplit("####", 1)[-1].strip()
-    return not isinstance(value, bool) and numbers.parse(text) is not None
-
-
-def _is_object(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and isinstance(json.loads(value), dict)
-    except ValueError:
-        return False
-
-
-def _schema(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """JSON Schema of these records: the types of each field."""
-    types: dict[str, set[str]] = {}
-    for record in records:
-        for name, value in record.items():
-            types.setdefault(name, set()).add(_json_type(value))
-    properties = {
-        name: {"type": of_field.pop() if len(of_field) == 1 else sorted(of_field)} for name, of_field in types.items()
-    }
-    return {"type": "object", "properties": properties}
-
-
-def _json_type(value: Any) -> str:
-    if isinstance(value, bool):
-        return "boolean"
-    names = {int: "number", float: "number", str: "string", list: "array", dict: "object", type(None): "null"}
-    return names.get(type(value), "string")

@@ -4,7 +4,9 @@ from functools import cache, partial
 from typing import Any
 
 from potstill.data import presets
-from potstill.data.files import LocatedRows, SplitSources
+from potstill.data.files import SplitSources
+from potstill.data.parquet_files import label_names, with_label_names
+from potstill.data.texts import LocatedRows
 from potstill.errors import RecipeError, did_you_mean
 from potstill.recipe.data import Hub
 
@@ -37,8 +39,11 @@ def split_sources(source: Hub) -> SplitSources:
 
 
 def _read_rows(name: str, config: str | None, revision: str | None, split: str) -> LocatedRows:
-    for number, row in enumerate(_load(name, config, revision, split), 1):
-        yield f"{name}, {split}, row {number}", row
+    rows = _load(name, config, revision, split)
+    features = getattr(rows, "features", None)
+    names = label_names(features.to_dict()) if features else {}
+    for number, row in enumerate(rows, 1):
+        yield f"{name}, {split}, row {number}", with_label_names(row, names)
 
 
 @cache

@@ -2,30 +2,34 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from potstill.models import encodable, reasoning
 from potstill.models.remote.wire import parse_token_count
-from potstill.tasks.columns import ROLES
+from potstill.tasks.messages import (
+    EMPTY,
+    NO_QUESTION,
+    TOOLS,
+    LeftOutError,
+    content_parts,
+    in_turn,
+    parse_message,
+)
 
 Row = Mapping[str, Any]
-
-
-class LeftOutError(Exception):
-    """A valid row that cannot be used; the message names the reason."""
+Parsed = TypeVar("Parsed")
 
 
 class UnknownFormError(ValueError):
     """An answer of an unknown format."""
 
 
-TOOLS, FILES, FAILED, EMPTY = "tool calls", "images or files", "failed requests", "empty answers"
-NO_QUESTION, PREFILLED, EMBEDDINGS = "empty questions", "prefilled answers", "embeddings"
+FAILED, PREFILLED, EMBEDDINGS = "failed requests", "prefilled answers", "embeddings"
 NO_TEXT, NO_TURNS, UNANSWERED = "without text", "without the earlier turns", "requests without an answer"
 UNKNOWN = "from models of unknown format"
-"""Why rows are left out, as the summary of a log counts them."""
+"""Why rows of logs are left out, beside the reasons of any chat (`potstill.tasks.messages`)."""
 
 
 def parse_request(body: Row) -> list[dict[str, str]]:
@@ -51,7 +55,7 @@ def parse_request(body: Row) -> list[dict[str, str]]:
         raise LeftOutError(NO_QUESTION)
     if conversation[-1]["role"] == "assistant":
         raise LeftOutError(PREFILLED)
-    return conversation
+    return in_turn(conversation)
 
 
 def _is_message(item: Any) -> bool:
@@ -63,15 +67,17 @@ def _is_message(item: Any) -> bool:
 
 
 def _message(message: Any) -> dict[str, str]:
-    if not isinstance(message, Mapping):
-        raise ValueError("it holds a message that is not an object with role and content")
-    role = str(message.get("role"))
-    if role in ("tool", "function", "ipython") or message.get("tool_calls") or message.get("function_call"):
-        raise LeftOutError(TOOLS)
-    role = "system" if role == "developer" else role
-    if role not in ROLES:
-        raise ValueError(f"it holds a message of the role '{role[:40]}'; the roles are {', '.join(ROLES)}")
-    return {"role": role, "content": encodable("\n".join(_parts(message.get("content"))[0]))}
+    return {name: encodable(text) for name, text in _of_row(parse_message, message).items()}
+
+
+def _of_row(parse: Callable[[Any], Parsed], value: Any) -> Parsed:
+    """What ``parse`` makes of a value; its message about the value becomes one about the row."""
+    try:
+        return parse(value)
+    except LeftOutError:
+        raise
+    except ValueError as error:
+        raise ValueError(f"it {error}") from error
 
 
 _HEADER = re.compile(r"<\|(?:start_header_id|header_start)\|>(\w+)<\|(?:end_header_id|header_end)\|>")
@@ -232,40 +238,7 @@ def _finish_reason(stop_reason: Any) -> str:
 
 
 def _parts(content: Any) -> tuple[list[str], list[str]]:
-    """Texts and reasoning of a message's content. Raises `LeftOutError` for tool calls, images and files."""
-    if content is None or isinstance(content, str):
-        return [content] if content else [], []
-    if not isinstance(content, list):
-        raise ValueError("it holds a message whose content is neither text nor a list of parts")
-    texts: list[str] = []
-    thoughts: list[str] = []
-    for part in content:
-        match part:
-            case str():
-                texts.append(part)
-            case {"type": "thinking", "thinking": str() as thought}:
-                thoughts.append(thought)
-            case {"reasoningContent": {"reasoningText": {"text": str() as thought}}}:
-                thoughts.append(thought)
-            case {"type": "text" | "input_text" | "output_text", "text": str() as text}:
-                texts.append(text)
-            case {"type": "refusal", "refusal": str() as text}:
-                texts.append(text)
-            case {"guardContent": {"text": {"text": str() as text}}}:
-                texts.append(text)
-            case {"type": "redacted_thinking"} | {"reasoningContent": _} | {"cachePoint": _}:
-                pass
-            case {"text": str() as text} if part.get("type") is None:
-                texts.append(text)
-            case {"toolUse": _} | {"toolResult": _}:
-                raise LeftOutError(TOOLS)
-            case {"type": str() as kind}:
-                raise LeftOutError(TOOLS if "tool" in kind else FILES)
-            case {"image": _} | {"document": _} | {"video": _} | {"audio": _}:
-                raise LeftOutError(FILES)
-            case _:
-                raise ValueError("it holds a part of a message that is not text")
-    return texts, thoughts
+    return _of_row(content_parts, content)
 
 
 def decode_json(value: Any) -> Any:

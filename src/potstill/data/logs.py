@@ -24,16 +24,14 @@ The format is recognized for each row. Sources of the formats:
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
-from potstill.data.files import LocatedRows
 from potstill.data.log_messages import (
-    EMPTY,
     FAILED,
     NO_TEXT,
     UNANSWERED,
     UNKNOWN,
-    LeftOutError,
     Row,
     UnknownFormError,
     answer_from_text,
@@ -44,10 +42,12 @@ from potstill.data.log_messages import (
     parse_request,
     raise_if_failed,
 )
+from potstill.data.texts import LocatedRows
 from potstill.errors import RecipeError
 from potstill.models import encodable
 from potstill.models.remote.wire import parse_token_count
-from potstill.progress import echo
+from potstill.tasks.literals import decode
+from potstill.tasks.messages import BETWEEN_JOINED, EMPTY, LeftOutError, parse_message
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,12 @@ class LoggedAnswer:
     reasoning: str = ""
 
 
-def parse(rows: LocatedRows) -> Iterator[tuple[str, LoggedAnswer]]:
+def parse(rows: LocatedRows, left_out: Counter[str]) -> Iterator[tuple[str, LoggedAnswer]]:
     """Each answer with its location. Raises `RecipeError` for a row of unknown format.
 
-    Rows that cannot be used (tool calls, images, failed requests, empty answers) are left out, and their number is printed
-    at the end. Memory holds only batch lines whose other half has not arrived yet, and a number for each id.
+    Rows that cannot be used (tool calls, images, failed requests, empty answers) are left out, and counted by reason in
+    ``left_out``. Memory holds only batch lines whose other half has not arrived yet, and a number for each id.
     """
-    left_out: Counter[str] = Counter()
     batches, ids = _Batches(), _Ids()
     for number, (location, row) in enumerate(rows, 1):
         where = location
@@ -93,9 +92,8 @@ def parse(rows: LocatedRows) -> Iterator[tuple[str, LoggedAnswer]]:
             raise RecipeError(f"{where}: {error}.") from error
         else:
             yield exchange.location, logged
-    left_out[UNANSWERED] = batches.unanswered()
-    if n := left_out.total():
-        echo(f"  logs: {n} rows left out: " + ", ".join(f"{m} {reason}" for reason, m in left_out.most_common() if m))
+    if n := batches.unanswered():
+        left_out[UNANSWERED] += n
 
 
 class _Ids:
@@ -139,7 +137,7 @@ def _exchange(location: str, row: Row) -> _Exchange:
             raise_if_failed(row)
             custom_id = name_or_empty(row.get("custom_id"))
             return _Exchange(location, _http_body(request), _http_body(row[answer_key]), row, id=custom_id)
-    if isinstance(messages := decode_json(row.get("messages")), list) and messages:
+    if isinstance(messages := decode(row.get("messages") or row.get("conversations")), list) and messages:
         return _exchange_from_messages(location, row, messages)
     if isinstance(items := decode_json(row.get("output")), list) and "input" in row:
         raise_if_failed(row)
@@ -153,14 +151,25 @@ def _exchange_from_messages(location: str, row: Row, messages: list[Any]) -> _Ex
     if answer is not None:
         is_text = isinstance(answer, str) and row.get("response") is None
         answer = answer_from_text(answer, row) if is_text else _http_body(answer)
-    elif messages and isinstance(messages[-1], Mapping) and messages[-1].get("role") == "assistant":
-        *messages, answer = messages
+    elif replies := list(takewhile(_is_reply, reversed(messages))):
+        messages, answer = messages[: -len(replies)], _one_reply(replies[::-1])
     elif "response" not in row and "completion" not in row:
         raise ValueError(
             "there is no answer to its messages: expected 'response', 'completion', or a last message of the role "
             f"'assistant'; {describe_keys(row)}"
         )
     return _Exchange(location, {**row, "messages": messages}, answer, row, id=name_or_empty(row.get("custom_id")))
+
+
+def _is_reply(message: Any) -> bool:
+    return isinstance(message, Mapping) and str(message.get("role") or message.get("from")) in ("assistant", "gpt")
+
+
+def _one_reply(replies: list[Any]) -> Any:
+    """The last turns, all of them the assistant's, as one."""
+    if len(replies) == 1 and "role" in replies[0]:
+        return replies[0]
+    return {"role": "assistant", "content": BETWEEN_JOINED.join(parse_message(reply)["content"] for reply in replies)}
 
 
 QUESTION_KEYS, ANSWER_KEYS = ("prompt", "instruction", "input"), ("completion", "response", "output")
@@ -223,7 +232,7 @@ def _is_batch_line(row: Row) -> bool:
     return (
         row.get("custom_id") is not None
         and has_half
-        and not row.keys() & {"request", "messages", "schemaType", *QUESTION_KEYS}
+        and not row.keys() & {"request", "messages", "conversations", "schemaType", *QUESTION_KEYS}
     )
 
 

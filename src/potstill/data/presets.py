@@ -10,7 +10,7 @@ from itertools import takewhile
 from typing import Any, Literal
 
 from potstill.errors import RecipeError, did_you_mean
-from potstill.tasks import columns
+from potstill.tasks.messages import parse_messages
 
 Row = Mapping[str, Any]
 _CALCULATOR = re.compile(r"<<[^<>\n]{0,200}>>")
@@ -178,10 +178,7 @@ def _mt_bench(row: Row) -> dict[str, Any]:
 def _openai_chat(row: Row) -> dict[str, Any]:
     if "preferred_output" in row or "non_preferred_output" in row:
         raise ValueError("preferences between two replies are not supported, only chats under 'messages'")
-    for turn in row["messages"]:
-        if turn["role"] in ("tool", "function") or turn.get("tool_calls") or turn.get("function_call"):
-            raise ValueError("tool calls and function calls are not supported")
-    return _chat(columns.parse_messages(row["messages"]))
+    return _chat(parse_messages(row["messages"]))
 
 
 def _instruction(instruction: str, context: str, response: str) -> Callable[[Row], dict[str, Any]]:

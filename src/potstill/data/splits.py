@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from potstill.data.rows import hash64
+from potstill.data.texts import hash64
 from potstill.errors import RecipeError
 from potstill.progress import echo
 

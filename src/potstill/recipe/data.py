@@ -20,6 +20,11 @@ class DataSource(Section):
     shares_groups: ClassVar[bool] = False
     """Whether test questions have the groups of training questions on purpose."""
 
+    @property
+    def gives_prompts(self) -> bool:
+        """Whether the rows are chats, whose messages are the prompts of all models."""
+        return False
+
     seed: Seed | None = None
     """Seed of examples, splits, the order of options and the drawn few-shot examples. Left out: the recipe's `seed`."""
 
@@ -74,22 +79,39 @@ DataFile = Annotated[Path, AfterValidator(_data_file)]
 Count = Annotated[int, Field(ge=1)]
 
 
+def _column_names(value: Any) -> Any:
+    if not isinstance(value, str) and not (
+        isinstance(value, list) and len(value) > 1 and all(isinstance(n, str) for n in value)
+    ):
+        raise ValueError("a column is a name in quotes, or, for options, a list of at least two names")
+    return value
+
+
 class Rows(DataSource):
     """Options of any source of the user's own rows."""
 
     preset: str | None = None
     """Name of a data set whose format the rows have, such as `gsm8k`; see `potstill.data.presets`."""
-    columns: dict[str, str] = {}
+    columns: dict[str, Annotated[str | list[str], BeforeValidator(_column_names)]] = {}
     """Your column for each of potstill's: the task's own (`question`), `gold`, and, where you have them, `id`, `group`, `system`
     (a system prompt for teacher and student), `prompt` (the student's prompt, used unchanged), `rationale` (written by a human) and
     `steps` (their number in a solution; the report shows what filters do to it).
-    Default: the column of the same name."""
+    Default: the column of the same name. Options in columns of their own are a list of names: `options: [A, B, C, D]`. For a
+    task with one column of text, `messages` names chats of a system prompt, one question and its answer: these are the prompts,
+    unchanged and for all models, and the answer is gold."""
     system: str | None = Field(default=None, min_length=1)
     """System prompt, for teacher and student, of the rows that have none of their own."""
     unlabelled: Literal["refuse", "keep", "drop"] | None = None
     """What to do with rows without gold. Default: `refuse` where the task scores answers against gold, otherwise `keep`."""
+    most_left_out: float = Field(default=0.1, ge=0, le=1)
+    """Fraction of the rows of a file or split that may be left out because they cannot be used (tool calls, an unknown label);
+    they are counted by reason. Above it the run stops."""
     limit: int | None = Field(default=None, ge=1)
-    """Maximum number of rows, taken from the start of each file or split; rows that the preset leaves out do not count."""
+    """Maximum number of rows, taken from the start of each file or split; rows that are left out do not count."""
+
+    @property
+    def gives_prompts(self) -> bool:
+        return "messages" in self.columns
 
 
 class Files(Rows):
@@ -153,6 +175,9 @@ class Logs(DataSource):
     `ip`."""
     redact_patterns: dict[str, str] = {}
     """Your own patterns: a name, which replaces each match, and a regular expression."""
+    most_left_out: float = Field(default=0.1, ge=0, le=1)
+    """Fraction of the logged answers that may be left out because the task cannot use them; what a log holds beside answers
+    (failed requests, tool calls) does not count."""
     limit: int | None = Field(default=None, ge=1)
     """Maximum number of rows, taken from the start of the log."""
 

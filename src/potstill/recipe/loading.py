@@ -1,6 +1,7 @@
 """Read a recipe from YAML; every error is reported with its line, its column and how to fix it."""
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def parse(text: str, where: str = "recipe", folder: Path = Path()) -> Recipe:
     try:
         return Recipe.model_validate(values, context={"folder": folder})
     except ValidationError as error:
-        lines = [f"{where}:{_location(tree, one)}: {_message(one, values)}" for one in error.errors()]
+        lines = [f"{where}:{_location(tree, one)}: {_message(one, values, tree)}" for one in error.errors()]
         raise RecipeError("\n".join(dict.fromkeys(lines))) from error
 
 
@@ -81,7 +82,7 @@ def dump(recipe: Recipe) -> str:
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _message(error: ErrorDetails, values: Any) -> str:
+def _message(error: ErrorDetails, values: Any, tree: yaml.Node) -> str:
     loc = [part for part in error["loc"] if part not in BRANCHES and not _is_internal(part)]
     name = ".".join(map(str, loc)) or "recipe"
     match error["type"]:
@@ -102,6 +103,9 @@ def _message(error: ErrorDetails, values: Any) -> str:
             return f"'{name}' is {error['input']!r}; it must be a mapping of keys."
         case "string_pattern_mismatch" if loc[-1:] == ["url"]:  # which may hold a password
             return f"'{name}' must be an address such as https://api.example.com/v1, without a password."
+        case "string_type" if isinstance(error["input"], bool | int | float | date | None):
+            written = _written(tree, error)
+            return f"'{name}' is {written} without quotes, which YAML reads as {_kind(error['input'])}; quote it: \"{written}\"."
         case "value_error":
             return f"'{name}': {error['ctx']['error']}."
         case _:
@@ -128,21 +132,39 @@ def _keys(loc: list[Any], values: Any) -> list[str]:
     return list(section.model_fields)
 
 
+def _kind(value: Any) -> str:
+    """What YAML takes a value for."""
+    if value is None or isinstance(value, bool):
+        return "a boolean" if isinstance(value, bool) else "nothing"
+    return "a date" if isinstance(value, date) else "a number"
+
+
+def _written(tree: yaml.Node, error: ErrorDetails) -> str:
+    """A wrong value as it is written in the recipe."""
+    node = _nodes(tree, error)[-1][1]
+    return node.value if isinstance(node, yaml.ScalarNode) else str(error["input"])
+
+
 def _location(tree: yaml.Node, error: ErrorDetails) -> str:
     """``line:column`` of the wrong value; of the key for unknown keys, of the section for missing ones."""
-    mark = tree.start_mark
-    node = tree
+    key, node = _nodes(tree, error)[-1]
+    mark = key.start_mark if error["type"] == "extra_forbidden" else node.start_mark
+    return f"{mark.line + 1}:{mark.column + 1}"
+
+
+def _nodes(tree: yaml.Node, error: ErrorDetails) -> list[tuple[yaml.Node, yaml.Node]]:
+    """The keys and values on the way to a wrong value, as far as the recipe has them; items of a list are their own keys."""
+    path = [(tree, tree)]
     for part in (part for part in error["loc"] if part not in BRANCHES):
+        node = path[-1][1]
         if isinstance(node, yaml.MappingNode):
             pair = next(((k, v) for k, v in node.value if k.value == part), None)
             if pair is None:
                 break
-            node = pair[1]
-            mark = pair[0].start_mark if error["type"] == "extra_forbidden" else node.start_mark
+            path.append(pair)
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            node = node.value[part]
-            mark = node.start_mark
-    return f"{mark.line + 1}:{mark.column + 1}"
+            path.append((node.value[part], node.value[part]))
+    return path
 
 
 def _repeated_keys(node: yaml.Node, seen_nodes: set[int]) -> Iterator[tuple[str, yaml.Mark]]:

@@ -15,7 +15,7 @@ from potstill.recipe.asked import AskedModel, Judge, Teacher
 from potstill.recipe.data import Data
 from potstill.recipe.needs import Needs
 from potstill.recipe.systems import Role, System, system
-from potstill.tasks import Prompting, PromptSpec, Task, registry
+from potstill.tasks import Column, Prompting, PromptSpec, Task, registry
 
 
 class Condition(StrEnum):
@@ -272,6 +272,8 @@ class Recipe(Section):
         """The task's prompt for the teacher."""
         if self.generate.prompting:
             return Prompting(self.generate.prompting)
+        if self._gives_prompts:
+            return Prompting.PLAIN
         if self.condition in (Condition.VANILLA, Condition.COD):
             return Prompting.DIRECT if self.condition is Condition.VANILLA else Prompting.COD
         if Prompting.COT not in self.task.promptings:
@@ -283,9 +285,14 @@ class Recipe(Section):
         """The systems that answer the test questions."""
         if self.evaluate.systems:
             return self.evaluate.systems
-        if self.data.has_answers:
+        if self.data.has_answers or self._gives_prompts:
             return [system(Role.BASE), system(Role.STUDENT), system(Role.TEACHER)]
         return [*self._ways_of_base(), system(Role.STUDENT), *self._ways_of_teacher()]
+
+    @property
+    def _gives_prompts(self) -> bool:
+        """Whether chats of the data are the prompts of all models, to which nothing is added."""
+        return self.data.real.gives_prompts and Column.MESSAGES not in self.task.columns.values()
 
     def _ways_of_base(self) -> list[System]:
         """With the plain prompt, with solved examples, and in a way that tells it the task if these do not."""

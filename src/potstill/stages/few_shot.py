@@ -8,7 +8,7 @@ from math import log
 
 import numpy as np
 
-from potstill.data.rows import hash64
+from potstill.data.texts import hash64
 from potstill.errors import RecipeError
 from potstill.recipe.recipe import Recipe
 from potstill.tasks import Example, Prompting

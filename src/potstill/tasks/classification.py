@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from potstill.answers.folding import fold
-from potstill.answers.json_replies import parse_json
 from potstill.answers.labels import NONE, extract_label, extract_labels, labels_by_spelling, parse_gold_label
 from potstill.tasks import Column, Example, ExtractedAnswer, Task
+from potstill.tasks.literals import decode
 
 _SEPARATOR = re.compile(r"[,;|\n]")
 
@@ -58,9 +58,9 @@ class Classification(Task):
     def parse_gold(self, value: Any, example: Example) -> str:
         if not self.multi:
             return parse_gold_label(value, self.labels, self._spellings)
+        value = decode(value)
         if isinstance(value, str):
-            listed = parse_json(value) if value.lstrip().startswith("[") else None
-            value = listed if isinstance(listed, list) else _SEPARATOR.split(value)
+            value = _SEPARATOR.split(value)
         values = value if isinstance(value, list) else [value]
         labels = [label for label in values if str(label).strip() and fold(str(label)) != NONE]
         return self._joined({parse_gold_label(label, self.labels, self._spellings) for label in labels})

@@ -1,14 +1,14 @@
 """The kinds of columns that tasks have, and how values of the user become them."""
 
-import json
 import re
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from math import isnan
+from math import isfinite, isnan
 from typing import Any
 
-ROLES = ("system", "user", "assistant")
+from potstill.tasks.literals import decode
+from potstill.tasks.messages import parse_messages
 
 
 class Column(StrEnum):
@@ -53,17 +53,18 @@ class Column(StrEnum):
 
 
 def parse_text(value: Any) -> str:
-    """Text, a number or a date as text, without surrounding space. Raises `ValueError`."""
+    """Text, a number, a date, or true or false, as text without surrounding space. Raises `ValueError`."""
     return parse_verbatim(value).strip()
 
 
 def parse_verbatim(value: Any) -> str:
-    """Text, a number or a date as text, with all of its space. Raises `ValueError`."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal | date):
+    """Text with all of its space, or a number, a date, or true or false, as text. Raises `ValueError`."""
+    if not isinstance(value, str | int | float | Decimal | date):
         raise ValueError(f"holds {type(value).__name__}, not text or a number")
     if is_missing(value):
         raise ValueError("is empty")
     text = value.isoformat() if isinstance(value, date) else str(value)
+    text = text.lower() if isinstance(value, bool) else text
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -78,19 +79,27 @@ def is_missing(value: Any) -> bool:
     )
 
 
+def label_text(value: Any) -> str:
+    """A label as text: as `parse_text`, but a whole number is one without ".0", which pandas adds beside a missing value.
+    Raises `ValueError`."""
+    if isinstance(value, float | Decimal) and isfinite(value) and value == int(value):
+        value = int(value)
+    return parse_text(value)
+
+
 _OPTION_LABEL = re.compile(r"\s*[(\[]?([A-Z]|[1-9]\d?)(?:[)\]]\s*|[.:]\s+)")
+_OPTION_IN_LINE = re.compile(r"(?:^|(?<=[\s,;]))[(\[]?([A-Za-z])\s?[).\]:](?=\s)\s*")
 
 
 def parse_options(value: Any) -> list[str]:
-    """At least two options, from a list, ``{"label": [...], "text": [...]}``, ``{"A": ...}``, or JSON of any of these.
+    """At least two options, from a list, ``{"label": [...], "text": [...]}``, ``{"A": ...}``, the writing of one of these
+    in a cell, or a text with an option in each line, or with bars, semicolons or labels ("A) red B) blue") between them.
 
     Labels such as "A)" before the options are removed if all options have one. Raises `ValueError`.
     """
+    value = decode(value)
     if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            value = [line for line in value.splitlines() if line.strip()]
+        value = _options_in_text(value)
     if isinstance(value, dict):
         value = value["text"] if isinstance(value.get("text"), list) else list(value.values())
     if not isinstance(value, list) or len(value) < 2:
@@ -107,32 +116,23 @@ def parse_options(value: Any) -> list[str]:
     return options
 
 
-_ROLE_ALIASES = {"human": "user", "gpt": "assistant", "bot": "assistant", "ai": "assistant", "model": "assistant"}
+def _options_in_text(text: str) -> list[str]:
+    """The options that a text names; a list of less than two where there are none. Raises `ValueError` for a list that is
+    cut or of unknown writing."""
+    parts = _parts_of(text)
+    is_list = text.lstrip()[:1] in ("[", "{")
+    if is_list and (len(parts) < 2 or any(parts[0].count(a) != parts[0].count(b) for a, b in ("[]", "{}"))):
+        raise ValueError(f"holds no list in the writing of JSON, Python or numpy: {text.strip()[:60]!r}")
+    return parts
 
 
-def parse_messages(value: Any) -> list[dict[str, str]]:
-    """Turns ``{"role", "content"}`` (or ``{"from", "value"}``): user and assistant alternating, after at most one system
-    message. Raises `ValueError`."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError as error:
-            raise ValueError("holds no list of messages") from error
-    if not isinstance(value, list) or not value:
-        raise ValueError("holds no list of messages")
-    messages: list[dict[str, str]] = []
-    for turn in value:
-        if not isinstance(turn, dict):
-            raise ValueError("holds a message that is no object with role and content")
-        role = turn.get("role", turn.get("from"))
-        role = _ROLE_ALIASES.get(str(role).lower(), "system" if role == "developer" else str(role).lower())
-        content = turn.get("content", turn.get("value"))
-        if isinstance(content, list) and all(isinstance(p, dict) and p.get("type") == "text" for p in content):
-            content = "".join(str(part.get("text", "")) for part in content)
-        if role not in ROLES:
-            raise ValueError(f"holds a message with the role '{role}'; the roles are {', '.join(ROLES)}")
-        messages.append({"role": role, "content": parse_text(content)})
-    turns = messages[1:] if messages[0]["role"] == "system" else messages
-    if not turns or any(m["role"] != ("user", "assistant")[i % 2] for i, m in enumerate(turns)):
-        raise ValueError("holds messages that do not alternate between user and assistant, the user first")
-    return messages
+def _parts_of(text: str) -> list[str]:
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) > 1:
+        return lines
+    labels = list(_OPTION_IN_LINE.finditer(text))
+    letters = "".join(label[1] for label in labels).upper()
+    if len(labels) > 1 and letters == "ABCDEFGHIJ"[: len(labels)] and not text[: labels[0].start()].strip():
+        ends = [label.start() for label in labels[1:]] + [len(text)]
+        return [text[label.end() : end].strip(" ,;\t") for label, end in zip(labels, ends, strict=True)]
+    return next((parts for mark in "|;\t" if len(parts := [p for p in text.split(mark) if p.strip()]) > 1), lines)

@@ -57,8 +57,9 @@ class Conversation(Task):
         ]
         return {**example, "messages": messages}
 
-    def columns_from_log(self, messages: Sequence[Message]) -> dict[str, Any]:
-        return {"messages": list(messages)}
+    @property
+    def takes_chats(self) -> bool:
+        return True
 
     def parse_gold(self, value: Any, example: Example) -> str:
         return parse_text(value)

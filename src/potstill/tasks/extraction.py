@@ -10,6 +10,7 @@ from pydantic import AfterValidator
 from potstill.answers.json_replies import find_json, has_key, json_objects, only_object, parse_json
 from potstill.tasks import Column, Example, ExtractedAnswer, Task, answer_lines, json_schema
 from potstill.tasks.json_schema import JsonSchema
+from potstill.tasks.literals import decode
 
 MAX_ANSWER_LINES = 3
 """The number of last lines "Answer: ..." of a text that are parsed: each is parsed to the end of the text."""
@@ -37,7 +38,8 @@ class Extraction(Task):
         return {"json_schema": json.dumps(self.json_schema, ensure_ascii=False)}
 
     def parse_gold(self, value: Any, example: Example) -> str:
-        record = parse_json(value) if isinstance(value, str) else value
+        record = decode(value)
+        record = parse_json(record) if isinstance(record, str) else record
         if not isinstance(record, dict):
             raise ValueError("holds no JSON object")
         if violation := self._violation(record):

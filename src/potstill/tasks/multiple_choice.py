@@ -40,6 +40,10 @@ class MultipleChoice(Task):
     marks: Literal["letters", "numbers"] = "letters"
     """The marks before the options, which are the answers."""
 
+    first_index: Literal[0, 1] | None = None
+    """What gold calls the first option where it is a number. Left out: an integer counts from 0, digits in text from 1, unless
+    they are the text of an option."""
+
     answer_placeholder = "MARK"
     question_tells_task = True
 
@@ -71,11 +75,16 @@ class MultipleChoice(Task):
         return {"choices": "\n".join(f"{mark}) {option}" for mark, option in marked)}
 
     def parse_gold(self, value: Any, example: Example) -> str:
-        """The mark of an option that is given by its index counted from zero (an integer), a capital letter, its text, a
-        small letter, or its position counted from one (digits); the first of these that applies. Raises `ValueError`."""
+        """The mark of an option that is given by its number (`first_index`), its index counted from zero (an integer), a capital
+        letter, its text, a small letter, or its position counted from one (digits); the first of these that applies. Raises
+        `ValueError`."""
         options = [fold_words(option) for option in example["options"]]
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
         text = str(value).strip()
-        if isinstance(value, int):
+        if self.first_index is not None and (number := re.fullmatch(r"(\d{1,3})(?:\.0+)?", text)):
+            index = int(number[1]) - self.first_index
+        elif isinstance(value, int) and not isinstance(value, bool):
             index = value
         elif re.fullmatch(r"[(]?[A-Z][).]?", text):
             index = ord(text.strip("().")) - ord("A")
@@ -86,8 +95,13 @@ class MultipleChoice(Task):
         else:
             index = int(text) - 1 if text.isdecimal() else -1
         if not 0 <= index < len(options):
-            raise ValueError(f"{text[:60]!r} is none of the {len(options)} options, nor the mark of one")
+            is_number = text in ("0", str(len(options)))
+            hint = f"; if options are counted from {int(text != '0')}, set task.first_index" if is_number else ""
+            raise ValueError(f"{text[:60]!r} is none of the {len(options)} options, nor the mark of one{hint}")
         return self._mark(index)
+
+    def gold_text(self, example: Example) -> str:
+        return str(example["options"][self._marks(example).index(example["gold"])])
 
     def find_answer(self, text: str, example: Example, *, strict: bool) -> ExtractedAnswer | None:
         for line, start in reversed(answer_lines(text)):

@@ -22,6 +22,7 @@ from potstill.errors import PotstillError, did_you_mean
 from potstill.models import Message, encodable, repetition
 from potstill.tasks import evasions, json_schema, parsing, prompts
 from potstill.tasks.columns import Column
+from potstill.tasks.messages import EARLIER_TURNS, LeftOutError
 from potstill.tasks.parsing import WHOLE_TEXT, Parsed, Status
 from potstill.tasks.prompting import PLAIN, Prompting, PromptSpec
 from potstill.tasks.prompts import Instruction, Prompt
@@ -78,17 +79,19 @@ class Task(BaseModel, ABC):
         """The columns that `expand` adds, by name."""
         return {}
 
-    def columns_from_log(self, messages: Sequence[Message]) -> dict[str, Any]:
-        """The columns of an example from a logged prompt: the last turn is the task's only column, and unchanged the student's
-        prompt. Raises `ValueError` if the task needs other columns."""
-        if list(self.columns.values()) != [Column.TEXT] or len(messages) > 2 or messages[-1]["role"] != "user":
-            raise ValueError(
-                f"the task {self.name} needs {', '.join(self.columns)}, and a logged chat gives a system prompt and one turn; "
-                "the task conversation accepts any chat"
-            )
+    @property
+    def takes_chats(self) -> bool:
+        """Whether a chat gives all of its columns (`columns_from_chat`)."""
+        return list(self.columns.values()) == [Column.TEXT]
+
+    def columns_from_chat(self, messages: Sequence[Message]) -> dict[str, Any]:
+        """The columns of an example from the messages of a chat without its answer, for a task that `takes_chats`: the question
+        is the task's only column, and unchanged the prompt. Raises `LeftOutError` for a chat of several turns."""
+        if len(messages) > 2 or messages[-1]["role"] != "user" or messages[0]["role"] == "assistant":
+            raise LeftOutError(EARLIER_TURNS)
         prompt = messages[-1]["content"]
         system = messages[0]["content"] if len(messages) == 2 else None
-        return {next(iter(self.columns)): prompt, "prompt": prompt, "system": system}
+        return {next(iter(self.columns)): prompt.strip(), "prompt": prompt, "system": system}
 
     @abstractmethod
     def parse_gold(self, value: Any, example: Example) -> str:
@@ -107,6 +110,10 @@ class Task(BaseModel, ABC):
     def equivalent(self, a: str | None, b: str | None) -> bool:
         """Whether two answers mean the same; False if one is None."""
         return a is not None and a == b
+
+    def gold_text(self, example: Example) -> str:
+        """What gold says, independent of how the example was drawn: of a mark, its option."""
+        return str(example["gold"])
 
     @property
     def label_score(self) -> str:

@@ -19,6 +19,7 @@ TEST_SPLITS = ("test_unseen", "test")
 """Splits that systems are compared on, in the order of the report."""
 
 MANIFEST, RECIPE, LOG, DIGESTS = "manifest.json", "recipe.yaml", "log.jsonl", "digests.json"
+DATA = "data.json"
 SYNTHESIS, CALIBRATION, TRAINING, EVALUATION = "synthesis.json", "calibration.json", "training.json", "evaluation.json"
 REPORT = "report.html"
 STUDENT, CHECKPOINTS, PREDICTIONS = "student", "student-checkpoints", "predictions"

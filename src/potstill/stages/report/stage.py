@@ -16,7 +16,7 @@ from potstill.stages.report.glance import glance
 from potstill.stages.train.choosing import ENOUGH
 from potstill.tasks import Example, Task
 from potstill.workspace import artifacts
-from potstill.workspace.artifacts import CURATED, GENERATED, RECIPE, REPORT, TEST_SPLITS, TRAINING
+from potstill.workspace.artifacts import CURATED, DATA, GENERATED, RECIPE, REPORT, TEST_SPLITS, TRAINING
 from potstill.workspace.run import Run
 
 MAX_CHARACTERS = 2_000
@@ -53,6 +53,7 @@ def report(recipe: Recipe, run: Run) -> None:
         teacher=recipe.teacher.name,
         where=WHERE,
         evaluation=evaluation,
+        data={"left_out": {}, "contradictory": [], **run.read_json(DATA)},
         effects=effects_of_correctness(curated, examples, recipe.task)
         if Filter.CORRECT in recipe.curate.filters
         else {},
