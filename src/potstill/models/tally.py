@@ -133,7 +133,7 @@ class Tally:
         if missing or (self.required and self.filtered and not self.succeeded):
             raise PotstillError(
                 f"{self.name}: the server's moderation stopped each of the first {self.filtered} requests; of the first it said: "
-                f"{self.first_filtered}. Read its policy, and the prompts with `potstill preview`."
+                f"{self.first_filtered.rstrip('.')}. Read its policy, and the prompts with `potstill preview`."
             )
         if kinds or self.filtered:
             failed = f"{self.failures.total()} requests failed" if kinds else f"{self.filtered} requests were refused"
