@@ -14,7 +14,7 @@ import small
 from small import potstill
 
 QUESTIONS = "question,answer\n" + "".join(f"What is {i} plus one?,{i + 1}\n" for i in range(40))
-FILES = "{source: files, train: q.csv, test: 8, validation: 3, columns: {gold: answer}}"
+FILES = "{source: files, most_left_out: 0, train: q.csv, test: 8, validation: 3, columns: {gold: answer}}"
 
 
 @pytest.fixture
