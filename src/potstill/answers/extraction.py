@@ -104,6 +104,8 @@ def _answer_word_start(text: str, colon: int) -> int | None:
     """The index of the answer word before a colon; None where there is another word."""
     window = text[max(0, colon - _MAX_MARK_CHARACTERS) : colon]
     near = window.rstrip(_BEFORE_COLON).lower()
+    if not near or near[-1] in ".,;:!?":
+        return None
     dropped = len(window) - len(window.rstrip(_BEFORE_COLON))
     if not near.endswith(_ANSWER_WORDS):
         after = _FINAL_WORD_AFTER.search(near)
