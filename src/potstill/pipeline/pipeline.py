@@ -17,6 +17,7 @@ from potstill.pipeline.stage import Stage
 from potstill.pipeline.stages import STAGES
 from potstill.progress import echo
 from potstill.recipe import loading
+from potstill.workspace import lock
 from potstill.workspace.artifacts import EXAMPLES, MANIFEST
 from potstill.workspace.digests import digest_of_rows
 from potstill.workspace.run import Run
@@ -46,7 +47,8 @@ def start(recipe_name: str, runs: Path = Path("runs")) -> Run:
     source = file.stem if file.parent == loading.BUILT_IN else os.path.relpath(file, runs)
     run = Workspace(runs).run(recipe, source)
     check(run)
-    if not _answered(run):  # it loads tokenizers
+    # It loads tokenizers, which takes seconds. A process that has the run has checked it.
+    if not lock.is_held(run.folder) and not _answered(run):
         prompts.check(recipe)
     return run
 
