@@ -7,7 +7,7 @@ from typing import Any
 from potstill.recipe.recipe import Evaluate
 from potstill.stages.evaluate.outcome import Outcome
 from potstill.stats.labels import macro_f1_difference
-from potstill.stats.paired import mcnemar_exact, newcombe_paired
+from potstill.stats.paired import mcnemar, paired_difference
 from potstill.tasks import Task
 from potstill.workspace.artifacts import Prediction
 
@@ -64,17 +64,15 @@ def _paired(pair: tuple[Rows, Rows], truncated_is_correct: tuple[bool, bool], co
         (_is_correct(a, truncated_is_correct[0]), _is_correct(b, truncated_is_correct[1]))
         for a, b in zip(*pair, strict=True)
     )
-    both, only_a, only_b, neither = (
-        table[cell] for cell in ((True, True), (True, False), (False, True), (False, False))
-    )
-    low, high = newcombe_paired(both, only_a, only_b, neither, confidence)
+    cells = [[table[a, b] for b in (True, False)] for a in (True, False)]
+    difference = paired_difference(cells, method="newcombe", confidence=confidence)
     return {
-        "only_a": only_a,
-        "only_b": only_b,
-        "difference": (only_a - only_b) / max(table.total(), 1),
-        "low": low,
-        "high": high,
-        "p_value": mcnemar_exact(only_a, only_b),
+        "only_a": table[True, False],
+        "only_b": table[False, True],
+        "difference": difference.difference,
+        "low": difference.low,
+        "high": difference.high,
+        "p_value": mcnemar(cells, method="exact").p_value,
     }
 
 

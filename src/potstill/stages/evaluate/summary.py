@@ -13,7 +13,7 @@ from potstill.stages.evaluate.compare import NOT_TOLD, Rows, answered_by_both, c
 from potstill.stages.evaluate.outcome import Outcome
 from potstill.stats.labels import macro_f1, macro_f1_interval
 from potstill.stats.means import mean_interval
-from potstill.stats.proportions import wilson
+from potstill.stats.proportions import wilson_interval
 from potstill.tasks import Prompting, Task
 
 LENGTH = "words"
@@ -124,7 +124,7 @@ def _metrics(rows: Rows, task: Task, labels: Sequence[str], decided: bool, confi
         correct = {"accuracy": sum(row["outcome"] == Outcome.CORRECT for row in rows)}
         correct |= {kind: sum(row["scores"][kind] == 1.0 for row in rows) for kind in KINDS}
         for name, k in correct.items():
-            metrics[name] = _metric(k / max(len(rows), 1), *wilson(k, len(rows), confidence))
+            metrics[name] = _proportion(k, len(rows), confidence)
     if task.label_score and decided and rows:
         golds, answers = ([task.labels_of(row[name]) for row in rows] for name in ("gold", "answer"))
         interval = macro_f1_interval(golds, answers, labels, confidence)
@@ -148,8 +148,7 @@ def _describe(pair: tuple[Rows, Rows], task: Task, confidence: float) -> dict[st
     if task.gradable and rows_a:
         answers = {row["id"]: row["answer"] for row in rows_b}
         same = sum(task.equivalent(row["answer"], answers[row["id"]]) for row in rows_a)
-        n = len(rows_a)
-        comparison["agreement"] = _metric(same / n, *wilson(same, n, confidence))
+        comparison["agreement"] = _proportion(same, len(rows_a), confidence)
     return comparison
 
 
@@ -187,6 +186,11 @@ def _scores(rows: Rows, name: str, task: Task) -> dict[str, float]:
     labelled = {row["id"] for row in rows if row["gold"] is not None}
     needs_gold = all(score is None for id_, score in scores.items() if id_ not in labelled)
     return {id_: score or 0.0 for id_, score in scores.items() if id_ in labelled or not needs_gold}
+
+
+def _proportion(k: int, n: int, confidence: float) -> Metric:
+    interval = wilson_interval(k, n, confidence)
+    return _metric(k / max(n, 1), interval.low, interval.high)
 
 
 def _metric(estimate: float, low: float, high: float) -> Metric:

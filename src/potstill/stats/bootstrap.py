@@ -1,0 +1,112 @@
+"""The interval of a paired difference by resampling."""
+
+from dataclasses import dataclass
+from math import inf, sqrt
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr, stdtrit
+
+from potstill.stats.checks import Floats, codes, fraction, sums_by, vectors
+from potstill.stats.clustered import Clusters, degrees_of_freedom
+
+DISTINCT = 1000
+"""Kinds of clusters up to which a resample is a draw of how many there are of each kind."""
+
+
+@dataclass(frozen=True)
+class BootstrapDifference:
+    """A - B, and how many resamples its limits come from."""
+
+    difference: float
+    low: float
+    high: float
+    draws: int
+
+
+def paired_bootstrap(
+    a: npt.ArrayLike,
+    b: npt.ArrayLike,
+    clusters: Clusters | None = None,
+    seeds: Clusters | None = None,
+    confidence: float = 0.95,
+    draws: int = 2000,
+    seed: int = 0,
+) -> BootstrapDifference:
+    """Mean paired difference of the scores ``a`` - ``b`` [rows], from resamples of whole ``clusters`` [rows], and of training
+    ``seeds`` [rows] independently of them where a row is a question under a seed (Owen 2007, Ann. Appl. Stat. 1:386).
+
+    The limits are percentiles (Efron 1979, Ann. Statist. 7:1) further out than the level says, because percentiles are too
+    narrow for few clusters: tails of Phi(-t sqrt(G / (G - 1))), with t of the degrees of freedom of CR2 (Hesterberg 2015, Am. Stat. 69:371,
+    section 5.3: the expanded percentile interval). With seeds the factor and the degrees are those of seeds and clusters weighed by
+    their variances. None for ``clusters``: each row is its own (with seeds, they must be given). One cluster or one seed says
+    nothing about others: every difference is possible. ``seed`` is that of the resampling, and the same seed gives the same limits.
+    """
+    first, second = vectors(a=a, b=b)
+    level = fraction("confidence", confidence)
+    if draws < 1:
+        raise ValueError(f"draws must be at least 1, and is {draws}")
+    if seeds is not None and clusters is None:
+        raise ValueError("give clusters beside seeds: the id of each row's question where questions are in no group")
+    differences = first - second
+    groups, n_groups = codes("clusters", clusters, len(differences))
+    kinds, n_kinds = codes("seeds", seeds if seeds is not None else np.zeros(len(differences), int), len(differences))
+    difference = float(differences.mean())
+    if n_groups == 1 or (seeds is not None and n_kinds == 1):
+        return BootstrapDifference(difference, -inf, inf, 0)
+    cell = kinds * n_groups + groups
+    shape = n_kinds, n_groups
+    sums = sums_by(cell, n_kinds * n_groups, differences).reshape(shape)
+    sizes = sums_by(cell, n_kinds * n_groups).reshape(shape)
+    generator = np.random.default_rng(seed)
+    means = _crossed(sums, sizes, draws, generator) if seeds is not None else _draw(sums[0], sizes[0], draws, generator)
+    tail = _tail(sums - difference * sizes, sizes, level)
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return BootstrapDifference(difference, float(low), float(high), draws)
+
+
+def _draw(sums: Floats, sizes: Floats, draws: int, generator: np.random.Generator) -> Floats:
+    """Means [draws] of resamples of clusters."""
+    kinds, counts = np.unique(np.stack([sums, sizes]), axis=1, return_counts=True) if _repeats(sums) else (None, None)
+    if kinds is not None and counts is not None:
+        weights = generator.multinomial(len(sums), counts / len(sums), size=draws)
+        return np.asarray((weights @ kinds[0]) / (weights @ kinds[1]))
+    means = np.empty(draws)
+    same = bool((sizes == sizes[0]).all())
+    for i in range(draws):
+        chosen = generator.integers(0, len(sums), size=len(sums), dtype=np.uint32)
+        total = sums[chosen].sum()
+        means[i] = total / (len(sums) * sizes[0] if same else sizes[chosen].sum())
+    return means
+
+
+def _repeats(sums: Floats) -> bool:
+    return len(np.unique(sums)) <= DISTINCT
+
+
+def _crossed(sums: Floats, sizes: Floats, draws: int, generator: np.random.Generator) -> Floats:
+    """Means [draws] of resamples of seeds and, independently, of clusters; sums and sizes are [seeds, clusters]."""
+    n_seeds, n_groups = sums.shape
+    means = np.empty(draws)
+    for i in range(draws):
+        of_seeds = generator.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds)).astype(float)
+        chosen = np.bincount(generator.integers(0, n_groups, size=n_groups), minlength=n_groups)
+        size = of_seeds @ (sizes @ chosen)
+        means[i] = of_seeds @ (sums @ chosen) / size if size else np.nan
+    return means[np.isfinite(means)]
+
+
+def _tail(residuals: Floats, sizes: Floats, level: float) -> float:
+    """The part of the resamples to cut off at each end; residuals and sizes are [seeds, clusters]."""
+    parts = []
+    for axis in (0, 1):
+        if residuals.shape[1 - axis] > 1:
+            share = sizes.sum(axis) / sizes.sum()
+            n = residuals.shape[1 - axis]
+            parts.append((float((residuals.sum(axis) ** 2).sum()), n / (n - 1), degrees_of_freedom(share)))
+    total = sum(variance for variance, _, _ in parts)
+    if not total:
+        return (1 - level) / 2
+    factor = sum(variance * factor for variance, factor, _ in parts) / total
+    df = total**2 / sum(variance**2 / df for variance, _, df in parts)
+    return float(ndtr(-sqrt(factor) * stdtrit(df, (1 + level) / 2)))
