@@ -8,10 +8,12 @@ import numpy.typing as npt
 from scipy.special import ndtr, stdtrit
 
 from potstill.stats.checks import Floats, codes, fraction, sums_by, vectors
-from potstill.stats.clustered import Clusters, degrees_of_freedom
+from potstill.stats.clustered import Clusters, degrees_of_freedom, limits_without_variation
 
 DISTINCT = 1000
 """Kinds of clusters up to which a resample is a draw of how many there are of each kind."""
+BLOCK = 2**16
+"""Clusters from which those of a resample are drawn together: their sums fit in a cache of the processor, all may not."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ def paired_bootstrap(
     clusters: Clusters | None = None,
     seeds: Clusters | None = None,
     confidence: float = 0.95,
-    draws: int = 2000,
+    draws: int = 1000,
     seed: int = 0,
 ) -> BootstrapDifference:
     """Mean paired difference of the scores ``a`` - ``b`` [rows], from resamples of whole ``clusters`` [rows], and of training
@@ -40,7 +42,8 @@ def paired_bootstrap(
     narrow for few clusters: tails of Phi(-t sqrt(G / (G - 1))), with t of the degrees of freedom of CR2 (Hesterberg 2015, Am. Stat. 69:371,
     section 5.3: the expanded percentile interval). With seeds the factor and the degrees are those of seeds and clusters weighed by
     their variances. None for ``clusters``: each row is its own (with seeds, they must be given). One cluster or one seed says
-    nothing about others: every difference is possible. ``seed`` is that of the resampling, and the same seed gives the same limits.
+    nothing about others: every difference is possible. Where no difference varies, each cluster counts as one question, as in
+    `clustered_difference`. ``seed`` is that of the resampling, and the same seed gives the same limits.
     """
     first, second = vectors(a=a, b=b)
     level = fraction("confidence", confidence)
@@ -58,30 +61,35 @@ def paired_bootstrap(
     shape = n_kinds, n_groups
     sums = sums_by(cell, n_kinds * n_groups, differences).reshape(shape)
     sizes = sums_by(cell, n_kinds * n_groups).reshape(shape)
+    residuals = sums - difference * sizes
+    if np.abs(residuals).max() < 1e-12 * (1 + np.abs(sums).max()):
+        bounded = bool(min(first.min(), second.min()) >= 0 and max(first.max(), second.max()) <= 1)
+        return BootstrapDifference(difference, *limits_without_variation(difference, n_groups, level, bounded), 0)
     generator = np.random.default_rng(seed)
     means = _crossed(sums, sizes, draws, generator) if seeds is not None else _draw(sums[0], sizes[0], draws, generator)
-    tail = _tail(sums - difference * sizes, sizes, level)
+    tail = _tail(residuals, sizes, level)
     low, high = np.quantile(means, [tail, 1 - tail])
     return BootstrapDifference(difference, float(low), float(high), draws)
 
 
 def _draw(sums: Floats, sizes: Floats, draws: int, generator: np.random.Generator) -> Floats:
     """Means [draws] of resamples of clusters."""
-    kinds, counts = np.unique(np.stack([sums, sizes]), axis=1, return_counts=True) if _repeats(sums) else (None, None)
-    if kinds is not None and counts is not None:
+    if len(np.unique(sums)) <= DISTINCT:
+        kinds, counts = np.unique(np.stack([sums, sizes]), axis=1, return_counts=True)
         weights = generator.multinomial(len(sums), counts / len(sums), size=draws)
         return np.asarray((weights @ kinds[0]) / (weights @ kinds[1]))
-    means = np.empty(draws)
     same = bool((sizes == sizes[0]).all())
+    # Where sizes differ, they stand beside the sums as imaginary parts, so that one gather finds both.
+    values = sums if same else sums + 1j * sizes
+    blocks = [values[start : start + BLOCK] for start in range(0, len(values), BLOCK)]
+    share = np.array([len(block) for block in blocks]) / len(values)
+    means = np.empty(draws)
     for i in range(draws):
-        chosen = generator.integers(0, len(sums), size=len(sums), dtype=np.uint32)
-        total = sums[chosen].sum()
-        means[i] = total / (len(sums) * sizes[0] if same else sizes[chosen].sum())
+        total = 0.0 + 0.0j
+        for block, n in zip(blocks, generator.multinomial(len(values), share), strict=True):
+            total += block[generator.integers(0, len(block), size=n, dtype=np.uint16)].sum()
+        means[i] = total.real / (len(values) * sizes[0] if same else total.imag)
     return means
-
-
-def _repeats(sums: Floats) -> bool:
-    return len(np.unique(sums)) <= DISTINCT
 
 
 def _crossed(sums: Floats, sizes: Floats, draws: int, generator: np.random.Generator) -> Floats:

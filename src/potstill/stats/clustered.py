@@ -113,23 +113,23 @@ def clustered_difference(
         low, high = difference - half, difference + half
         p_value = 2 * float(stdtr(df, -abs(difference) / error))
     else:
-        low, high, p_value = _without_variation(first, second, difference, n_groups, level, flips)
+        bounded = bool(min(first.min(), second.min()) >= 0 and max(first.max(), second.max()) <= 1)
+        low, high = limits_without_variation(difference, n_groups, level, bounded)
+        p_value = 2.0 ** (1 - n_groups) if difference else 1.0
     spread = float(differences.var(ddof=1)) / len(differences) if len(differences) > 1 else 0.0
     effect = error**2 / spread if spread > 0 else 1.0 if n_groups > 1 else nan
     return ClusteredDifference(difference, low, high, p_value, df, effect, n_groups, flips)
 
 
-def _without_variation(
-    a: Floats, b: Floats, difference: float, n_groups: int, level: float, flips: float | None
-) -> tuple[float, float, float]:
-    """Limits and p-value where no difference varies between clusters, or there is but one."""
-    if min(a.min(), b.min()) < 0 or max(a.max(), b.max()) > 1:
-        return -inf, inf, 1.0
+def limits_without_variation(mean: float, n_groups: int, level: float, bounded: bool) -> tuple[float, float]:
+    """Limits of a mean that is the same in all clusters, from -1 to 1 (``bounded``) or of unknown range: those of Tango, each
+    cluster being one question, or none."""
+    if not bounded:
+        return -inf, inf
     if n_groups == 1:
-        return -1.0, 1.0, 1.0
-    only_a, only_b = n_groups * max(difference, 0.0), n_groups * max(-difference, 0.0)
-    low, high = tango.limits(only_a, only_b, n_groups, float(ndtri((1 + level) / 2)))
-    return low, high, 2.0 ** (1 - n_groups) if difference else 1.0
+        return -1.0, 1.0
+    only_a, only_b = n_groups * max(mean, 0.0), n_groups * max(-mean, 0.0)
+    return tango.limits(only_a, only_b, n_groups, float(ndtri((1 + level) / 2)))
 
 
 def sign_flip_p_value(sums: Floats) -> float:

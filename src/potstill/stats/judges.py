@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from potstill.stats.checks import Floats, fraction, sums_by, vector, vectors
+from potstill.stats.checks import Codes, Floats, fraction, sums_by, vector, vectors
 
 FEW_LABELS = 30
 """Up to which lambda comes from all labels at once; beyond, from those of the other folds."""
@@ -42,22 +42,34 @@ def ppi_mean(
     n = len(labels)
     if n == 1:
         return CorrectedMean(float(labels[0]), -np.inf, np.inf, 0.0)
-    weights = np.full(n, _weight(labels, judged, rest))
-    if n > FEW_LABELS:
-        fold = np.arange(n) % FOLDS
-        for one in range(FOLDS):
-            weights[fold == one] = _weight(labels[fold != one], judged[fold != one], rest, n)
+    fold = np.arange(n) % FOLDS if n > FEW_LABELS else np.zeros(n, dtype=np.intp)
+    weights = _weights(labels, judged, rest, fold)[fold]
     corrected, weight = labels - weights * judged, float(weights.mean())
     mean = weight * float(rest.mean()) + float(corrected.mean())
     half = z * sqrt(weight**2 * float(rest.var()) / len(rest) + float(corrected.var()) / n)
     return CorrectedMean(mean, mean - half, mean + half, weight)
 
 
-def _weight(gold: Floats, judged: Floats, rest: Floats, n: int | None = None) -> float:
-    """The lambda that makes the variance of the mean of ``n`` labels smallest."""
-    variance = float(np.concatenate([judged, rest]).var(ddof=1))
-    covariance = float(((gold - gold.mean()) * (judged - judged.mean())).mean())
-    return min(max(covariance / ((1 + (n or len(gold)) / len(rest)) * variance), 0.0), 1.0) if variance else 0.0
+def _weights(gold: Floats, judged: Floats, rest: Floats, fold: Codes) -> Floats:
+    """For each fold [folds] the lambda that makes the variance of the mean smallest, from the labels of the other folds, and from all
+    where there is one fold."""
+    n_folds = int(fold.max()) + 1
+    centre = float(rest.mean())
+    y, f, r = gold - float(gold.mean()), judged - centre, rest - centre
+
+    def others(values: Floats | None) -> Floats:
+        sums = sums_by(fold, n_folds, values)
+        return sums.sum() - sums if n_folds > 1 else sums
+
+    n = others(None)
+    sum_f, total = others(f), n + len(r)
+    covariance = others(y * f) / n - others(y) * sum_f / n**2
+    sum_all = sum_f + float(r.sum())
+    variance = (others(f * f) + float((r * r).sum()) - sum_all**2 / total) / (total - 1)
+    needed = (1 + len(gold) / len(rest)) * variance
+    # What remains of rounding where the judge gives one score.
+    known = variance > 1e-20 * (1 + centre**2)
+    return np.clip(np.divide(covariance, needed, out=np.zeros(n_folds), where=known), 0.0, 1.0)
 
 
 def expected_calibration_error(confidences: npt.ArrayLike, correct: npt.ArrayLike, bins: int = 10) -> float:

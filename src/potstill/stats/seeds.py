@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy.special import stdtrit
 
 from potstill.stats.checks import Floats, codes, fraction, sums_by, vector
-from potstill.stats.clustered import Clusters, degrees_of_freedom
+from potstill.stats.clustered import Clusters, degrees_of_freedom, limits_without_variation
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ def crossed_interval(
     contain (Cameron, Gelbach and Miller 2011, J. Bus. Econ. Stat. 29:238, equation 2.11; for one question a cluster the analysis of variance
     of Searle, Casella and McCulloch 1992, Variance Components, chapter 4), and never less than either. Its degrees of freedom
     are Satterthwaite's (1946, Biometrics Bull. 2:110). None for ``clusters``: each question is its own. One seed, or one
-    cluster, says nothing about others: every mean is possible.
+    cluster, says nothing about others: every mean is possible. Where no score differs, each cluster counts as one question, as in
+    `clustered_difference`.
     """
     table = vector("scores", scores, dimensions=2)
     level = fraction("confidence", confidence)
@@ -46,7 +47,10 @@ def crossed_interval(
     centre, half = float(mean), inf
     if n_seeds > 1 and n_groups > 1:
         half = float(error) * float(stdtrit(df, (1 + level) / 2))
-    return CrossedInterval(centre, centre - half, centre + half, float(error), float(df), n_seeds, n_groups)
+    low, high = centre - half, centre + half
+    if half == 0:
+        low, high = limits_without_variation(centre, n_groups, level, bounded=bool(np.abs(table).max() <= 1))
+    return CrossedInterval(centre, low, high, float(error), float(df), n_seeds, n_groups)
 
 
 def crossed_error(sums: Floats, sizes: Floats) -> tuple[Floats, Floats, Floats]:
