@@ -35,7 +35,23 @@ BASEBALL = [
     [4, 4, 5, 6, 6, 0, 6], [2, 4, 1, 3, 1, 7, 0],
 ]  # fmt: skip
 """Agresti, Categorical Data Analysis: American League East 1987, wins of the row against the column."""
-SLOPES = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.324, 0.4262, 0.5719, 0.6528, 0.759, 1.0]
+SLOPES = [
+    0.0001,
+    0.0004,
+    0.0019,
+    0.0095,
+    0.0201,
+    0.0278,
+    0.0298,
+    0.0344,
+    0.0459,
+    0.324,
+    0.4262,
+    0.5719,
+    0.6528,
+    0.759,
+    1.0,
+]
 """Benjamini and Hochberg 1995, J. R. Statist. Soc. B 57:289, section 4: 15 end points; Holm's and Hochberg's methods reject
 three at 5 %, theirs four."""
 
@@ -73,7 +89,12 @@ def test_tangos_interval():
 
 def test_clopper_pearson():
     # R's binom.test(81, 263), (15, 148), (0, 20), (1, 29); Newcombe 1998, Stat. Med. 17:857, table I, method 5.
-    published = {(81, 263): (0.2527, 0.3676), (15, 148): (0.0578, 0.1617), (0, 20): (0, 0.1684), (1, 29): (0.0009, 0.1776)}
+    published = {
+        (81, 263): (0.2527, 0.3676),
+        (15, 148): (0.0578, 0.1617),
+        (0, 20): (0, 0.1684),
+        (1, 29): (0.0009, 0.1776),
+    }
     for (successes, n), limits in published.items():
         found = stats.clopper_pearson_interval(successes, n)
         assert (found.low, found.high) == pytest.approx(limits, abs=6e-5)

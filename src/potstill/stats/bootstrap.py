@@ -39,9 +39,9 @@ def paired_bootstrap(
     ``seeds`` [rows] independently of them where a row is a question under a seed (Owen 2007, Ann. Appl. Stat. 1:386).
 
     The limits are percentiles (Efron 1979, Ann. Statist. 7:1) further out than the level says, because percentiles are too
-    narrow for few clusters: tails of Phi(-t sqrt(G / (G - 1))), with t of the degrees of freedom of CR2 (Hesterberg 2015, Am. Stat. 69:371,
-    section 5.3: the expanded percentile interval). With seeds the factor and the degrees are those of seeds and clusters weighed by
-    their variances. None for ``clusters``: each row is its own (with seeds, they must be given). One cluster or one seed says
+    narrow for few clusters: tails of Phi(-t CR2 / CR0), with t of the degrees of freedom of CR2 (Hesterberg 2015, Am. Stat. 69:371,
+    section 5.3: the expanded percentile interval, here for clusters of unequal size). With seeds, both variances are sums over seeds
+    and clusters, with Satterthwaite degrees of freedom. None for ``clusters``: each row is its own (with seeds, they must be given). One cluster or one seed says
     nothing about others: every difference is possible. Where no difference varies, each cluster counts as one question, as in
     `clustered_difference`. ``seed`` is that of the resampling, and the same seed gives the same limits.
     """
@@ -110,11 +110,10 @@ def _tail(residuals: Floats, sizes: Floats, level: float) -> float:
     for axis in (0, 1):
         if residuals.shape[1 - axis] > 1:
             share = sizes.sum(axis) / sizes.sum()
-            n = residuals.shape[1 - axis]
-            parts.append((float((residuals.sum(axis) ** 2).sum()), n / (n - 1), degrees_of_freedom(share)))
-    total = sum(variance for variance, _, _ in parts)
-    if not total:
+            squares = residuals.sum(axis) ** 2
+            parts.append((float(squares.sum()), float((squares / (1 - share)).sum()), degrees_of_freedom(share)))
+    resampled, corrected = (sum(part[i] for part in parts) for i in (0, 1))
+    if not resampled:
         return (1 - level) / 2
-    factor = sum(variance * factor for variance, factor, _ in parts) / total
-    df = total**2 / sum(variance**2 / df for variance, _, df in parts)
-    return float(ndtr(-sqrt(factor) * stdtrit(df, (1 + level) / 2)))
+    df = corrected**2 / sum(variance**2 / df for _, variance, df in parts)
+    return float(ndtr(-sqrt(corrected / resampled) * stdtrit(df, (1 + level) / 2)))
