@@ -84,9 +84,9 @@ def test_the_planned_number_of_questions_has_the_power_planned_for():
 
 
 def test_looking_after_every_question_rejects_in_one_of_twenty_at_most():
-    """All paths of 200 discordant questions, stopped at the first look at which the p-value is at most 5 %."""
+    """All paths of 150 discordant questions, stopped at the first look at which the p-value is at most 5 %."""
     alive, rejected = np.array([1.0]), 0.0
-    for n in range(1, 201):
+    for n in range(1, 151):
         alive = (np.append(alive, 0) + np.append(0, alive)) / 2
         wins = np.flatnonzero(alive > 1e-15)
         p = [stats.anytime_mcnemar(w, n - w).p_value for w in range(n // 2 + 1)]
@@ -185,7 +185,7 @@ def test_the_bootstrap_of_clusters(clusters, icc):
     sizes = sizes_of(clusters)
     _, differences = clustered_sums(sizes, icc, np.random.default_rng(6))
     labels, zero = np.repeat(np.arange(clusters), sizes.astype(int)), np.zeros(int(sizes.sum()))
-    found = [stats.paired_bootstrap(row, zero, labels, seed=i) for i, row in enumerate(differences[:2000])]
+    found = [stats.paired_bootstrap(row, zero, labels, seed=i) for i, row in enumerate(differences[:1000])]
     assert 0.93 <= np.mean([one.low <= TRUTH <= one.high for one in found]) <= 0.97
 
 
