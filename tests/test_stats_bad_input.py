@@ -74,6 +74,7 @@ def test_missing_and_infinite_values(name, values):
         (lambda: stats.krippendorff_alpha([[1, 2], [1, 1]], "metric"), "one of nominal"),
         (lambda: stats.gwet_ac1([[1, nan], [1, 1]]), "None for a missing one"),
         (lambda: stats.gwet_ac1([[1, "x"], [1, 1]]), "all numbers or all texts"),
+        (lambda: stats.gwet_ac1([list(range(2001))] * 2), "2001 distinct ratings"),
         (lambda: stats.ppi_mean([1, 0], [1], [1]), "one length"),
         (lambda: stats.expected_calibration_error([1.2], [1]), "between 0 and 1"),
         (lambda: stats.expected_calibration_error([0.2], [1], bins=0), "bins"),

@@ -15,6 +15,8 @@ from potstill.stats import checks
 from potstill.stats.checks import Floats, choice
 
 Ratings = Sequence[Sequence[Hashable]]
+MOST_CATEGORIES = 2000
+"""Distinct ratings beyond which the table of counts would not fit in memory."""
 LEVELS = ("nominal", "ordinal", "interval", "ratio")
 
 
@@ -95,6 +97,10 @@ def _counts(ratings_by_rater: Ratings) -> tuple[list[Hashable], Floats]:
         values: list[Hashable] = sorted(distinct)  # type: ignore[type-var]
     except TypeError:
         raise ValueError("ratings must be all numbers or all texts") from None
+    if len(values) > MOST_CATEGORIES:
+        raise ValueError(
+            f"there are {len(values)} distinct ratings, and at most {MOST_CATEGORIES} can be compared: round them"
+        )
     index = {value: place for place, value in enumerate(values)}
     n_units, width = len(rows[0]), len(values) + 1
     cells = np.zeros(n_units * width)

@@ -48,7 +48,7 @@ def crossed_interval(
     if n_seeds > 1 and n_groups > 1:
         half = float(error) * float(stdtrit(df, (1 + level) / 2))
     low, high = centre - half, centre + half
-    if half == 0:
+    if half <= 1e-12 * (1 + abs(centre)):
         low, high = limits_without_variation(centre, n_groups, level, bounded=bool(np.abs(table).max() <= 1))
     return CrossedInterval(centre, low, high, float(error), float(df), n_seeds, n_groups)
 

@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from potstill import stats
 from potstill.recipe.recipe import Evaluate
 from potstill.stages.evaluate.outcome import Outcome
-from potstill.stats.labels import macro_f1_difference
-from potstill.stats.paired import mcnemar, paired_difference
 from potstill.tasks import Task
 from potstill.workspace.artifacts import Prediction
 
@@ -65,14 +64,14 @@ def _paired(pair: tuple[Rows, Rows], truncated_is_correct: tuple[bool, bool], co
         for a, b in zip(*pair, strict=True)
     )
     cells = [[table[a, b] for b in (True, False)] for a in (True, False)]
-    difference = paired_difference(cells, method="newcombe", confidence=confidence)
+    difference = stats.paired_difference(cells, method="newcombe", confidence=confidence)
     return {
         "only_a": table[True, False],
         "only_b": table[False, True],
         "difference": difference.difference,
         "low": difference.low,
         "high": difference.high,
-        "p_value": mcnemar(cells, method="exact").p_value,
+        "p_value": stats.mcnemar(cells, method="exact").p_value,
     }
 
 
@@ -88,5 +87,5 @@ def _label_difference(
     if not golds:
         return {"estimate": 0.0, "low": -1.0, "high": 1.0}
     a, b = ([task.labels_of(row["answer"]) for row in rows] for rows in pair)
-    estimate, low, high = macro_f1_difference(golds, a, b, labels, confidence)
+    estimate, low, high = stats.macro_f1_difference(golds, a, b, labels, confidence)
     return {"estimate": estimate, "low": low, "high": high}

@@ -6,14 +6,12 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
+from potstill import stats
 from potstill.recipe.recipe import Evaluate
 from potstill.recipe.systems import STUDENT, Role, System
 from potstill.stages.evaluate.asking import KINDS
 from potstill.stages.evaluate.compare import NOT_TOLD, Rows, answered_by_both, compare
 from potstill.stages.evaluate.outcome import Outcome
-from potstill.stats.labels import macro_f1, macro_f1_interval
-from potstill.stats.means import mean_interval
-from potstill.stats.proportions import wilson_interval
 from potstill.tasks import Prompting, Task
 
 LENGTH = "words"
@@ -127,11 +125,11 @@ def _metrics(rows: Rows, task: Task, labels: Sequence[str], decided: bool, confi
             metrics[name] = _proportion(k, len(rows), confidence)
     if task.label_score and decided and rows:
         golds, answers = ([task.labels_of(row[name]) for row in rows] for name in ("gold", "answer"))
-        interval = macro_f1_interval(golds, answers, labels, confidence)
-        metrics[task.label_score] = _metric(macro_f1(golds, answers, labels), *interval)
+        interval = stats.macro_f1_interval(golds, answers, labels, confidence)
+        metrics[task.label_score] = _metric(stats.macro_f1(golds, answers, labels), *interval)
     for name in _score_names(rows, decided):
         if len(scores := list(_scores(rows, name, task).values())) > 1:
-            metrics[name] = _metric(*mean_interval(scores, confidence))
+            metrics[name] = _metric(*stats.mean_interval(scores, confidence))
     return metrics
 
 
@@ -166,7 +164,7 @@ def _differences(
     for name, (a, b) in scores.items():
         values = [a[id_] - b[id_] for id_ in a if id_ in ids and id_ in b]
         if len(values) > 1:
-            differences[name] = _metric(*mean_interval(values, confidence))
+            differences[name] = _metric(*stats.mean_interval(values, confidence))
     return differences
 
 
@@ -189,7 +187,7 @@ def _scores(rows: Rows, name: str, task: Task) -> dict[str, float]:
 
 
 def _proportion(k: int, n: int, confidence: float) -> Metric:
-    interval = wilson_interval(k, n, confidence)
+    interval = stats.wilson_interval(k, n, confidence)
     return _metric(k / max(n, 1), interval.low, interval.high)
 
 
