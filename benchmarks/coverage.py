@@ -36,7 +36,7 @@ def main() -> None:
     python = {name: environment(name, requirements) for name, requirements in REQUIREMENTS.items()}
     with TemporaryDirectory() as folder:
         data = Path(folder) / "data.npz"
-        np.savez(data, **simulate(*((100, 10) if quick else (2000, 400))))
+        np.savez(data, **simulate(*((100, 10) if quick else (2000, 200))))
         limits = {name: intervals(interpreter, name, data) for name, interpreter in python.items()}
     figures: dict[str, object] = {"ours_close_in": 0, "ours_lowest": 1.0, "better": []}
     for case in limits["ours"]:
