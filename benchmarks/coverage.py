@@ -1,13 +1,15 @@
-"""python benchmarks/coverage.py [--quick]: how often 95 % intervals hold the truth, and how wide they are, beside other packages.
+"""python benchmarks/coverage.py [--quick]: how often 95 % intervals hold the truth, and how wide they are, beside other
+packages.
 
-The same simulated data go to potstill, evalstats and cje-eval, each in an environment of its own (benchmarks/peers/intervals_*.py):
+The same simulated data go to potstill, evalstats and cje-eval, each in an environment of its own
+(benchmarks/peers/intervals_*.py):
 
-- ``clustered``: paired differences of answers, -1, 0 or 1 with the mean 0.1, in 12 to 100 groups of 3 to 11 questions with the
-  intraclass correlations 0.1 and 0.44.
-- ``seeds``: differences of scores of 5 training seeds on 100 questions; seeds differ by 0, 0.1 or 0.3 (standard deviation), questions by
-  0.5, and both together by 0.7.
-- ``judge``: 50, 200 or 1,000 labels, of which 60 % are 1, and ten times as many scores of a judge that takes a fifth of the others
-  for 1.
+- ``clustered``: paired differences of answers, -1, 0 or 1 with the mean 0.1, in 12 to 100 groups of 3 to 11 questions with
+  the intraclass correlations 0.1 and 0.44.
+- ``seeds``: differences of scores of 5 training seeds on 100 questions; seeds differ by 0, 0.1 or 0.3 (standard deviation),
+  questions by 0.5, and both together by 0.7.
+- ``judge``: 50, 200 or 1,000 labels, of which 60 % are 1, and ten times as many scores of a judge that takes a fifth of the
+  others for 1.
 
 An interval is close if it covers 95 % of the time, give or take two points and two standard errors of the simulation. A peer is
 better in a case where its interval is close, and ours is not or is wider by over 2 %. ``--quick`` simulates little, and its
@@ -54,7 +56,8 @@ def main() -> None:
 
 
 def simulate(many: int, few: int) -> dict[str, np.ndarray]:
-    """The arrays of every case, as ``KIND/CASE/ARRAY``; ``many`` simulations of what is fast in every tool, ``few`` of the others."""
+    """The arrays of every case, as ``KIND/CASE/ARRAY``; ``many`` simulations of what is fast in every tool, ``few`` of the
+    others."""
     rng, arrays = np.random.default_rng(0), {}
     for clusters in (12, 15, 30, 100):
         for icc in (0.1, 0.44):

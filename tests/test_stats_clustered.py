@@ -1,4 +1,5 @@
-"""Standard errors, differences and tests by clusters, and intervals by seeds: independent formulas, symmetry, degenerate data."""
+"""Standard errors, differences and tests by clusters, and intervals by seeds: independent formulas, symmetry, degenerate
+data."""
 
 from itertools import product
 from math import inf, isnan, sqrt

@@ -105,8 +105,8 @@ def sizes_of(clusters):
 
 
 def clustered_sums(sizes, icc, rng):
-    """Sums [simulations, clusters] of differences, of which two in a cluster have the correlation ``icc``: with the probability sqrt(icc)
-    a question has the difference of its cluster, else one of its own."""
+    """Sums [simulations, clusters] of differences, of which two in a cluster have the correlation ``icc``: with the
+    probability sqrt(icc) a question has the difference of its cluster, else one of its own."""
     cluster = np.repeat(np.arange(len(sizes)), sizes.astype(int))
     common = rng.choice(VALUES, p=SHARES, size=(SIMULATIONS, len(sizes)))
     own = rng.choice(VALUES, p=SHARES, size=(SIMULATIONS, len(cluster)))

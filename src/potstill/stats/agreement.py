@@ -1,7 +1,7 @@
 """How far raters agree beyond chance: people, judges, or a judge and gold. 1 is full agreement, 0 that of chance.
 
-Where all ratings are one category, chance agrees fully as well, and every coefficient is nan: nothing shows that raters can tell
-categories apart.
+Where all ratings are one category, chance agrees fully as well, and every coefficient is nan: nothing shows that raters can
+tell categories apart.
 """
 
 from collections.abc import Hashable, Sequence
@@ -31,8 +31,9 @@ def cohen_kappa(table: npt.ArrayLike) -> float:
 
 
 def fleiss_kappa(counts: npt.ArrayLike) -> float:
-    """Several raters, not always the same (Fleiss 1971, Psychol. Bull. 76:378, equations 1 to 7), from the counts [units][categories]
-    of ratings, as many for each unit."""
+    """Several raters, not always the same (Fleiss 1971, Psychol. Bull. 76:378): (P - P_e) / (1 - P_e), with P the mean
+    share of pairs of ratings of a unit that agree and P_e the sum of squared shares of the categories, from the counts
+    [units][categories] of ratings, as many for each unit."""
     cells = checks.counts("counts", counts)
     raters = cells.sum(1)
     if (raters != raters[0]).any() or raters[0] < 2:
@@ -46,9 +47,10 @@ def fleiss_kappa(counts: npt.ArrayLike) -> float:
 def krippendorff_alpha(
     ratings_by_rater: Ratings, level: Literal["nominal", "ordinal", "interval", "ratio"] = "nominal"
 ) -> float:
-    """Any number of raters, with missing ratings (Krippendorff 2011, Computing Krippendorff's Alpha-Reliability), from ratings
-    [raters][units], None for a missing one. ``level`` says what the ratings are: categories, ranks, or numbers whose
-    differences or ratios count. nan where no unit has two ratings."""
+    """Any number of raters, with missing ratings (Krippendorff 2011, Computing Krippendorff's Alpha-Reliability), from
+    ratings [raters][units], None for a missing one. ``level`` says what the ratings are: categories, ranks, or numbers
+    whose differences or ratios count. 1 - D_o / D_e: the observed disagreement of the pairs of ratings of a unit over that
+    of all pairs. nan where no unit has two ratings."""
     choice("level", level, LEVELS)
     values, cells = _counts(ratings_by_rater)
     if level != "nominal" and not all(isinstance(value, int | float) for value in values):
@@ -65,9 +67,11 @@ def krippendorff_alpha(
 
 
 def gwet_ac1(ratings_by_rater: Ratings) -> float:
-    """Any number of raters, with missing ratings, for categories of very unequal frequency, where kappa is low in spite of much
-    agreement (Gwet 2008, Br. J. Math. Stat. Psychol. 61:29, equations 8 and 16; Gwet 2014, Handbook of Inter-Rater Reliability, chapter
-    3, for missing ratings), from ratings [raters][units], None for a missing one."""
+    """Any number of raters, with missing ratings, for categories of very unequal frequency, where kappa is low in spite of
+    much agreement (Gwet 2008, Br. J. Math. Stat. Psychol. 61:29; Gwet 2014, Handbook of Inter-Rater Reliability, for
+    missing ratings), from ratings [raters][units], None for a missing one: (P - P_e) / (1 - P_e), with P as in
+    `fleiss_kappa` over the units with two ratings or more, and P_e = sum p (1 - p) / (q - 1) over the mean shares p of the
+    q categories that occur."""
     values, cells = _counts(ratings_by_rater)
     raters = cells.sum(1)
     paired = raters > 1

@@ -22,10 +22,11 @@ class AnytimeTest:
 def anytime_mcnemar(wins: int, losses: int, confidence: float = 0.95) -> AnytimeTest:
     """Test that A (``wins``: only A right) and B (``losses``: only B right) are right equally often, at any number of looks.
 
-    The e-value is the likelihood of the discordant questions under a uniform prior of the share of wins, over that under 1/2:
-    2^n B(wins + 1, losses + 1) (Robbins 1970, Ann. Math. Statist. 41:1397; Ramdas et al. 2023, Stat. Sci. 38:576). By Ville's inequality it exceeds 1 / alpha
-    at any look with probability alpha at most, so that p = min(1, 1 / e). The limits are the shares that the same test does
-    not reject. Every question counts once, in the order in which it was asked. No discordant question: e = 1, limits 0 and 1.
+    The e-value is the likelihood of the discordant questions under a uniform prior of the share of wins, over that under
+    1/2: 2^n B(wins + 1, losses + 1) (Robbins 1970, Ann. Math. Statist. 41:1397; Ramdas et al. 2023, Stat. Sci. 38:576). By
+    Ville's inequality it exceeds 1 / alpha at any look with probability alpha at most, so that p = min(1, 1 / e). The
+    limits are the shares that the same test does not reject. Every question counts once, in the order in which it was
+    asked. No discordant question: e = 1, limits 0 and 1.
     """
     wins, losses = count("wins", wins), count("losses", losses)
     n, alpha = wins + losses, 1 - fraction("confidence", confidence)

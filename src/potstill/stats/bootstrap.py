@@ -39,11 +39,12 @@ def paired_bootstrap(
     ``seeds`` [rows] independently of them where a row is a question under a seed (Owen 2007, Ann. Appl. Stat. 1:386).
 
     The limits are percentiles (Efron 1979, Ann. Statist. 7:1) further out than the level says, because percentiles are too
-    narrow for few clusters: tails of Phi(-t CR2 / CR0), with t of the degrees of freedom of CR2 (Hesterberg 2015, Am. Stat. 69:371,
-    section 5.3: the expanded percentile interval, here for clusters of unequal size). With seeds, both variances are sums over seeds
-    and clusters, with Satterthwaite degrees of freedom. None for ``clusters``: each row is its own (with seeds, they must be given). One cluster or one seed says
-    nothing about others: every difference is possible. Where no difference varies, each cluster counts as one question, as in
-    `clustered_difference`. ``seed`` is that of the resampling, and the same seed gives the same limits.
+    narrow for few clusters: tails of Phi(-t CR2 / CR0), with t of the degrees of freedom of CR2 (Hesterberg 2015, Am. Stat.
+    69:371: the expanded percentile interval, here for clusters of unequal size). With seeds, both variances
+    are sums over seeds and clusters, with Satterthwaite degrees of freedom. None for ``clusters``: each row is its own
+    (with seeds, they must be given). One cluster or one seed says nothing about others: every difference is possible. Where
+    no difference varies, each cluster counts as one question, as in `clustered_difference`. ``seed`` is that of the
+    resampling, and the same seed gives the same limits.
     """
     first, second = vectors(a=a, b=b)
     level = fraction("confidence", confidence)

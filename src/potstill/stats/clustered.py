@@ -51,11 +51,12 @@ class ClusteredDifference:
 def clustered_standard_error(values: npt.ArrayLike, clusters: Clusters | None) -> StandardErrors:
     """Standard errors of the mean of ``values`` [questions], which vary together within ``clusters`` [questions].
 
-    With n questions, of which n_g in cluster g, and r_g the sum of its residuals: CR0 = sqrt(sum r_g^2) / n (Liang and Zeger
-    1986, Biometrika 73:13), CR1 = CR0 sqrt(G / (G - 1)), CR2 = sqrt(sum r_g^2 / (1 - n_g / n)) / n, with Satterthwaite degrees of
-    freedom under independence (Bell and McCaffrey 2002, Surv. Methodol. 28:169; Pustejovsky and Tipton 2018, J. Bus. Econ. Stat.
-    36:672, equations 6 and 11). Where all clusters have one size, CR1 = CR2 and the degrees are G - 1. None for ``clusters``: each
-    question is its own. One cluster says nothing about others: CR1 and CR2 are nan, with 0 degrees of freedom.
+    With n questions, of which n_g in cluster g, and r_g the sum of its residuals: CR0 = sqrt(sum r_g^2) / n (Liang and
+    Zeger 1986, Biometrika 73:13), CR1 = CR0 sqrt(G / (G - 1)), CR2 = sqrt(sum r_g^2 / (1 - n_g / n)) / n, with
+    Satterthwaite degrees of freedom under independence (Bell and McCaffrey 2002, Surv. Methodol. 28:169; Pustejovsky and
+    Tipton 2018, J. Bus. Econ. Stat. 36:672). Where all clusters have one size, CR1 = CR2 and the
+    degrees are G - 1. None for ``clusters``: each question is its own. One cluster says nothing about others: CR1 and CR2
+    are nan, with 0 degrees of freedom.
     """
     array = vector("values", values)
     groups, n_groups = codes("clusters", clusters, len(array))
@@ -81,8 +82,8 @@ def errors_of_mean(sums: Floats, sizes: Floats) -> tuple[Floats, Floats, Floats,
 
 
 def degrees_of_freedom(share: Floats) -> float:
-    """Of CR2 of a mean: (sum of the eigenvalues)^2 / sum of their squares, of the matrix of a quadratic form that has h_g on its
-    diagonal and -h_g h_k / sqrt((1 - h_g)(1 - h_k)) elsewhere; h is the ``share`` [clusters] of questions."""
+    """Of CR2 of a mean: (sum of the eigenvalues)^2 / sum of their squares, of the matrix of a quadratic form that has h_g
+    on its diagonal and -h_g h_k / sqrt((1 - h_g)(1 - h_k)) elsewhere; h is the ``share`` [clusters] of questions."""
     weight = share**2 / (1 - share)
     return float(1 / ((share**2).sum() + weight.sum() ** 2 - (weight**2).sum()))
 
@@ -90,11 +91,12 @@ def degrees_of_freedom(share: Floats) -> float:
 def clustered_difference(
     a: npt.ArrayLike, b: npt.ArrayLike, clusters: Clusters | None, confidence: float = 0.95
 ) -> ClusteredDifference:
-    """Mean paired difference of the scores ``a`` - ``b`` [questions], with an interval and a two-sided test by t with CR2 and its
-    degrees of freedom (`clustered_standard_error`); Miller 2024, arXiv 2411.00640, section 2.2.
+    """Mean paired difference of the scores ``a`` - ``b`` [questions], with an interval and a two-sided test by t with CR2
+    and its degrees of freedom (`clustered_standard_error`); Miller 2024, arXiv 2411.00640.
 
     Below 30 clusters the test that flips the signs of whole clusters stands beside it (Canay, Romano and Shaikh 2017,
-    Econometrica 85:1013): all signs up to 16 clusters, beyond always the same 100,000. None for ``clusters``: each question is its own.
+    Econometrica 85:1013): all signs up to 16 clusters, beyond always the same 100,000. None for ``clusters``: each question
+    is its own.
 
     Where all clusters have one difference (all right, all wrong), t would know it for certain. For scores from 0 to 1 each
     cluster then counts as one question, and the limits are Tango's. One cluster, or other scores: every difference is possible.
@@ -159,9 +161,9 @@ def clustered_mcnemar(
     chi-squared with 1 degree of freedom.
 
     With d_g = (only A) - (only B) of cluster g, of n_g questions and G clusters: ``durkalski`` weighs clusters equally,
-    (sum d_g / n_g)^2 / sum (d_g / n_g)^2 (Durkalski et al. 2003, Stat. Med. 22:2417, equation 3); ``obuchowski`` weighs questions
-    equally, (sum d_g)^2 (G - 1) / (G sum d_g^2) (Obuchowski 1998, Stat. Med. 17:1495, equation 3). Without a cluster whose d_g differs from 0 the
-    p-value is 1; with one cluster ``durkalski`` is 1 (p = 0.32) and ``obuchowski`` 0.
+    (sum d_g / n_g)^2 / sum (d_g / n_g)^2 (Durkalski et al. 2003, Stat. Med. 22:2417); ``obuchowski`` weighs
+    questions equally, (sum d_g)^2 (G - 1) / (G sum d_g^2) (Obuchowski 1998, Stat. Med. 17:1495). Without a
+    cluster whose d_g differs from 0 the p-value is 1; with one cluster ``durkalski`` is 1 (p = 0.32) and ``obuchowski`` 0.
     """
     first, second = vectors(a=a, b=b)
     choice("method", method, ("durkalski", "obuchowski"))

@@ -35,10 +35,11 @@ def recovered_gap(
 ) -> RecoveredGap:
     """Ratio of the mean gains of student and teacher over the base, from their scores [questions] on the same questions.
 
-    The set holds every ratio r for which ``(student - base) - r (teacher - base)`` has a mean that t does not tell from 0 (Fieller
-    1954, J. R. Statist. Soc. B 16:175), by CR2 and its degrees of freedom (`potstill.stats.clustered`; for questions of their
-    own, n - 1). It is unbounded exactly where teacher and base are not distinguishable: then everything outside an interval, or
-    everything. ``estimate`` is nan where teacher and base score the same. One question or cluster says nothing: everything.
+    The set holds every ratio r for which ``(student - base) - r (teacher - base)`` has a mean that t does not tell from 0
+    (Fieller 1954, J. R. Statist. Soc. B 16:175), by CR2 and its degrees of freedom (`potstill.stats.clustered`; for
+    questions of their own, n - 1). It is unbounded exactly where teacher and base are not distinguishable: then everything
+    outside an interval, or everything. ``estimate`` is nan where teacher and base score the same. One question or cluster
+    says nothing: everything.
     """
     of_base, of_student, of_teacher = vectors(base=base, student=student, teacher=teacher)
     level = fraction("confidence", confidence)

@@ -16,7 +16,8 @@ FOLDS = 10
 
 @dataclass(frozen=True)
 class CorrectedMean:
-    """The mean that gold would have, and how much the judge was relied on: ``lambda_`` 0 is gold alone, 1 the judge corrected."""
+    """The mean that gold would have, and how much the judge was relied on: ``lambda_`` 0 is gold alone, 1 the judge
+    corrected."""
 
     mean: float
     low: float
@@ -27,14 +28,14 @@ class CorrectedMean:
 def ppi_mean(
     gold: npt.ArrayLike, judge_on_gold: npt.ArrayLike, judge_on_rest: npt.ArrayLike, confidence: float = 0.95
 ) -> CorrectedMean:
-    """Mean score of all questions, from ``gold`` [n] and the judge's scores of the same n questions, drawn at random, and the judge's
-    scores [N] of the other questions: PPI++ (Angelopoulos, Duchi and Zrnic 2023, arXiv 2311.01453).
+    """Mean score of all questions, from ``gold`` [n] and the judge's scores of the same n questions, drawn at random, and
+    the judge's scores [N] of the other questions: PPI++ (Angelopoulos, Duchi and Zrnic 2023, arXiv 2311.01453).
 
-    mean = lambda mean(judge on rest) + mean(gold - lambda judge on gold), with the variance lambda^2 var(judge on rest) / N + var(gold - lambda
-    judge on gold) / n and normal quantiles (equation 3); lambda = cov(gold, judge) / ((1 + n / N) var(judge)) makes it smallest
-    (example 6.1), clipped to 0 and 1. Beyond 30 labels lambda is cross-fitted: that of each of 10 folds (every tenth label) comes from the
-    other labels, so that it does not depend on the errors that it corrects, and ``lambda_`` is their mean. A judge that gives
-    one score to all has lambda 0. One label: every mean is possible.
+    mean = lambda mean(judge on rest) + mean(gold - lambda judge on gold), with the variance lambda^2 var(judge on rest) / N
+    + var(gold - lambda judge on gold) / n and normal quantiles; lambda = cov(gold, judge) / ((1 + n / N)
+    var(judge)) makes it smallest, clipped to 0 and 1. Beyond 30 labels lambda is cross-fitted: that of each
+    of 10 folds (every tenth label) comes from the other labels, so that it does not depend on the errors that it corrects,
+    and ``lambda_`` is their mean. A judge that gives one score to all has lambda 0. One label: every mean is possible.
     """
     labels, judged = vectors(gold=gold, judge_on_gold=judge_on_gold)
     rest = vector("judge_on_rest", judge_on_rest)
@@ -51,8 +52,8 @@ def ppi_mean(
 
 
 def _weights(gold: Floats, judged: Floats, rest: Floats, fold: Codes) -> Floats:
-    """For each fold [folds] the lambda that makes the variance of the mean smallest, from the labels of the other folds, and from all
-    where there is one fold."""
+    """For each fold [folds] the lambda that makes the variance of the mean smallest, from the labels of the other folds,
+    and from all where there is one fold."""
     n_folds = int(fold.max()) + 1
     centre = float(rest.mean())
     y, f, r = gold - float(gold.mean()), judged - centre, rest - centre
@@ -73,8 +74,9 @@ def _weights(gold: Floats, judged: Floats, rest: Floats, fold: Codes) -> Floats:
 
 
 def expected_calibration_error(confidences: npt.ArrayLike, correct: npt.ArrayLike, bins: int = 10) -> float:
-    """Mean distance between how sure answers were (``confidences``, 0 to 1) and how often they were ``correct`` (1 or 0), over ``bins`` of
-    equal width, (0, 0.1] to (0.9, 1], weighed by their answers (Naeini et al. 2015, AAAI 29:2901; Guo et al. 2017, ICML, equation 3).
+    """Mean distance between how sure answers were (``confidences``, 0 to 1) and how often they were ``correct`` (1 or 0),
+    over ``bins`` of equal width, (0, 0.1] to (0.9, 1], weighed by their answers (Naeini et al. 2015, AAAI 29:2901; Guo et
+    al. 2017, ICML, equation 3).
 
     0 lies in the first bin. It is biased upwards where bins hold few answers.
     """

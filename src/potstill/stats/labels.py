@@ -20,8 +20,8 @@ Labels = frozenset[str]
 def macro_f1(golds: Sequence[Labels], answers: Sequence[Labels], labels: Sequence[str]) -> float:
     """Mean over ``labels`` of F1 = 2 TP / (2 TP + FP + FN); nan for no labels.
 
-    The same labels for all systems make their scores comparable. F1 of a label that neither gold nor an answer has is 1: nothing
-    is wrong about it. An answer without any of the labels is a miss for the labels of its gold.
+    The same labels for all systems make their scores comparable. F1 of a label that neither gold nor an answer has is 1:
+    nothing is wrong about it. An answer without any of the labels is a miss for the labels of its gold.
     """
     kinds = Counter(zip(golds, answers, strict=True))
     gold, answer = (_matrix([kind[i] for kind in kinds], labels) for i in (0, 1))

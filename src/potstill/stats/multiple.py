@@ -41,7 +41,7 @@ def partial_conjunction(
     p_values: npt.ArrayLike, k: int, method: Literal["bonferroni", "simes", "fisher"] = "bonferroni"
 ) -> float:
     """p-value of "at least ``k`` of these m hold" (better on at least k of m data sets), from the m - k + 1 largest p-values
-    (Benjamini and Heller 2008, Biometrics 64:1215, section 2).
+    (Benjamini and Heller 2008, Biometrics 64:1215).
 
     ``bonferroni``: (m - k + 1) p_(k), for any dependence, as between tests of one student. ``simes``: the smallest
     (m - k + 1) p_(k - 1 + i) / i, for positive dependence. ``fisher``: chi-squared with 2 (m - k + 1) degrees of freedom of

@@ -107,8 +107,8 @@ def paired_difference(
 
 
 def noninferiority(table: Table, margin: float, confidence: float = 0.95) -> NonInferiority:
-    """Whether A is worse than B by less than ``margin`` (a difference of proportions: 0.05 is five points), by Tango's one-sided
-    score test of ``difference <= -margin`` at the level 1 - confidence (Tango 1998, Stat. Med. 17:891, equation 6).
+    """Whether A is worse than B by less than ``margin`` (a difference of proportions: 0.05 is five points), by Tango's
+    one-sided score test of ``difference <= -margin`` at the level 1 - confidence (Tango 1998, Stat. Med. 17:891).
 
     ``low`` is the limit of the same test: A is not inferior exactly where it lies above -margin. No questions show nothing.
     """

@@ -13,8 +13,8 @@ STEPS = 200
 
 @dataclass(frozen=True)
 class Davidson:
-    """Log strengths of the systems (the last is 0), log of how likely ties are, and log odds that the answer that is shown first
-    gains by its place; standard errors in the same form (of the last strength: 0)."""
+    """Log strengths of the systems (the last is 0), log of how likely ties are, and log odds that the answer that is shown
+    first gains by its place; standard errors in the same form (of the last strength: 0)."""
 
     strengths: Floats
     tie: float
@@ -25,8 +25,8 @@ class Davidson:
 
 
 def bradley_terry(wins: npt.ArrayLike) -> Floats:
-    """Log strengths s of systems, the last 0, from ``wins[i][j]``, how often i won against j: P(i wins) = exp(s_i) / (exp(s_i) + exp(s_j))
-    (Bradley and Terry 1952, Biometrika 39:324), by maximum likelihood.
+    """Log strengths s of systems, the last 0, from ``wins[i][j]``, how often i won against j: P(i wins) = exp(s_i) /
+    (exp(s_i) + exp(s_j)) (Bradley and Terry 1952, Biometrika 39:324), by maximum likelihood.
 
     The maximum exists if each system can be reached from each other by a chain of wins (Ford 1957, Am. Math. Mon. 64:28); a
     system that always won or lost would have an infinite strength, which is a ValueError.
@@ -47,13 +47,14 @@ def bradley_terry(wins: npt.ArrayLike) -> Floats:
 def davidson(
     first_wins: npt.ArrayLike, second_wins: npt.ArrayLike, ties: npt.ArrayLike, order_effect: bool = True
 ) -> Davidson:
-    """Strengths with ties and an order effect, from counts [system shown first][system shown second] of comparisons that the first
-    won, that the second won, and that were tied.
+    """Strengths with ties and an order effect, from counts [system shown first][system shown second] of comparisons that
+    the first won, that the second won, and that were tied.
 
-    With strengths p = exp(s), tie v and order g: P(first wins), P(second wins) and P(tie) are as g p_i, p_j and v sqrt(p_i p_j)
-    (Davidson 1970, J. Am. Stat. Assoc. 65:317, for ties; Davidson and Beaver 1977, Biometrics 33:693, for the order), by maximum likelihood,
-    with standard errors by its information. ``order_effect=False`` sets g = 1, for comparisons whose order is not known. A
-    ValueError where an estimate would be infinite: no ties (`bradley_terry`), a system that always won, one place that always won.
+    With strengths p = exp(s), tie v and order g: P(first wins), P(second wins) and P(tie) are as g p_i, p_j and v sqrt(p_i
+    p_j) (Davidson 1970, J. Am. Stat. Assoc. 65:317, for ties; Davidson and Beaver 1977, Biometrics 33:693, for the order),
+    by maximum likelihood, with standard errors by its information. ``order_effect=False`` sets g = 1, for comparisons whose
+    order is not known. A ValueError where an estimate would be infinite: no ties (`bradley_terry`), a system that always
+    won, one place that always won.
     """
     won, lost, tied = (
         _comparisons(name, table)

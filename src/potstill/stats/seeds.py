@@ -27,15 +27,16 @@ class CrossedInterval:
 def crossed_interval(
     scores: npt.ArrayLike, clusters: Clusters | None = None, confidence: float = 0.95
 ) -> CrossedInterval:
-    """Interval of "this recipe" from ``scores`` [seeds][questions] (or paired differences of scores): the mean over other training
-    seeds and other questions, both random and crossed. `potstill.stats.clustered` has the interval of "this student".
+    """Interval of "this recipe" from ``scores`` [seeds][questions] (or paired differences of scores): the mean over other
+    training seeds and other questions, both random and crossed. `potstill.stats.clustered` has the interval of "this
+    student".
 
-    The variance of the mean is that between seeds plus that between clusters (CR2) less that of their interaction, which both
-    contain (Cameron, Gelbach and Miller 2011, J. Bus. Econ. Stat. 29:238, equation 2.11; for one question a cluster the analysis of variance
-    of Searle, Casella and McCulloch 1992, Variance Components, chapter 4), and never less than either. Its degrees of freedom
-    are Satterthwaite's (1946, Biometrics Bull. 2:110). None for ``clusters``: each question is its own. One seed, or one
-    cluster, says nothing about others: every mean is possible. Where no score differs, each cluster counts as one question, as in
-    `clustered_difference`.
+    The variance of the mean is that between seeds plus that between clusters (CR2) less that of their interaction, which
+    both contain (Cameron, Gelbach and Miller 2011, J. Bus. Econ. Stat. 29:238; for one question a cluster
+    the analysis of variance of Searle, Casella and McCulloch 1992, Variance Components), and never less than
+    either. Its degrees of freedom are Satterthwaite's (1946, Biometrics Bull. 2:110). None for ``clusters``: each question
+    is its own. One seed, or one cluster, says nothing about others: every mean is possible. Where no score differs, each
+    cluster counts as one question, as in `clustered_difference`.
     """
     table = vector("scores", scores, dimensions=2)
     level = fraction("confidence", confidence)
@@ -54,8 +55,8 @@ def crossed_interval(
 
 
 def crossed_error(sums: Floats, sizes: Floats) -> tuple[Floats, Floats, Floats]:
-    """Mean, standard error and degrees of freedom from the sums [..., seeds, clusters] and the sizes [clusters]; nan and 0 for one
-    seed or cluster."""
+    """Mean, standard error and degrees of freedom from the sums [..., seeds, clusters] and the sizes [clusters]; nan and 0
+    for one seed or cluster."""
     n_seeds, n_groups = sums.shape[-2:]
     n = sizes.sum()
     mean = sums.sum((-2, -1)) / (n_seeds * n)

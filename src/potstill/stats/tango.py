@@ -4,10 +4,11 @@ from math import inf, sqrt
 
 
 def score(only_a: float, only_b: float, n: float, difference: float) -> float:
-    """Standard errors between the observed difference and ``difference``, the error being that under ``difference``
-    (Tango 1998, Stat. Med. 17:891, equations 6 to 9).
+    """Standard errors between the observed difference and ``difference`` d, the error being that under d (Tango 1998, Stat.
+    Med. 17:891): (b - c - n d) / sqrt(n (2 q + d (1 - d))), with b ``only_a``, c ``only_b``, and q the probability of only B
+    that is most likely under d, the larger root of 2 n q^2 + ((2 n - b + c) d - b - c) q - c d (1 - d) = 0.
 
-    0 where the observed difference is ``difference``; infinite where ``difference`` cannot have given the observed one.
+    0 where the observed difference is d; infinite where d cannot have given the observed one.
     """
     distance = only_a - only_b - n * difference
     if distance == 0:
@@ -34,7 +35,7 @@ def limits(only_a: float, only_b: float, n: float, z: float) -> tuple[float, flo
 
 
 def _nuisance(only_a: float, only_b: float, n: float, difference: float) -> float:
-    """The most likely probability that only B is right, among those that have the difference."""
+    """The root q of `score`."""
     a = 2 * n
     b = (2 * n - only_a + only_b) * difference - only_a - only_b
     c = -only_b * difference * (1 - difference)
