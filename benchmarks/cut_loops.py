@@ -16,7 +16,7 @@ from loops import TASK, WatchedModel, finished, is_correct
 
 from potstill.data import word_problems
 from potstill.models import Request, Sampling
-from potstill.stats.proportions import wilson
+from potstill.stats import wilson_interval
 from potstill.tasks import Prompting, PromptSpec, Status
 
 CUT, LIMIT = 256, 512
@@ -31,8 +31,13 @@ def main() -> None:
     quick = parser.parse_args().quick
     counts = asyncio.run(watch(5 if quick else 300))
     n, correct = counts["repeating"], counts["became correct"]
-    low, high = wilson(correct, n)
-    figures = {**counts, "became_correct": round(correct / n, 4), "low": round(low, 4), "high": round(high, 4)}
+    interval = wilson_interval(correct, n)
+    figures = {
+        **counts,
+        "became_correct": round(correct / n, 4),
+        "low": round(interval.low, 4),
+        "high": round(interval.high, 4),
+    }
     met = not quick and n >= 300 and correct / n <= 0.02
     print(json.dumps({"benchmark": "cut_loops", "figures": figures, "goals": GOALS, "met": met}))
 

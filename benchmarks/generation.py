@@ -49,7 +49,7 @@ def main() -> None:
     options = parser.parse_args()
     n, rounds, million = (500, 1, 20_000) if options.quick else (5000, 3, 1_000_000)
     names = options.only.split(",") if options.only else list(REQUIREMENTS)
-    python = {name: environment(name) for name in names}
+    python = {name: environment(name, REQUIREMENTS[name]) for name in names}
     figures: dict[str, float] = {}
     rows_lost = 0
     with mock_server() as url:
@@ -80,9 +80,9 @@ def is_met(figure: float, goal: str) -> bool:
     return {">=": operator.ge, "<=": operator.le, "<": operator.lt, "==": operator.eq}[sign](figure, float(limit))
 
 
-def environment(name: str) -> str:
-    """The Python interpreter of a client; the environment of another project's client is created once."""
-    if (requirements := REQUIREMENTS[name]) is None:
+def environment(name: str, requirements: str | None) -> str:
+    """The Python interpreter of a client: this one where it requires nothing; the environment of another project is created once."""
+    if requirements is None:
         return sys.executable
     folder = ENVIRONMENTS / name
     python = folder / "bin" / "python"

@@ -27,7 +27,7 @@ from potstill.models.local import loading
 from potstill.models.local.model import TOKENS_BETWEEN_CHECKS, LocalModel
 from potstill.models.local.weights import LocalWeights
 from potstill.models.repetition import repeated_period
-from potstill.stats.proportions import wilson
+from potstill.stats import wilson_interval
 from potstill.tasks import Example
 from potstill.tasks.math import Math
 
@@ -82,10 +82,10 @@ def main() -> None:
     fates, tokens, saved = asyncio.run(watch(5 if quick else 300))
     loops = fates.total()
     recovered = sum(fates[fate] for fate in ("ended", "left", "corrected"))
-    low, high = wilson(recovered, loops)
+    interval = wilson_interval(recovered, loops)
     figures = {
-        "loops": loops, **fates, "recovered": round(recovered / loops, 4), "recovered_low": round(low, 4),
-        "recovered_high": round(high, 4), "saved": round(saved / tokens, 3),
+        "loops": loops, **fates, "recovered": round(recovered / loops, 4), "recovered_low": round(interval.low, 4),
+        "recovered_high": round(interval.high, 4), "saved": round(saved / tokens, 3),
     }  # fmt: skip
     met = not quick and loops >= 300 and recovered / loops <= 0.02
     print(json.dumps({"benchmark": "loops", "figures": figures, "goals": GOALS, "met": met}))

@@ -87,10 +87,17 @@ def test_an_interval_contains_its_estimate(answer, estimate):
 
 def test_rows_with_several_labels():
     """Gold {a}, {a, b}, {}; answers {a, b}, {b}, {}: a has 1 hit, 1 miss; b 1 hit, 1 false positive."""
-    golds, answers = [{"a"}, {"a", "b"}, set()], [{"a", "b"}, {"b"}, set()]
+    golds, answers = [frozenset(row) for row in ("a", "ab", "")], [frozenset(row) for row in ("ab", "b", "")]
     assert stats.macro_f1(golds, answers, "ab") == pytest.approx((2 / 3 + 2 / 3) / 2)
     low, high = macro_f1_interval(golds, answers, "ab")
     assert 0 <= low < high <= 1
+
+
+def test_rows_of_a_kind_are_counted_together():
+    """A million rows take as long as nine; more rows of the same kinds narrow the interval by the root of their number."""
+    rows = [(gold, answer) for gold in "abc" for answer in "abc"] + [(gold, gold) for gold in "abc"] * 4
+    few, many = (macro_f1_interval(*sets(rows * n), "abc") for n in (10, 1000))
+    assert (few[1] - few[0]) / (many[1] - many[0]) == pytest.approx(10, rel=0.1)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from potstill.stats.paired import mcnemar_exact, newcombe_paired
+from potstill.stats import mcnemar, paired_difference
 
 Z = {0.8: 1.2815515655, 0.9: 1.6448536270, 0.95: 1.9599639845, 0.99: 2.5758293035}
 """Two-sided quantiles of the normal distribution."""
@@ -21,6 +21,15 @@ TABLES = [
 below their limit."""
 cells = st.integers(0, 200)
 levels = st.sampled_from(list(Z))
+
+
+def mcnemar_exact(only_a, only_b):
+    return mcnemar([[3, only_a], [only_b, 5]]).p_value
+
+
+def newcombe_paired(both, only_a, only_b, neither, confidence=0.95):
+    found = paired_difference([[both, only_a], [only_b, neither]], "newcombe", confidence)
+    return found.low, found.high
 
 
 # The exact test

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from potstill.stats.proportions import wilson
+from potstill.stats import wilson_interval
 
 PUBLISHED = [
     # Newcombe 1998, Statistics in Medicine 17:857-872, table I, method 3 (score, no continuity correction).
@@ -21,6 +21,11 @@ Z = {0.8: 1.2815515655, 0.9: 1.6448536270, 0.95: 1.9599639845, 0.99: 2.575829303
 
 counts = st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 levels = st.sampled_from(list(Z))
+
+
+def wilson(*arguments):
+    interval = wilson_interval(*arguments)
+    return interval.low, interval.high
 
 
 @pytest.mark.parametrize(("successes", "n", "low", "high"), PUBLISHED)

@@ -1,1 +1,33 @@
-"""Intervals and tests."""
+"""Intervals and tests. Every function is importable from here; numpy and scipy load with the first that is used."""
+
+from importlib import import_module
+from typing import Any
+
+FUNCTIONS = {
+    "agreement": ("cohen_kappa", "fleiss_kappa", "gwet_ac1", "krippendorff_alpha"),
+    "anytime": ("anytime_mcnemar",),
+    "bootstrap": ("paired_bootstrap",),
+    "clustered": ("clustered_difference", "clustered_mcnemar", "clustered_standard_error"),
+    "gap": ("recovered_gap",),
+    "judges": ("expected_calibration_error", "ppi_mean"),
+    "labels": ("macro_f1", "macro_f1_difference", "macro_f1_interval"),
+    "means": ("mean_interval",),
+    "multiple": ("adjust_p_values", "intersection_union", "partial_conjunction"),
+    "paired": ("equivalence", "mcnemar", "noninferiority", "paired_difference"),
+    "planning": ("minimum_detectable_difference", "required_sample_size"),
+    "proportions": ("clopper_pearson_interval", "wilson_interval"),
+    "ratings": ("bradley_terry", "davidson"),
+    "seeds": ("crossed_interval",),
+}
+"""The functions of each module of this package."""
+
+
+def __getattr__(name: str) -> Any:
+    for module, functions in FUNCTIONS.items():
+        if name in functions:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *(name for functions in FUNCTIONS.values() for name in functions)])

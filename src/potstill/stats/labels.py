@@ -1,8 +1,12 @@
 """Macro-averaged F1 of labels, with intervals."""
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import product
-from typing import Any
+
+import numpy as np
+
+from potstill.stats.checks import Floats
 
 DRAWS = 1000
 """Draws of an interval."""
@@ -16,11 +20,12 @@ Labels = frozenset[str]
 def macro_f1(golds: Sequence[Labels], answers: Sequence[Labels], labels: Sequence[str]) -> float:
     """Mean over ``labels`` of F1 = 2 TP / (2 TP + FP + FN); nan for no labels.
 
-    The same labels for all systems make their scores comparable. F1 of a label that neither gold nor an answer has is 1: nothing
-    is wrong about it. An answer without any of the labels is a miss for the labels of its gold.
+    The same labels for all systems make their scores comparable. F1 of a label that neither gold nor an answer has is 1:
+    nothing is wrong about it. An answer without any of the labels is a miss for the labels of its gold.
     """
-    gold, answer = _matrices(golds, answers, labels)
-    return float(_macro_f1(gold, answer, _ones(len(golds)))[0])
+    kinds = Counter(zip(golds, answers, strict=True))
+    gold, answer = (_matrix([kind[i] for kind in kinds], labels) for i in (0, 1))
+    return float(_macro_f1(gold, answer, np.array([list(kinds.values())], dtype=float))[0])
 
 
 def macro_f1_interval(
@@ -46,63 +51,47 @@ def macro_f1_difference(
     return (difference, *_percentiles(of_a - of_b, confidence, difference))
 
 
-def _matrices(golds: Sequence[Labels], answers: Sequence[Labels], labels: Sequence[str]) -> tuple[Any, Any]:
-    """Gold and answers as 0 and 1, each [rows, labels]."""
-    import numpy as np
-
-    return tuple(
-        np.array([[label in row for label in labels] for row in rows], dtype=float).reshape(len(rows), len(labels))
-        for rows in (golds, answers)
-    )  # type: ignore[return-value]
+def _matrix(rows: Sequence[Labels], labels: Sequence[str]) -> Floats:
+    """Rows as 0 and 1, [rows, labels]."""
+    return np.array([[label in row for label in labels] for row in rows], dtype=float).reshape(len(rows), len(labels))
 
 
-def _ones(n: int) -> Any:
-    import numpy as np
-
-    return np.ones((1, n))
-
-
-def _macro_f1(gold: Any, answer: Any, weights: Any) -> Any:
+def _macro_f1(gold: Floats, answer: Floats, weights: Floats) -> Floats:
     """Macro F1 [draws] of rows that are counted as often as ``weights`` [draws, rows] says."""
-    import numpy as np
-
     hits, total = weights @ (gold * answer), weights @ (gold + answer)
     f1 = np.divide(2 * hits, total, out=np.ones_like(total), where=total > 0)
     return f1.mean(1) if f1.shape[1] else np.full(len(weights), np.nan)
 
 
-def _draws(golds: Sequence[Labels], systems: Sequence[Sequence[Labels]], labels: Sequence[str]) -> Any:
-    """Macro F1 [systems, draws] of the systems' answers, for the same weights of the rows."""
-    import numpy as np
+def _draws(golds: Sequence[Labels], systems: Sequence[Sequence[Labels]], labels: Sequence[str]) -> Floats:
+    """Macro F1 [systems, draws] of the systems' answers, for the same weights of the rows.
 
+    Rows with the same gold and answers are one kind: the sum of their weights, each exponential, has a gamma distribution.
+    """
     rng = np.random.default_rng(0)
-    gold, answers, prior = list(golds), [list(rows) for rows in systems], [1.0] * len(golds)
+    kinds = Counter(zip(golds, *systems, strict=True))
+    rows, prior = list(kinds), [float(n) for n in kinds.values()]
+    strata = [np.arange(len(rows))]
     if all(len(of) == 1 for of in golds):
-        keys = [next(iter(of)) for of in golds]
-        for label in dict.fromkeys(keys):
+        for label in dict.fromkeys(golds):
             for correct in product((True, False), repeat=len(systems)):  # each system has 1 correct answer and 1 miss
-                gold.append(frozenset([label]))
+                rows.append((label, *(label if is_correct else frozenset() for is_correct in correct)))
                 prior.append(2 / 2 ** len(systems))
-                for rows, is_correct in zip(answers, correct, strict=True):
-                    rows.append(frozenset([label] if is_correct else []))
-    else:
-        keys = [""] * len(golds)
-    strata = [np.array([i for i, of in enumerate(gold) if not keys[0] or one in of]) for one in dict.fromkeys(keys)]
-    matrices = [_matrices(gold, rows, labels) for rows in answers]
-    n_draws = max(1, min(DRAWS, WEIGHTS_AT_ONCE // len(gold)))
+        strata = [np.array([i for i, row in enumerate(rows) if row[0] == label]) for label in dict.fromkeys(golds)]
+    real = np.array([*kinds.values(), *[0] * (len(rows) - len(kinds))])
+    gold, *answers = (_matrix([row[i] for row in rows], labels) for i in range(1 + len(systems)))
+    n_draws = max(1, min(DRAWS, WEIGHTS_AT_ONCE // len(rows)))
     parts = []
     for start in range(0, DRAWS, n_draws):
-        weights = rng.gamma(prior, size=(min(n_draws, DRAWS - start), len(gold)))
+        weights = rng.gamma(prior, size=(min(n_draws, DRAWS - start), len(rows)))
         for stratum in strata:
-            weights[:, stratum] *= (stratum < len(golds)).sum() / weights[:, stratum].sum(1, keepdims=True)
-        parts.append([_macro_f1(*pair, weights) for pair in matrices])
+            weights[:, stratum] *= real[stratum].sum() / weights[:, stratum].sum(1, keepdims=True)
+        parts.append([_macro_f1(gold, answer, weights) for answer in answers])
     return np.concatenate(parts, axis=1)
 
 
-def _percentiles(draws: Any, confidence: float, estimate: float) -> tuple[float, float]:
+def _percentiles(draws: Floats, confidence: float, estimate: float) -> tuple[float, float]:
     """The central interval of the draws, extended to the estimate: the imagined rows pull the draws away from 0 and 1."""
-    import numpy as np
-
     tail = (1 - confidence) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     return min(float(low), estimate), max(float(high), estimate)

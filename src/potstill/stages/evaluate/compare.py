@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from potstill import stats
 from potstill.recipe.recipe import Evaluate
 from potstill.stages.evaluate.outcome import Outcome
-from potstill.stats.labels import macro_f1_difference
-from potstill.stats.paired import mcnemar_exact, newcombe_paired
 from potstill.tasks import Task
 from potstill.workspace.artifacts import Prediction
 
@@ -65,17 +64,15 @@ def _paired(pair: tuple[Rows, Rows], truncated_is_correct: tuple[bool, bool], co
         (_is_correct(a, truncated_is_correct[0]), _is_correct(b, truncated_is_correct[1]))
         for a, b in zip(*pair, strict=True)
     )
-    both, only_a, only_b, neither = (
-        table[cell] for cell in ((True, True), (True, False), (False, True), (False, False))
-    )
-    low, high = newcombe_paired(both, only_a, only_b, neither, confidence)
+    cells = [[table[a, b] for b in (True, False)] for a in (True, False)]
+    difference = stats.paired_difference(cells, method="newcombe", confidence=confidence)
     return {
-        "only_a": only_a,
-        "only_b": only_b,
-        "difference": (only_a - only_b) / max(table.total(), 1),
-        "low": low,
-        "high": high,
-        "p_value": mcnemar_exact(only_a, only_b),
+        "only_a": table[True, False],
+        "only_b": table[False, True],
+        "difference": difference.difference,
+        "low": difference.low,
+        "high": difference.high,
+        "p_value": stats.mcnemar(cells, method="exact").p_value,
     }
 
 
@@ -91,5 +88,5 @@ def _label_difference(
     if not golds:
         return {"estimate": 0.0, "low": -1.0, "high": 1.0}
     a, b = ([task.labels_of(row["answer"]) for row in rows] for rows in pair)
-    estimate, low, high = macro_f1_difference(golds, a, b, labels, confidence)
+    estimate, low, high = stats.macro_f1_difference(golds, a, b, labels, confidence)
     return {"estimate": estimate, "low": low, "high": high}

@@ -6,14 +6,12 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
+from potstill import stats
 from potstill.recipe.recipe import Evaluate
 from potstill.recipe.systems import STUDENT, Role, System
 from potstill.stages.evaluate.asking import KINDS
 from potstill.stages.evaluate.compare import NOT_TOLD, Rows, answered_by_both, compare
 from potstill.stages.evaluate.outcome import Outcome
-from potstill.stats.labels import macro_f1, macro_f1_interval
-from potstill.stats.means import mean_interval
-from potstill.stats.proportions import wilson
 from potstill.tasks import Prompting, Task
 
 LENGTH = "words"
@@ -125,14 +123,14 @@ def _metrics(rows: Rows, task: Task, labels: Sequence[str], decided: bool, confi
         correct = {"accuracy": sum(row["outcome"] == Outcome.CORRECT for row in rows)}
         correct |= {kind: sum(row["scores"][kind] == 1.0 for row in rows) for kind in KINDS}
         for name, k in correct.items():
-            metrics[name] = _metric(k / max(len(rows), 1), *wilson(k, len(rows), confidence))
+            metrics[name] = _proportion(k, len(rows), confidence)
     if task.label_score and decided and rows:
         golds, answers = ([task.labels_of(row[name]) for row in rows] for name in ("gold", "answer"))
-        interval = macro_f1_interval(golds, answers, labels, confidence)
-        metrics[task.label_score] = _metric(macro_f1(golds, answers, labels), *interval)
+        interval = stats.macro_f1_interval(golds, answers, labels, confidence)
+        metrics[task.label_score] = _metric(stats.macro_f1(golds, answers, labels), *interval)
     for name in _score_names(rows, decided):
         if len(scores := list(_scores(rows, name, task).values())) > 1:
-            metrics[name] = _metric(*mean_interval(scores, confidence))
+            metrics[name] = _metric(*stats.mean_interval(scores, confidence))
     return metrics
 
 
@@ -149,8 +147,7 @@ def _describe(pair: tuple[Rows, Rows], task: Task, confidence: float) -> dict[st
     if task.gradable and rows_a:
         answers = {row["id"]: row["answer"] for row in rows_b}
         same = sum(task.equivalent(row["answer"], answers[row["id"]]) for row in rows_a)
-        n = len(rows_a)
-        comparison["agreement"] = _metric(same / n, *wilson(same, n, confidence))
+        comparison["agreement"] = _proportion(same, len(rows_a), confidence)
     return comparison
 
 
@@ -168,7 +165,7 @@ def _differences(
     for name, (a, b) in scores.items():
         values = [a[id_] - b[id_] for id_ in a if id_ in ids and id_ in b]
         if len(values) > 1:
-            differences[name] = _metric(*mean_interval(values, confidence))
+            differences[name] = _metric(*stats.mean_interval(values, confidence))
     return differences
 
 
@@ -194,6 +191,11 @@ def _scores(rows: Rows, name: str, task: Task) -> dict[str, float]:
     labelled = {row["id"] for row in rows if row["gold"] is not None}
     needs_gold = all(score is None for id_, score in scores.items() if id_ not in labelled)
     return {id_: score or 0.0 for id_, score in scores.items() if id_ in labelled or not needs_gold}
+
+
+def _proportion(k: int, n: int, confidence: float) -> Metric:
+    interval = stats.wilson_interval(k, n, confidence)
+    return _metric(k / max(n, 1), interval.low, interval.high)
 
 
 def _metric(estimate: float, low: float, high: float) -> Metric:

@@ -5,8 +5,7 @@ from math import sqrt
 from statistics import fmean, stdev
 from typing import Any
 
-from potstill.stats.means import mean_interval
-from potstill.stats.proportions import wilson
+from potstill import stats
 
 ENOUGH = 100
 """Validation questions below which epochs can hardly be told apart: the interval of a score is 20 points wide."""
@@ -36,9 +35,10 @@ def summary(epoch: int, scores: Sequence[float], gradable: bool) -> dict[str, An
     low: float | None = None
     high: float | None = None
     if scores and gradable:
-        low, high = wilson(round(sum(scores)), len(scores))
+        interval = stats.wilson_interval(round(sum(scores)), len(scores))
+        low, high = interval.low, interval.high
     elif len(scores) > 1:
-        _, low, high = mean_interval(scores)
+        _, low, high = stats.mean_interval(scores)
     return {"epoch": epoch, "score": fmean(scores) if scores else None, "low": low, "high": high, "n": len(scores)}
 
 
