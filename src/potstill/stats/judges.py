@@ -36,6 +36,9 @@ def ppi_mean(
     var(judge)) makes it smallest, clipped to 0 and 1. Beyond 30 labels lambda is cross-fitted: that of each
     of 10 folds (every tenth label) comes from the other labels, so that it does not depend on the errors that it corrects,
     and ``lambda_`` is their mean. A judge that gives one score to all has lambda 0. One label: every mean is possible.
+
+    With few labels the interval is too narrow: where gold is 0 or 1, simulated coverage of 95 % intervals is 79 % for 15
+    labels, 89 % for 30, 92 % for 50 and 94 % for 100.
     """
     labels, judged = vectors(gold=gold, judge_on_gold=judge_on_gold)
     rest = vector("judge_on_rest", judge_on_rest)
