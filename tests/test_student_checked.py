@@ -184,7 +184,7 @@ def test_an_answer_in_this_process_ends_at_the_templates_end(tmp_path):
         model.lm_head.bias.zero_()
         model.lm_head.bias[end] = 1.0
 
-    local = LocalModel(lambda: (model, loading.load_tokenizer(folder)), {}, "m", batch_size=2)
+    local = LocalModel(lambda: (model, loading.load_tokenizer(folder)), {"weights": str(folder)}, "m", batch_size=2)
     sent = [Request("a", [{"role": "user", "content": "Hi"}], Sampling(20))]
     (answer,) = complete(local, sent, "m", Billing(Store(tmp_path / "s.sqlite")))
     assert (answer.text, answer.finish_reason, answer.completion_tokens) == ("", "stop", 0)

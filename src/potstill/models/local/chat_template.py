@@ -5,11 +5,15 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from potstill.errors import PotstillError
 from potstill.models.local.control_tokens import QuotedTokens, added_tokens, control_tokens
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 Messages = Sequence[Mapping[str, str]]
 PROBE = {"system": "Qsystem", "user": "Quser", "assistant": "Qreply"}
@@ -76,7 +80,7 @@ class ChatTemplate:
             )
         return int(self.tokenizer.eos_token_id)
 
-    def end_ids(self, model: PreTrainedModel) -> set[int]:
+    def end_ids(self, model: "PreTrainedModel") -> set[int]:
         """The tokens that end a reply: the template's, the tokenizer's, and those of the generation config."""
         configured = model.generation_config.eos_token_id if model.generation_config else None
         ids = configured if isinstance(configured, list) else [configured]

@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 import transformers
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from potstill.errors import PotstillError
-from potstill.models.local import resident
 from potstill.models.local.chat_template import ChatTemplate
 from potstill.models.local.pinning import pinned
 from potstill.models.local.weights import NO_KEYWORDS, Dtype, resolve_dtype
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 transformers.utils.logging.disable_progress_bar()
 
@@ -46,8 +47,14 @@ def load_chat(path: Path, keywords: Mapping[str, Any] = NO_KEYWORDS) -> ChatTemp
     return ChatTemplate(load_tokenizer(path, keywords))
 
 
-def load_model(path: Path, dtype: Dtype) -> PreTrainedModel:
+def load_model(path: Path, dtype: Dtype) -> "PreTrainedModel":
     """The model in ``path``, on the GPU if there is one. The model that was loaded to answer requests is released."""
+    # A check of tokenizers needs none of this, which takes seconds to load.
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from potstill.models.local import resident
+
     resident.release()
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, resolve_dtype(dtype)))
     if torch.cuda.is_available():
