@@ -51,7 +51,7 @@ def refused(result, code, *texts):
         ("", ["q.csv", "no rows"]),
         ("question,answer\n", ["q.csv", "no rows"]),
         (QUESTIONS.replace("answer", "anwser"), ["line 2", "no column 'answer'", "Did you mean 'anwser'?"]),
-        (QUESTIONS + "What is 1 plus 3?,four\n", ["line 42", "'answer'", "'four' is no number"]),
+        (QUESTIONS + "What is 1 plus 3?,some\n", ["line 42", "'answer'", "'some' is no number"]),
         (QUESTIONS + "What is 1 plus 3?,4,5\n", ["line 42", "more or fewer cells"]),
         (QUESTIONS + " ,4\n", ["line 42", "'question' is empty"]),
         (QUESTIONS.encode() + b"caf\xe9?,4\n", ["q.csv", "not UTF-8"]),

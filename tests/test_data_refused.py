@@ -113,7 +113,10 @@ def test_a_prompting_that_the_task_lacks_is_reported(tmp_path):
 
 
 def test_an_unreachable_hub_is_reported(tmp_path, monkeypatch):
-    (tmp_path / "r.yaml").write_text(f"name: r\ntask: math\ndata: gsm8k\n{ENDS}")
+    models = (
+        "teacher: {model: packaged/qwen2.5-coder-0.5b-instruct}\nstudent: {model: packaged/smollm2-135m-instruct}\n"
+    )
+    (tmp_path / "r.yaml").write_text(f"name: r\ntask: math\ndata: gsm8k\n{models}")
     result = potstill("preview", "r.yaml", cwd=tmp_path, env={"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")})
     assert result.returncode == 2
     assert "openai/gsm8k" in result.stderr

@@ -167,7 +167,7 @@ def test_a_chain_of_density_under_the_published_keys():
     steps = ", ".join(f'{{"Missing_Entities": "x", "Denser_Summary": "{text}"}}' for text in "abcd")
     one, row = parse_task({"name": "summarization", "round": 4}), example("summarization")
     assert one.parse(f"[{steps}]", "stop", row, strict=True).answer == "d"
-    assert one.parse(f"[{steps},\n]", "stop", row, strict=False).status is Status.UNPARSEABLE  # no valid JSON
+    assert one.parse(f"[{steps}, more]", "stop", row, strict=False).status is Status.UNPARSEABLE  # no valid JSON
 
 
 def test_the_teacher_can_be_asked_with_the_students_prompt():

@@ -102,13 +102,21 @@ def test_spellings_have_no_case_and_single_spaces():
 
 @pytest.mark.parametrize(
     ("value", "label"),
-    [("SPAM", "Spam"), (" spam  MAIL ", "Spam mail"), (0, "Not  Spam"), ("3", ".NET"), (1.0, "Spam"), (".net", ".NET")],
+    [
+        ("SPAM", "Spam"),
+        (" spam  MAIL ", "Spam mail"),
+        (0, "Not  Spam"),
+        ("3", ".NET"),
+        (1.0, "Spam"),
+        ("1.0", "Spam"),
+        (".net", ".NET"),
+    ],
 )
 def test_gold_labels(value, label):
     assert parse_gold_label(value, list(SPELLINGS.values()), SPELLINGS) == label
 
 
-@pytest.mark.parametrize("value", [4, -1, 0.5, "", "spa", None, "1.0"])
+@pytest.mark.parametrize("value", [4, -1, 0.5, "", "spa", None, "1.5"])
 def test_gold_that_is_no_label(value):
     with pytest.raises(ValueError, match=r"is none of the labels Not  Spam, Spam, Spam mail, \.NET"):
         parse_gold_label(value, list(SPELLINGS.values()), SPELLINGS)

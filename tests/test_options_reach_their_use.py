@@ -186,6 +186,7 @@ def trained_with(tiny_folder, tmp_path, monkeypatch):
         class Recorder:
             def __init__(self, **arguments):
                 seen.update(arguments)
+                self.model = arguments["model"]
 
             def remove_callback(self, callback):
                 pass
