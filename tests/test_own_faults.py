@@ -142,7 +142,7 @@ def test_an_outage_is_not_taken_for_faults_of_rows(tmp_path):
 
     with faulty(respond) as server:
         with pytest.raises(
-            PotstillError, match=r"overloaded: HTTP 503: down\. To go on without these rows, set min_success"
+            PotstillError, match=r"overloaded: HTTP 503: down\. To continue without these rows, set min_success"
         ):
             server.complete(tmp_path / "s", asking(50), concurrency=4, max_attempts=2)
         server.respond = lambda body: FINE

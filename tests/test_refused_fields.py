@@ -194,7 +194,7 @@ def test_a_system_prompt_is_folded_into_the_first_user_message(tmp_path, capsys)
         server.complete(tmp_path / "s", asking(3, system=SYSTEM))
     assert server.bodies[-1]["messages"] == [{"role": "user", "content": f"{SYSTEM}\n\nq2"}]
     assert len(server.bodies) == 4
-    assert "the system prompt stands before the first user message" in capsys.readouterr().err
+    assert "the system prompt is put before the first user message" in capsys.readouterr().err
 
 
 def test_a_top_p_of_one_is_never_sent_and_null_takes_a_field_out():

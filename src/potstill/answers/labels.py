@@ -39,7 +39,7 @@ _JOINTS = re.compile(
     rf"(?:[\W_]|\d{{1,2}}[.)] |{languages.pattern('|'.join((languages.OR_WORDS, languages.AND_WORDS)))}|"
     r"(?<!\w)(?:to|but|even|partly|somewhat|sometimes|possibly|maybe|perhaps|slightly|mostly|more|rather|yet|bordering on|leaning)(?!\w))*"
 )
-"""What stands between two labels that are both the answer."""
+"""The text between two labels that are both the answer."""
 _ALTERNATIVE = re.compile(
     r"[)\]\"'*}.]{0,4}\s?[,;(]?\s?(?:(?:or|oder|ou|eller|lub|albo|nebo|vagy|или|або|veya|atau|hoặc)(?!\w)|或|または|또는|أو |या |หรือ|\|)"
 )

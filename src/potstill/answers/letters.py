@@ -35,7 +35,7 @@ def extract(text: str, location: str = "end") -> str | None:
     """The letter that a text chooses, as a capital; None where it chooses none.
 
     In order of priority: the last letter after "answer:", the last in a box, the last after "the answer is", the letter that
-    opens the text, the only one that stands alone (`begin`: the first). Words ("A bird", "I think"), two at once ("A or B"), and rejected
+    opens the text, the only separate one (`begin`: the first). Words ("A bird", "I think"), two at once ("A or B"), and rejected
     letters ("not A") do not count. With the location `exact` the text must be nothing but the letter.
     """
     if location == "exact":

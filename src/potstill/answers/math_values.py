@@ -73,7 +73,7 @@ def extract_value(text: str, language: str = "english") -> str | None:
 
     In this order: the complete text, a box, the result of an equation (of 48 + 16 = 64 it is 64; x = 1 or x = 2 is the list 1, 2;
     an equation of variables stays whole), a range (5 to 7), a list, the complete text as a formula, the last formula of the
-    sentence, the number that the text begins with, what stands after the last "is" or similar, the last number.
+    sentence, the number that the text begins with, what follows the last "is" or similar, the last number.
     """
     text = normalize(plain_numbers(text[-MAX_VALUE_CHARACTERS:], language))
     return _value(text, math_spans(text))

@@ -103,7 +103,7 @@ _CLAUSE_CHARACTERS = 120
 
 @dataclass(frozen=True)
 class Mention:
-    """A label, or None for one that is only part of something else ("A-", "4.5"), and where it stands in the folded text."""
+    """A label, or None for one that is only part of something else ("A-", "4.5"), and its index in the folded text."""
 
     label: str | None
     start: int
@@ -185,7 +185,7 @@ class Labels:
         return not is_rating and not _CLAUSE_END.match(text, match.end())
 
     def _is_whole(self, text: str, match: re.Match[str]) -> bool:
-        """Whether a label stands on its own: no sign, suffix, decimals, or hyphen joins it to something else."""
+        """Whether a label is a word of its own: no sign, suffix, decimals, or hyphen joins it to something else."""
         spelling, before = match[0], text[max(0, match.start() - 3) : match.start()]
         after = text[match.end() : match.end() + 40]
         if before[-1:] in "'" and before[-2:-1].isalnum():

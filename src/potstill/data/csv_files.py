@@ -84,7 +84,7 @@ def _records(reader: "Iterator[list[str]]", path: str, first_line: int) -> Itera
             return
         except csv.Error as error:
             raise RecipeError(
-                f"{path}, line {line}: not CSV: {error}. A cell with quotes, line breaks or separators stands in quotes, and a "
+                f"{path}, line {line}: not CSV: {error}. A cell with quotes, line breaks or separators must be in quotes, and a "
                 'quote in it is written twice: "say ""hello""".'
             ) from error
         if any(cell.strip() for cell in cells):

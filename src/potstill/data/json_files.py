@@ -11,7 +11,7 @@ from potstill.data.texts import MAX_LINE_CHARACTERS, LocatedRows, open_text
 from potstill.errors import RecipeError
 
 _BETWEEN = re.compile(r"[\s,\x1e]*")
-"""What stands between objects of a file that are not in a list: space, commas, or record separators (RFC 7464)."""
+"""The text between objects of a file that are not in a list: space, commas, or record separators (RFC 7464)."""
 
 
 def read(path: Path, name: str, split: str) -> LocatedRows:

@@ -88,7 +88,7 @@ def complete(model: Model, requests: Requests, name: str, billing: Billing) -> I
     requested again.
 
     A request whose fault is its own (refused by moderation, never answered in time while others are) is stored as refused or
-    failed, with the reason, and the others go on.
+    failed, with the reason, and the others continue.
 
     Raises `PotstillError`, after every completion received is stored, when an error concerns every request, when none of
     the first `tally.ABORT_AFTER` requests succeeded, when most requests failed, when the server no longer answered (an

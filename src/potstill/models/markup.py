@@ -1,6 +1,6 @@
 """Marks of chat templates that a server left in an answer: tokens that end a turn, and turns that the model went on to invent.
 
-Text that speaks of such marks stays as it is: what stands in quotes, backticks or a fence of code, or between the words of a
+Text that speaks of such marks stays as it is: text in quotes, backticks or a fence of code, or between the words of a
 sentence, is no mark.
 """
 
@@ -88,7 +88,7 @@ def _is_quoted(text: str, mark: re.Match[str]) -> bool:
 
 
 def _in_sentence(text: str, mark: re.Match[str]) -> bool:
-    """Whether a mark stands between the words of one line, with spaces or punctuation around it, as if it were a word."""
+    """Whether a mark is between the words of one line, with spaces or punctuation around it, as if it were a word."""
     before, after = text[: mark.start()], text[mark.end() : mark.end() + 1]
     line = before[before.rfind("\n") + 1 :]
     return line.strip() != "" and line[-1:] in " (" and (after in " ,.;:!?)" and after != "")

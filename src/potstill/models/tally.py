@@ -148,7 +148,7 @@ class Tally:
     def _failure(self, kind: ErrorKind) -> PotstillError:
         remedy = REMEDIES.get(kind, "")
         if kind.retried and self.succeeded and not self._mostly_failed:
-            remedy = f"{remedy} To go on without these rows, set min_success.".strip()
+            remedy = f"{remedy} To continue without these rows, set min_success.".strip()
         sentences = (f"{self.name}: {kind}: {self.first_failures[kind].detail.rstrip('.')}.", remedy)
         saved = f"{self.answered + self.stored} answers are saved; rerun the same command to request the others."
         return PotstillError(" ".join(filter(None, (*sentences, saved))))

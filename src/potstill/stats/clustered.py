@@ -16,7 +16,7 @@ from potstill.stats.paired import Test
 
 Clusters = Sequence[Hashable] | npt.NDArray[Any]
 FEW_CLUSTERS = 30
-"""Below which a sign-flip test stands beside the t test."""
+"""Below which a sign-flip test is reported beside the t test."""
 ALL_FLIPS = 16
 """Clusters up to which all signs are tried; beyond, this many random ones:"""
 FLIPS = 100_000
@@ -94,7 +94,7 @@ def clustered_difference(
     """Mean paired difference of the scores ``a`` - ``b`` [questions], with an interval and a two-sided test by t with CR2
     and its degrees of freedom (`clustered_standard_error`); Miller 2024, arXiv 2411.00640.
 
-    Below 30 clusters the test that flips the signs of whole clusters stands beside it (Canay, Romano and Shaikh 2017,
+    Below 30 clusters the test that flips the signs of whole clusters is reported beside it (Canay, Romano and Shaikh 2017,
     Econometrica 85:1013): all signs up to 16 clusters, beyond always the same 100,000. None for ``clusters``: each question
     is its own.
 

@@ -38,7 +38,7 @@ def bradley_terry(wins: npt.ArrayLike) -> Floats:
     design = np.zeros((len(first), 2, n - 1))
     _add(design[:, 0], first, 1.0)
     _add(design[:, 1], second, 1.0)
-    # Each pair stands here in both orders; wins of the second belong to the other.
+    # Each pair is here in both orders; wins of the second belong to the other.
     observed = np.stack([table[first, second], np.zeros(len(first))], axis=1)
     found, _ = _maximise(design, observed)
     return np.append(found, 0.0)

@@ -1,7 +1,7 @@
 """How refusals and abstentions are worded, in the languages of `answers.languages.ANSWER_WORDS`.
 
 Phrases are regular expressions of folded texts. Each language has words of apology, phrases that decline, phrases that abstain,
-and a word that stands in its phrases, without which they are not searched.
+and a word of its phrases, without which they are not searched.
 """
 
 import re
@@ -19,7 +19,7 @@ _GAP = r"[^.!?。！？।]{0,60}?"
 @dataclass(frozen=True)
 class _Language:
     words: str
-    """Of these, separated by bars, one stands in each of its phrases."""
+    """Separated by bars; each of its phrases has one of these."""
     apology: str
     declines: str
     abstains: str

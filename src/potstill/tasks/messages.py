@@ -15,7 +15,7 @@ _TOOL_ROLES = (
     "tool_result",
 )  # fmt: skip
 BETWEEN_JOINED = "\n\n"
-"""What stands between the texts of two turns of one side, which become one."""
+"""The text between those of two turns of one side, which become one."""
 
 
 class LeftOutError(ValueError):

@@ -16,10 +16,10 @@ MEANINGS = {
     "seed": "the same draw cannot be repeated",
     "max_tokens": "only the server limits the new tokens",
     "logprobs": "no log probabilities are stored",
-    "response_format": "the JSON Schema stands in the prompt",
-    "stop": "answers go on after the texts at which they should stop",
+    "response_format": "the JSON Schema is in the prompt",
+    "stop": "answers continue after the texts at which they should stop",
     "n": "each request has one answer",
-    "system": "the system prompt stands before the first user message",
+    "system": "the system prompt is put before the first user message",
 }
 """Fields that can be left out of a request, and what that means for the answers."""
 SPELLINGS = {
@@ -135,7 +135,7 @@ def _has_system(request: Request) -> bool:
 
 
 def _needs(name: str, request: Request, clause: str) -> bool:
-    """Whether a value outside of a server's range is the one that stands for "as always", so that the field says nothing."""
+    """Whether a value outside of a server's range is the one that means "as always", so that the field says nothing."""
     if "unset" in clause.lower():
         return True
     return name == "temperature" and request.sampling.temperature == 0

@@ -22,7 +22,7 @@ RESPONSE_TOO_LARGE = f"the server's response is longer than {MAX_RESPONSE_BYTES 
 CHARACTERS_PER_TOKEN = 4
 """Approximate, for English text: for servers that do not count tokens, and for estimates."""
 REFUSED = "refused"
-"""The finish reason of a model's own refusal that stands in a field of its own."""
+"""The finish reason of a model's own refusal that is in a field of its own."""
 REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
 """Fields of a message in which servers put reasoning."""
 MAX_REFUSAL_CHARACTERS = 500
