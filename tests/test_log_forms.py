@@ -104,12 +104,15 @@ def test_each_format_is_parsed(row, logged):
     (chat(finish_reason="length"), ("4", "length", "")),
     (chat(finish_reason="content_filter"), ("4", "content_filter", "")),
     (chat(finish_reason=None), ("4", "stop", "")),
-    (chat(None, refusal="I cannot."), ("I cannot.", "content_filter", "")),
+    (chat(finish_reason="model_context_window_exceeded"), ("4", "length", "")),
+    (chat(finish_reason="half_done"), ("4", "half_done", "")),
+    (chat("4<|im_end|>\n<|im_start|>user\nAnd 3+3?"), ("4", "stop", "")),
+    (chat(None, refusal="I cannot."), ("I cannot.", "refused", "")),
     (chat(reasoning_content="Hm."), ("4", "stop", "Hm.")),
     (chat(reasoning="Hm."), ("4", "stop", "Hm.")),
     (chat("<think>Hm.</think>\n4"), ("4", "stop", "Hm.")),
     (responded(thought("Hm."), written({"type": "output_text", "text": "4"})), ("4", "stop", "Hm.")),
-    (responded(written({"type": "refusal", "refusal": "I cannot."})), ("I cannot.", "content_filter", "")),
+    (responded(written({"type": "refusal", "refusal": "I cannot."})), ("I cannot.", "refused", "")),
     (responded(status="incomplete", incomplete_details={"reason": "max_output_tokens"}), ("4", "length", "")),
 ])  # fmt: skip
 def test_finish_reason_and_reasoning_of_an_answer(answer, expected):

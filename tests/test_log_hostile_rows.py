@@ -67,7 +67,7 @@ def assert_parses_or_gives_a_reason(rows):
             assert logged.text.strip()
             json.dumps(logged.messages).encode()
             (logged.id + logged.text + logged.reasoning + logged.model).encode()
-            assert logged.finish_reason in ("stop", "length", "content_filter")
+            assert 0 < len(logged.finish_reason) <= 60  # an unknown end keeps its name
 
 
 @given(st.lists(st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=6), max_size=4))

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from potstill.models import encodable, reasoning
+from potstill.models import encodable, markup, reasoning
+from potstill.models.remote import ends
 from potstill.models.remote.wire import parse_token_count
 from potstill.tasks.messages import (
     EMPTY,
@@ -154,7 +155,7 @@ def _answer_from_items(items: list[Any], body: Row) -> Answer:
         for part in (item.get("content") or item.get("summary") or [])
     ]  # fmt: skip
     refusals = [part for part in content if isinstance(part, Mapping) and part.get("type") == "refusal"]
-    stop_reason = "content_filter" if refusals else (body.get("incomplete_details") or {}).get("reason")
+    stop_reason = ends.REFUSED if refusals else (body.get("incomplete_details") or {}).get("reason")
     message = {"content": content, "reasoning_content": "\n".join(t for t in thoughts if isinstance(t, str))}
     return _answer_from_message(message, stop_reason, body)
 
@@ -198,8 +199,9 @@ def _answer_from_message(message: Row, stop_reason: Any, body: Row) -> Answer:
     thought = next((thought for thought in fields if isinstance(thought, str) and thought), "")
     if not thought:
         thought, text = reasoning.split(text)
+    text, _ = markup.without_turns(text)
     if isinstance(refusal := message.get("refusal"), str) and refusal:
-        text, finish_reason = refusal, "content_filter"
+        text, finish_reason = refusal, ends.REFUSED
     usage = body.get("usage")
     usage = usage if isinstance(usage, Mapping) else {}
     prompt_tokens, completion_tokens = (
@@ -220,20 +222,16 @@ def _answer_from_message(message: Row, stop_reason: Any, body: Row) -> Answer:
     )
 
 
-_FINISH_REASONS = (
-    dict.fromkeys(
-        ("length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"), "length"
-    )
-    | dict.fromkeys(("content_filter", "content_filtered", "guardrail_intervened", "refusal"), "content_filter")
-    | dict.fromkeys(("tool_calls", "function_call", "tool_use", "pause_turn", "malformed_tool_use"), TOOLS)
-    | dict.fromkeys(("error", "malformed_model_output"), FAILED)
-)
+_TOOL_CALLS = frozenset(("tool_calls", "function_call", "tool_use", "pause_turn", "malformed_tool_use"))
 
 
 def _finish_reason(stop_reason: Any) -> str:
-    reason = _FINISH_REASONS.get(str(stop_reason), "stop")
-    if reason in (TOOLS, FAILED):
-        raise LeftOutError(reason)
+    """As of a server's answer (`ends.end_of`). Raises `LeftOutError` for a tool call, and for an answer that was not finished."""
+    if isinstance(stop_reason, str) and stop_reason in _TOOL_CALLS:
+        raise LeftOutError(TOOLS)
+    reason = ends.end_of(stop_reason or None)
+    if reason in (ends.ABORTED, "malformed_model_output"):
+        raise LeftOutError(FAILED)
     return reason
 
 

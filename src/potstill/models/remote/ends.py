@@ -6,6 +6,8 @@ from typing import Any
 STOP = "stop"
 LENGTH = "length"
 CONTENT_FILTER = "content_filter"
+REFUSED = "refused"
+"""The model's own refusal, in a field of its own."""
 ABORTED = "aborted"
 """Not an end: the server gave up, and the same request may succeed later."""
 MAX_NAME_CHARACTERS = 40

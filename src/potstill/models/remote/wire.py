@@ -13,7 +13,7 @@ import orjson
 from potstill.models import Completion, ErrorKind, Request, encodable, markup, reasoning
 from potstill.models.remote import refusals
 from potstill.models.remote.dialect import Dialect, accepted, folded
-from potstill.models.remote.ends import ABORTED, CONTENT_FILTER, end_of
+from potstill.models.remote.ends import ABORTED, CONTENT_FILTER, REFUSED, end_of
 from potstill.models.specs import Endpoint
 
 MAX_RESPONSE_BYTES = 16 << 20
@@ -21,8 +21,6 @@ MAX_RESPONSE_BYTES = 16 << 20
 RESPONSE_TOO_LARGE = f"the server's response is longer than {MAX_RESPONSE_BYTES >> 20} MiB"
 CHARACTERS_PER_TOKEN = 4
 """Approximate, for English text: for servers that do not count tokens, and for estimates."""
-REFUSED = "refused"
-"""The finish reason of a model's own refusal that is in a field of its own."""
 REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
 """Fields of a message in which servers put reasoning."""
 MAX_REFUSAL_CHARACTERS = 500
