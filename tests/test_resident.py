@@ -73,6 +73,29 @@ def test_a_cut_answer_is_resumed_and_becomes_the_same(temperature):
     assert all(got[text].seconds > cut[text].seconds for text in again)
 
 
+def test_a_cut_answer_is_resumed_after_another_model_was_asked():
+    source = Source("cut before another")
+    cut = source.ask(request("x1", 3))["x1"]
+    assert cut.finish_reason == "length"
+    Source("in between").ask(request("a", 3))
+    steps = []
+    load = source.__call__
+
+    def watched():
+        model, tokenizer = load()
+        model.register_forward_hook(lambda *_: steps.append(1))
+        return model, tokenizer
+
+    local = LocalModel(watched, {"weights": source.name}, source.name, batch_size=16)
+
+    async def collect():
+        return [c async for group in local.complete(stream([request("x1", 6)])) for c in group]
+
+    (longer,) = asyncio.run(collect())
+    assert longer.completion_tokens > cut.completion_tokens
+    assert len(steps) <= 6 - 3 + 1, "the first tokens were generated again"
+
+
 def test_another_draw_or_prompt_never_resumes_a_cut_answer():
     source = Source("draws")
     source.ask(request("a", 5))

@@ -56,6 +56,8 @@ class Resident:
 
 
 _resident: tuple[str, Resident] | None = None
+_cut_by_identity: dict[str, dict[Any, CutAnswer]] = {}
+"""They outlive their model: other models are asked before an answer is requested again under a larger limit."""
 
 
 def resident(
@@ -68,7 +70,7 @@ def resident(
         release()
         model, tokenizer = load()
         pack(model.eval())
-        _resident = key, Resident(model, tokenizer)
+        _resident = key, Resident(model, tokenizer, _cut_by_identity.setdefault(key, {}))
     return _resident[1]
 
 

@@ -156,7 +156,7 @@ def _parse_json(content: bytes) -> Any:
 
 
 def message_text(message: Mapping[str, Any]) -> tuple[str, str]:
-    """The text of a message or a part of one, and its reasoning where that stands apart. Raises `TypeError` for other content."""
+    """The text of a message or a part of one, and its reasoning where that is separate. Raises `TypeError` for other content."""
     content = message.get("content")
     text = content if isinstance(content, str) else content_text(content)
     thoughts = [] if isinstance(content, str | None) else [thinking_text(part) for part in content]
