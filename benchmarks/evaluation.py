@@ -1,0 +1,124 @@
+"""python benchmarks/evaluation.py [--quick]: evaluation of a student in this process, compared with lm-evaluation-harness.
+
+A SmolLM2-135M student is trained on word problems (gold answers with reasoning). Then ours and the harness's ``hf`` model, in an
+environment of its own and at the batch size that is fastest for it on the first questions, answer the same 300 questions
+greedily, with at most 96 new tokens, in the same number format, from the same token ids: once with the student's plain prompt, once with
+four solved examples. Times are those of generation after a warm-up, without loading. ``identical_share`` is the fraction of
+our answers that equal those to one question at a time; the few-shot questions of this comparison are the first 100.
+``--quick`` asks 16 questions, and its figures do not count.
+"""
+
+import argparse
+import json
+import subprocess
+import tempfile
+from itertools import islice
+from pathlib import Path
+
+from generation import environment
+from local import run_ours
+
+from potstill.data import word_problems
+from potstill.models import Request, Sampling
+from potstill.models.local import loading
+from potstill.models.local.weights import resolve_dtype
+from potstill.pipeline import pipeline
+from potstill.tasks import Prompting, PromptSpec
+from potstill.tasks.math import Math
+
+GOALS = {"vs_lm_eval_plain": 1.5, "vs_lm_eval_fewshot": 3.0, "identical_share": 0.99}
+REQUIREMENTS = "lm-eval[hf]>=0.4.9 torch==2.13.0"
+BATCH_SIZES = (8, 16, 32, 64)
+MAX_TOKENS, SHOTS = 96, 4
+RECIPE = """\
+name: evaluated
+task: math
+condition: gold-rationale
+data: {{source: word_problems, train: {rows}, validation: 4, test: 4, test_unseen: 4}}
+teacher: {{model: packaged/smollm2-135m-instruct}}
+student: {{model: packaged/smollm2-135m-instruct, max_tokens: 96}}
+train: {{epochs: 1}}
+evaluate: {{systems: [student]}}
+"""
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    quick = parser.parse_args().quick
+    n, n_trial, n_alone, rows = (16, 4, 8, 8) if quick else (300, 32, 100, 200)
+    python = environment("lm_eval", REQUIREMENTS)
+    with tempfile.TemporaryDirectory() as folder:
+        student = train_student(Path(folder), rows)
+        tokenizer, dtype = loading.load_tokenizer(student), resolve_dtype("auto")
+        figures, identical, compared = {}, 0, 0
+        for name, prompting in (("plain", Prompting.PLAIN), ("fewshot", Prompting.FEWSHOT)):
+            requests = asked(n, prompting)
+            seconds, texts = run_ours(student, dtype, tokenizer, requests, 64)
+            print(f"{name}: ours {seconds:.1f} s, {n / seconds:.2f} questions/s", flush=True)
+            theirs = fastest_of_theirs(python, student, dtype, requests, n_trial, Path(folder))
+            print(f"{name}: lm-eval {theirs:.1f} s, {n / theirs:.2f} questions/s", flush=True)
+            figures[f"vs_lm_eval_{name}"] = round(theirs / seconds, 2)
+            some = requests if name == "plain" else requests[:n_alone]
+            alone = {}
+            for request in some:  # each call has one question, so that nothing of another is computed with it
+                alone |= run_ours(student, dtype, tokenizer, [request], 1, warm_up=0)[1]
+            same = sum(texts[request.id] == alone[request.id] for request in some)
+            print(f"{name}: {same} of {len(some)} answers are those to one question at a time", flush=True)
+            identical, compared = identical + same, compared + len(some)
+    figures["identical_share"] = round(identical / compared, 4)
+    met = not quick and all(figures[name] >= goal for name, goal in GOALS.items())
+    print(json.dumps({"benchmark": "evaluation", "dtype": dtype, "figures": figures, "goals": GOALS, "met": met}))
+
+
+def train_student(folder: Path, rows: int) -> Path:
+    """The folder of a student that is trained on ``rows`` word problems."""
+    (folder / "recipe.yaml").write_text(RECIPE.format(rows=rows))
+    run = pipeline.start(str(folder / "recipe.yaml"), folder / "runs")
+    pipeline.carry_out(run, "train")
+    return run.student_folder
+
+
+def asked(n: int, prompting: Prompting) -> list[Request]:
+    """Requests about ``n`` word problems, with `SHOTS` solved examples where the prompting has any."""
+    task, sampling = Math(), Sampling(max_tokens=MAX_TOKENS)
+    examples = islice(word_problems.questions(11, "evaluation", unseen=False, taken=set()), n)
+    shots = task.shots[:SHOTS] if prompting.is_few_shot else ()
+    assert len(shots) == (SHOTS if prompting.is_few_shot else 0)
+    return [
+        Request(str(i), task.messages(row, PromptSpec(prompting), shots), sampling) for i, row in enumerate(examples)
+    ]
+
+
+def fastest_of_theirs(
+    python: str, student: Path, dtype: str, requests: list[Request], n_trial: int, folder: Path
+) -> float:
+    """Seconds of the harness about all requests, at the batch size that is fastest on the first ones.
+
+    Raises `SystemExit` where it reads other token ids than ours.
+    """
+    chat = loading.load_chat(student)
+    prompts = [chat.text(request.messages) for request in requests]
+
+    def run(some: list[str], batch_size: int) -> float:
+        file = folder / "prompts.json"
+        file.write_text(json.dumps({"prompts": some, "until": [chat.tokenizer.decode([chat.end])]}))
+        command = [python, str(HERE / "peers" / "lm_eval_client.py"), student, file, dtype, batch_size, MAX_TOKENS]
+        result = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise SystemExit(f"lm-eval failed:\n{result.stderr[-3000:]}")
+        answer = json.loads(result.stdout.strip().splitlines()[-1])
+        ours = [chat.tokens(request.messages) for request in requests[: len(some)]]
+        if answer["ids"] != ours:
+            raise SystemExit("lm-eval reads other token ids than ours")
+        return float(answer["seconds"])
+
+    trials = {size: round(run(prompts[:n_trial], size), 1) for size in BATCH_SIZES if size <= max(n_trial, 8)}
+    fastest = min(trials, key=lambda size: trials[size])
+    print(f"lm-eval on {n_trial}: seconds by batch size {trials}", flush=True)
+    return run(prompts, fastest)
+
+
+if __name__ == "__main__":
+    main()
