@@ -152,7 +152,9 @@ def test_groups_that_agree_within_themselves_widen_every_interval():
 
 def test_macro_f1_and_scores_are_clustered_too():
     task = Classification(name="classification", labels=["a", "b"])
-    table = [row | {"gold": "ab"[i % 2], "answer": "ab"[(i + i // 10) % 2]} for i, row in enumerate(rows((200, "correct")))]
+    table = [
+        row | {"gold": "ab"[i % 2], "answer": "ab"[(i + i // 10) % 2]} for i, row in enumerate(rows((200, "correct")))
+    ]
     for row in table:
         row["scores"] = {"accuracy": 1.0, "extra": float(row["answer"] == row["gold"]), "strict": 1.0, "lenient": 1.0}
     alone, together = (
