@@ -94,9 +94,9 @@ def started(recipe):
         async for _ in launch.ServedModel(recipe.teacher.model).complete(one()):
             pass
 
-    with mock.patch.object(launch, "ChatModel", ask), mock.patch.object(launch, "run_server", return_value=Running()):
-        with suppress(SentError):
-            asyncio.run(run())
+    running = mock.patch.object(launch, "run_server", return_value=Running())
+    with mock.patch.object(launch, "ChatModel", ask), running, suppress(SentError):
+        asyncio.run(run())
     return seen[0]
 
 
