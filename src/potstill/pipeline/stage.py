@@ -13,6 +13,7 @@ from potstill.models.local.weights import LocalWeights
 from potstill.recipe.recipe import Recipe
 from potstill.stages.planned import KnownExamples, Planned
 from potstill.tasks import Example
+from potstill.workspace.access import Access
 from potstill.workspace.artifacts import EXAMPLES
 from potstill.workspace.digests import Part
 from potstill.workspace.run import Run
@@ -49,7 +50,8 @@ class Stage:
         writes: files and folders.
         asked_keys: further keys of the recipe that decide if the data stage asks the teacher.
         user_files: whether the user's own files decide.
-        may_show_training: whether training examples decide, if they are shown in the prompts of test questions.
+        shows_training: whether its prompts show training examples. Then all examples decide: one that is in another split,
+            too, is not shown.
         shows_recipe: whether the result shows the recipe as it is, so that even keys matter that change no answer.
         scratch: folder of what it needs to resume after an interruption.
         packages: libraries whose version decides, besides potstill's own.
@@ -67,7 +69,7 @@ class Stage:
     writes: tuple[str, ...] = ()
     asked_keys: tuple[str, ...] = ()
     user_files: bool = False
-    may_show_training: bool = False
+    shows_training: Callable[[Recipe], bool] = _never
     shows_recipe: bool = False
     scratch: str = ""
     packages: tuple[str, ...] = ()
@@ -79,8 +81,11 @@ class Stage:
 
     def parts(self, recipe: Recipe) -> tuple[Part, ...]:
         """The parts of the run's files that the stage reads."""
-        shows = self.may_show_training and recipe.shows_training_examples
-        return (*self.reads, *([Part(EXAMPLES, splits=("train",))] if shows else []))
+        return (*self.reads, *([Part(EXAMPLES)] if self.shows_training(recipe) else []))
+
+    def access(self, recipe: Recipe) -> Access:
+        """What the stage may read while it runs."""
+        return Access(self.name, self.parts(recipe), self.writes)
 
     def inputs(self, run: Run, overrides: Mapping[str, str] | None = None) -> dict[str, Any]:
         """What decides the stage's result, by name: values of the recipe, digests of what it reads, versions.

@@ -35,6 +35,14 @@ def _data_does_not_ask(recipe: Recipe) -> bool:
     return not recipe.data.uses_teacher
 
 
+def _teacher_sees_training(recipe: Recipe) -> bool:
+    return recipe.generates and recipe.shows_training_examples([recipe.prompting])
+
+
+def _systems_see_training(recipe: Recipe) -> bool:
+    return recipe.shows_training_examples(system.prompting for system in recipe.systems)
+
+
 STAGES: tuple[Stage, ...] = (
     Stage(
         "data",
@@ -53,6 +61,7 @@ STAGES: tuple[Stage, ...] = (
         recipe=("task", "teacher.model", "teacher.dtype", "teacher.chat_template", "condition", "generate", "curate.extraction", "data.seed"),
         reads=(Part(EXAMPLES, splits=("train", "validation")),),
         writes=(GENERATED.file, CALIBRATION),
+        shows_training=_teacher_sees_training,
         downloads=_data_does_not_ask,
         planned=generate.planned,
     ),
@@ -74,6 +83,7 @@ STAGES: tuple[Stage, ...] = (
         reads=(
             Part(CURATED.file, kept=True, columns=("student_messages", "completion", "turns")),
             Part(EXAMPLES, splits=("validation",)),
+            Part(CALIBRATION),
         ),
         writes=(STUDENT, TRAINING),
         scratch=CHECKPOINTS,
@@ -93,7 +103,7 @@ STAGES: tuple[Stage, ...] = (
         ),
         reads=(Part(EXAMPLES, splits=("validation", *TEST_SPLITS)), Part(CALIBRATION), Part(STUDENT)),
         writes=(PREDICTIONS, EVALUATION),
-        may_show_training=True,
+        shows_training=_systems_see_training,
         loads_student=True,
         planned=evaluate.planned,
         prompts=student_prompts.of_evaluation,
@@ -103,7 +113,7 @@ STAGES: tuple[Stage, ...] = (
         report.report,
         recipe=(
             "name", "task", "data", "teacher", "condition", "generate", "curate", "student", "train", "evaluate", "report",
-            "seed",
+            "needs", "seed",
         ),
         reads=(
             Part(EXAMPLES), Part(DATA), Part(GENERATED.file), Part(CURATED.file), Part(TRAINING), Part(PREDICTIONS),

@@ -1,5 +1,6 @@
 """What a recipe may say. `potstill.recipe.loading` reads it from YAML; the JSON Schema comes from these models."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -349,11 +350,10 @@ class Recipe(Section):
         evaluated = any(s.role is Role.TEACHER and not self.answered_by_data(s) for s in self.systems)
         return self.generates or evaluated or self.data.uses_teacher
 
-    @property
-    def shows_training_examples(self) -> bool:
-        """Whether some prompts of test questions contain training examples."""
+    def shows_training_examples(self, promptings: Iterable[Prompting]) -> bool:
+        """Whether one of the promptings shows training examples. Chains of density are always the task's own."""
         source = self.generate.shots.source or ("task" if self.task.shots else "train")
-        return source == "train" and any(system.prompting.is_few_shot for system in self.systems)
+        return source == "train" and any(one.is_few_shot and one.prompt != "cod" for one in promptings)
 
     def prompt_spec(self, prompting: Prompting) -> PromptSpec:
         """How a model is prompted; nothing is added to the user's plain prompt."""
