@@ -147,7 +147,12 @@ def test_training_rows_are_the_kept_ones_with_the_answer_that_the_student_learns
     run = Run(tmp_path / "run", recipe_with(condition=condition), tmp_path / "store.sqlite")
     examples = [row("1", "a", None), row("2", "b", "lost"), row("3", "c"), row("v", "d", "late", "validation")]
     run.write(artifacts.examples(run.recipe.task), examples)
-    rows = [curated("3", "late", kept=False), curated("2", "late"), curated("1", "lost"), curated("1", "late", sample=1)]
+    rows = [
+        curated("3", "late", kept=False),
+        curated("2", "late"),
+        curated("1", "lost"),
+        curated("1", "late", sample=1),
+    ]
     run.write(CURATED, rows)
     given = [(one["id"], one["text"], one["gold"]) for one in training_rows(run.recipe, run)]
     assert given == [("1", "a", "lost"), ("1", "a", "late"), ("2", "b", "late")]

@@ -89,7 +89,9 @@ class System(Section):
         if self.role is Role.OTHER and self.name in KNOWN:
             raise ValueError(f"'{self.name}' is the name of a system of the run's own models; choose another")
         if self.role is not Role.OTHER and self.name not in KNOWN:
-            raise ValueError(f"model {self.role.value} has names of its own, such as {_name(self.role, self.prompting)}")
+            raise ValueError(
+                f"model {self.role.value} has names of its own, such as {_name(self.role, self.prompting)}"
+            )
         return self
 
     @model_serializer(mode="wrap")

@@ -82,7 +82,7 @@ class LinearModel:
             for text, example in zip(texts, examples, strict=True)
         ]
 
-    def _named(self, scores: np.ndarray) -> np.ndarray:
+    def _named(self, scores: np.ndarray) -> Any:
         """Which labels each row of scores names: any that are likelier than not, or exactly the likeliest."""
         if self.task.takes_several_labels:
             return scores > 0
@@ -94,17 +94,13 @@ class LinearModel:
         return self.task.target_text("", self.task.parse_gold(gold, example))
 
     def _chosen_strength(self, matrix: Any, targets: np.ndarray, groups: Sequence[str], seed: int) -> float:
-        from sklearn.model_selection import GroupKFold
-
         some = _drawn(groups, seed)
-        matrix, targets, groups = matrix[some], targets[some], [groups[i] for i in some]
-        folds = min(FOLDS, len(set(groups)))
-        if folds < 2 or (targets == targets[0]).all():
+        matrix, targets, folds = matrix[some], targets[some], _folds([groups[i] for i in some])
+        if not folds or (targets == targets[0]).all():
             return 1.0
-        splits = list(GroupKFold(folds).split(matrix, groups=groups))
-        correct = {c: 0 for c in STRENGTHS}
+        correct = dict.fromkeys(STRENGTHS, 0)
         for c in STRENGTHS:
-            for fitted, held_out in splits:
+            for fitted, held_out in folds:
                 scores = _OneVsRest(matrix[fitted], targets[fitted], c).scores(matrix[held_out])
                 correct[c] += int((self._named(scores) == targets[held_out]).all(axis=1).sum())
         return max(STRENGTHS, key=lambda c: correct[c])
@@ -147,21 +143,20 @@ class _OneVsRest:
 
 
 class _Features:
-    """TF-IDF with logarithmic term frequencies, by column: words and pairs of words, and two to four characters within words.
+    """TF-IDF with logarithmic term frequencies, by column: words and pairs of words, and three or four neighbouring characters.
     Vectors of each kind have length 1. ``matrix`` has a row for each of the ``questions``."""
 
     def __init__(self, questions: Sequence[Labelled]) -> None:
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        options = {"lowercase": False, "sublinear_tf": True, "max_features": MAX_FEATURES}
+        options = {"sublinear_tf": True, "max_features": MAX_FEATURES}
         characters = max(MIN_CHARACTERS, min(MAX_CHARACTERS, ALL_CHARACTERS // len(questions)))
         self._vectorizers: list[tuple[int, int, Any]] = []
         for column, texts in enumerate(zip(*(question.texts for question in questions), strict=True)):
             if any(map(words, texts)):
                 self._vectorizers.append((column, MAX_CHARACTERS, TfidfVectorizer(analyzer=_word_n_grams, **options)))
             if any(texts):
-                of_characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), **options)
-                self._vectorizers.append((column, characters, of_characters))
+                self._vectorizers.append((column, characters, TfidfVectorizer(analyzer=_character_n_grams, **options)))
         self.matrix = self._stacked([question.texts for question in questions], "fit_transform")
 
     def of(self, texts: Sequence[tuple[str, ...]]) -> Any:
@@ -187,6 +182,20 @@ def _word_n_grams(text: str) -> Iterator[str]:
     found = words(text)
     yield from found
     yield from (f"{a} {b}" for a, b in pairwise(found))
+
+
+def _folds(groups: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Indices of rows to fit on and rows to hold out, in whole groups; none where there is one group."""
+    from sklearn.model_selection import GroupKFold
+
+    folds = min(FOLDS, len(set(groups)))
+    return list(GroupKFold(folds).split(groups, groups=groups)) if folds > 1 else []
+
+
+def _character_n_grams(text: str) -> Iterator[str]:
+    padded = f" {text} "
+    for n in (3, 4):
+        yield from map("".join, zip(*(padded[i:] for i in range(n)), strict=False))
 
 
 def _drawn(groups: Sequence[str], seed: int) -> np.ndarray:
