@@ -22,10 +22,10 @@ from potstill.tasks import Example, Task
 
 MAX_CHARACTERS = 4_000
 """Characters at the start of a text that are read."""
-ALL_CHARACTERS = 4_000_000
+ALL_CHARACTERS = 2_000_000
 """Characters of all training texts whose n-grams are counted; with more, each text is read to the same length for these, at least
 `MIN_CHARACTERS`."""
-MIN_CHARACTERS = 200
+MIN_CHARACTERS = 100
 MAX_FEATURES = 50_000
 """N-grams of each kind and column, the most frequent ones."""
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)
