@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from potstill.cli.conclusion import conclusion
 from potstill.cli.options import RUNS, AsJson, RecipeName, RunName, Runs, emit
 
 
@@ -32,7 +33,7 @@ def run(
     emit(
         done.evaluation | {"report": str(done.report_path)},
         as_json,
-        lambda: f"\n{_table(done.evaluation)}\n\n{done.evaluation['verdict']}\n\nReport: {done.report_path}",
+        lambda: f"\n{conclusion(done.evaluation)}\n\nReport: {done.report_path}",
     )
 
 
@@ -58,7 +59,7 @@ def evaluate(name: RunName, runs: Runs = RUNS, as_json: AsJson = False) -> None:
 
     opened = Workspace(runs).open(name)
     pipeline.carry_out_only(opened, "evaluate")
-    emit(opened.evaluation, as_json, lambda: str(opened.evaluation["verdict"]))
+    emit(opened.evaluation, as_json, lambda: conclusion(opened.evaluation))
 
 
 def report(name: RunName, runs: Runs = RUNS) -> None:
@@ -91,21 +92,3 @@ def _plan_line(plan: Any) -> str:
     if plan.may_be_stale:
         return f"{plan.stage}: may run {plan.reason}"
     return f"{plan.stage}: will run: {plan.reason}" if plan.stale else f"{plan.stage}: up to date"
-
-
-def _table(evaluation: dict[str, Any]) -> str:
-    """The accuracy of each system on each test split, in lines; the number of answers where nothing decides."""
-    from potstill.stages.evaluate.verdict import interval
-
-    splits = evaluation["splits"]
-    known = all(values["decided"] for values in splits.values())
-
-    def cell(system: dict[str, Any]) -> str:
-        return interval(system["metrics"]["accuracy"]) if known else str(system["outcomes"].get("answered", 0))
-
-    header = [f"{split} ({next(iter(values['systems'].values()))['n']})" for split, values in splits.items()]
-    rows = [["correct, %" if known else "answered", *header]]
-    for name in next(iter(splits.values()))["systems"]:
-        rows.append([name, *(cell(values["systems"][name]) for values in splits.values())])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)

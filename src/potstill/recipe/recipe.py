@@ -195,7 +195,7 @@ class Evaluate(Section):
     judge: Judge | None = None
     """The judge, where the task's scorer is `judge`."""
     margin: float = Field(default=0.05, gt=0, lt=1)
-    """Two systems count as equal when the interval of their difference lies within this margin."""
+    """The student counts as not worse than another system when it is shown to be worse by less than this difference of accuracies."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     """Level of all intervals."""
 
@@ -327,6 +327,8 @@ class Recipe(Section):
 
     def asked(self, system: System) -> AskedModel:
         """The model of a system that `asks_model`, and how it is asked. The student's is the model that it was before training."""
+        if not system.asks_model:
+            raise ValueError(f"{system.name} asks no model")
         match system.model:
             case AskedModel():
                 return system.model

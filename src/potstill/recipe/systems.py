@@ -46,6 +46,14 @@ class System(Section):
     dtype, budget, min_success}`."""
     prompting: Prompting = Prompting.PLAIN
     """How it is prompted."""
+    cheaper: bool = False
+    """Whether this model would be cheaper than the student: where it is as good, the verdict says not to distil. The base and
+    `linear` always are."""
+
+    @property
+    def is_cheaper(self) -> bool:
+        """Whether the student is not worth training where this system is as good."""
+        return self.cheaper or self.role in (Role.BASE, Role.LINEAR)
 
     @property
     def role(self) -> Role:
@@ -88,6 +96,8 @@ class System(Section):
     def _own_name(self) -> "System":
         if self.role is Role.OTHER and self.name in KNOWN:
             raise ValueError(f"'{self.name}' is the name of a system of the run's own models; choose another")
+        if self.cheaper and self.role is not Role.OTHER:
+            raise ValueError("`cheaper` is for models other than the run's own")
         if self.role is not Role.OTHER and self.name not in KNOWN:
             raise ValueError(
                 f"model {self.role.value} has names of its own, such as {_name(self.role, self.prompting)}"
