@@ -27,7 +27,7 @@ LAYERS = (
     ("errors",),
 )
 """Each part of the package imports only what comes after it; parts of one layer do not import each other."""
-HEAVY = ("torch", "transformers", "datasets", "scipy", "trl", "peft", "pyarrow", "aiohttp", "sympy", "numpy")
+HEAVY = ("torch", "transformers", "datasets", "scipy", "sklearn", "trl", "peft", "pyarrow", "aiohttp", "sympy", "numpy")
 
 
 def modules():

@@ -72,7 +72,8 @@ def _models(recipe: Recipe) -> Iterator[ModelSpec]:
         yield recipe.teacher.model
     if recipe.evaluate.judge:
         yield recipe.evaluate.judge.model
-    yield from (recipe.asked(system).model for system in recipe.systems if system.role is Role.OTHER)
+    others = (system for system in recipe.systems if system.role is Role.OTHER and recipe.asks(system))
+    yield from (recipe.asked(system).model for system in others)
 
 
 def _size(folder: Path) -> int:

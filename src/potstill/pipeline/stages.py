@@ -94,6 +94,7 @@ STAGES: tuple[Stage, ...] = (
         reads=(Part(EXAMPLES, splits=("validation", *TEST_SPLITS)), Part(CALIBRATION), Part(STUDENT)),
         writes=(PREDICTIONS, EVALUATION),
         may_show_training=True,
+        packages=("scikit-learn",),
         loads_student=True,
         planned=evaluate.planned,
         prompts=student_prompts.of_evaluation,
