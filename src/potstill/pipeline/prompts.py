@@ -46,7 +46,7 @@ def check(recipe: Recipe) -> None:
 
 def _prompted(recipe: Recipe) -> Iterator[_Prompted]:
     def ways(*roles: Role) -> tuple[Prompting, ...]:
-        asked = (system for system in recipe.systems if not recipe.answered_by_data(system))
+        asked = (system for system in recipe.systems if recipe.asks(system))
         return tuple(dict.fromkeys(system.prompting for system in asked if system.role in roles))
 
     yield _Prompted("student.model", recipe.student, (Prompting.PLAIN, *ways(Role.BASE, Role.STUDENT)))
@@ -56,7 +56,7 @@ def _prompted(recipe: Recipe) -> Iterator[_Prompted]:
     if recipe.evaluate.judge:
         yield _Prompted("evaluate.judge.model", recipe.evaluate.judge, ())
     for system in recipe.systems:
-        if system.role is Role.OTHER:
+        if system.role is Role.OTHER and recipe.asks(system):
             yield _Prompted(f"evaluate.systems: {system.name}", recipe.asked(system), (system.prompting,))
 
 

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, StringConstraints, model_validator
@@ -183,8 +184,9 @@ class Evaluate(Section):
 
     systems: list[System] | None = Field(default=None, min_length=1)
     """Systems that answer the same questions of each test split: known names, such as `base-direct` or `teacher-cot`, and
-    `{name, model, prompting}` for any other model. Left out: the base with the plain prompt and in a way that tells it the
-    task, the student, and the teacher without solved examples and as it was asked for training data."""
+    `{name, model, prompting}` for any other model, or `{name, predictions}` for answers in a file. Left out: the base with the plain
+    prompt and in a way that tells it the task, the student, and the teacher without solved examples and as it was asked for
+    training data."""
     extraction: Literal["lenient", "strict"] = "lenient"
     """How the answers to validation and test questions are read: `strict` only in the requested form; `lenient` also where a
     text says its answer in other words. Training data is read by `curate.extraction`."""
@@ -327,11 +329,21 @@ class Recipe(Section):
         """Whether a system's answers are in the data, so that it is not asked."""
         return self.data.has_answers and system.role is Role.TEACHER and system.prompting is Prompting.PLAIN
 
+    def asks(self, system: System) -> bool:
+        """Whether a model is asked for the answers of a system; otherwise they are in the data or in a file."""
+        return system.predictions is None and not self.answered_by_data(system)
+
+    def prediction_files(self) -> list[Path]:
+        """The files of answers that were made elsewhere."""
+        return [system.predictions for system in self.systems if system.predictions is not None]
+
     def asked(self, system: System) -> AskedModel:
-        """The model of a system, and how it is asked. The student's is the model that it was before training."""
+        """The model of a system that has one, and how it is asked. The student's is the model that it was before training."""
         match system.model:
             case AskedModel():
                 return system.model
+            case None:
+                raise ValueError(f"the system {system.name} has no model")
             case Role.TEACHER:
                 return self.teacher
             case _:
@@ -346,7 +358,7 @@ class Recipe(Section):
     @property
     def asks_teacher(self) -> bool:
         """Whether the teacher gets any request."""
-        evaluated = any(s.role is Role.TEACHER and not self.answered_by_data(s) for s in self.systems)
+        evaluated = any(s.role is Role.TEACHER and self.asks(s) for s in self.systems)
         return self.generates or evaluated or self.data.uses_teacher
 
     @property

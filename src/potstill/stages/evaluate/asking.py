@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from potstill.data import predictions
 from potstill.models import Completion, Request, Sampling
 from potstill.models.complete import Billing, complete, complete_within_budget
 from potstill.models.opening import open_folder
@@ -49,7 +50,7 @@ class Asker:
             self.limits.double(prompting)
         for system in (one for one in systems if one.prompting.prompt in prompts):
             again = truncated(_lenient(answers[system.name]))
-            if again and not self.recipe.answered_by_data(system):
+            if again and self.recipe.asks(system):
                 limit = self.limits(system.prompting)
                 echo(f"  {system.name}{of}: {len(again)} truncated answers are requested again, up to {limit} tokens")
                 longer = self._ask(system, [examples[i] for i in again], system.name + of, required=False)
@@ -59,7 +60,7 @@ class Asker:
         return answers
 
     def _is_too_low(self, system: System, answers: Sequence[Answer]) -> bool:
-        if self.recipe.answered_by_data(system) or not self.limits.can_double(system.prompting):
+        if not self.recipe.asks(system) or not self.limits.can_double(system.prompting):
             return False
         return truncates_too_many(_lenient(answers))
 
@@ -76,6 +77,8 @@ class Asker:
     ) -> Iterable[Completion]:
         if self.recipe.answered_by_data(system):
             return [logged_completion(example) for example in examples]
+        if system.predictions is not None:
+            return predictions.completions(system.predictions, self.task, examples)
         run = self.run
         if system.role is Role.STUDENT:
             student = self.recipe.student
@@ -89,7 +92,7 @@ def requests(
 ) -> list[Request]:
     """What a system is asked about some questions."""
     task, spec = recipe.task, recipe.prompt_spec(system.prompting)
-    sampling = Sampling(limits(system.prompting))
+    sampling = Sampling(limits(system.prompting) if system.predictions is None else 0)
     return [
         Request(
             example["id"],

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from potstill.data import predictions
 from potstill.recipe.recipe import Recipe
 from potstill.recipe.systems import Role, System
 from potstill.stages import judge, sealed
@@ -25,6 +26,9 @@ def evaluate(recipe: Recipe, run: Run) -> None:
     """Choose the ways to ask, ask every system, write predictions/SYSTEM.parquet and evaluation.json."""
     examples = list(run.examples(*TEST_SPLITS))
     used = [split for split in TEST_SPLITS if any(example["split"] == split for example in examples)]
+    for system in recipe.systems:
+        if system.predictions is not None:  # a faulty file stops the stage before anything is requested
+            predictions.completions(system.predictions, recipe.task, examples)
     run.remove(PREDICTIONS)
     asker = Asker(recipe, run)
     frozen: dict[str, str] = {}
@@ -57,7 +61,7 @@ def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
     roles = COMPARED if recipe.task.gradable else ()
     choices = {role: ways for role in roles if len(ways := contenders(recipe, role, test)) > 1}
     for system in recipe.systems:
-        if system.role in (Role.BASE, Role.STUDENT) or recipe.answered_by_data(system):
+        if system.role in (Role.BASE, Role.STUDENT) or not recipe.asks(system):
             continue
         asked = test + (with_gold if system in choices.get(Role.TEACHER, []) else [])
         sent = requests(recipe, system, asked, shots, limits)
@@ -71,11 +75,12 @@ def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
 def _settings(recipe: Recipe, chosen: Mapping[str, str]) -> dict[str, Any]:
     """What is sealed with a test set."""
     systems = {
-        system.name: {"model": recipe.asked(system).name, "prompting": system.prompting.value}
+        system.name: {"model": _answers_of(recipe, system), "prompting": system.prompting.value}
         for system in recipe.systems
     }
     judge_model = recipe.evaluate.judge
-    limits = {system.prompting.prompt: recipe.max_tokens(system.prompting) for system in recipe.systems}
+    asked = (system for system in recipe.systems if system.predictions is None)
+    limits = {system.prompting.prompt: recipe.max_tokens(system.prompting) for system in asked}
     return {
         "margin": recipe.evaluate.margin,
         "confidence": recipe.evaluate.confidence,
@@ -89,15 +94,29 @@ def _settings(recipe: Recipe, chosen: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+def _answers_of(recipe: Recipe, system: System) -> str:
+    """The name of a system's model, or of its file with the SHA-256 of the content."""
+    if system.predictions is None:
+        return recipe.asked(system).name
+    return f"{system.predictions.name} {predictions.digest(system.predictions)}"
+
+
+def _engine(recipe: Recipe, system: System) -> str:
+    """Where the answers of a system come from: `in process`, `server`, `data`, or `file`."""
+    if recipe.asks(system):
+        return recipe.asked(system).model.engine
+    return "data" if system.predictions is None else "file"
+
+
 def _evaluated(
     recipe: Recipe, run: Run, system: System, examples: Sequence[Example], answers: Sequence[Answer]
 ) -> Evaluated:
     read = ((e, parsed.answer) for e, one in zip(examples, answers, strict=True) for parsed in one.parsed.values())
     task = judge.judged(recipe, run, run.task, read, system.name)
     rows = [_prediction(recipe, task, *pair) for pair in zip(examples, answers, strict=True)]
-    tells_task = all(task.tells_task(system.prompting, example) for example in examples)
-    engine = "data" if recipe.answered_by_data(system) else recipe.asked(system).model.engine
-    return Evaluated(system, rows, tells_task=tells_task, engine=engine)
+    prompted = (task.tells_task(system.prompting, example) for example in examples)
+    tells_task = system.predictions is not None or all(prompted)
+    return Evaluated(system, rows, tells_task=tells_task, engine=_engine(recipe, system))
 
 
 def _prediction(recipe: Recipe, task: Task, example: Example, answer: Answer) -> Prediction:
