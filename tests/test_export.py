@@ -140,7 +140,7 @@ def test_inspect_reads_and_lists_the_logs(run):
     listed = log.list_eval_logs(str(folder))
     assert len(listed) == 2
     assert {info.task for info in listed} == {"my-run"}
-    headers = log.read_eval_log_headers(listed)
+    headers = [log.read_eval_log(info, header_only=True) for info in listed]
     assert {header.eval.model for header in headers} == {"potstill/one", "potstill/two_2"}
     for info in listed:
         read = log.read_eval_log(info)

@@ -10,7 +10,7 @@ References = Sequence[Sequence[str]]
 """For each answer one or more references."""
 MAX_CHARACTERS = 100_000
 """Characters of a text that BLEU and chrF use."""
-MAX_TER_WORDS = 300
+MAX_TER_WORDS = 100
 """Words of a text that TER uses: its search for shifts takes cubic time."""
 
 
