@@ -85,12 +85,13 @@ def main() -> None:
 # Each engine returns the seconds that it took and the answers by request id.
 
 
-def run_ours(folder, dtype, tokenizer, requests):
-    """potstill's own generation in this process."""
+def run_ours(folder, dtype, tokenizer, requests, batch_size=128, warm_up=2):
+    """potstill's own generation in this process, after the first ``warm_up`` requests."""
+    identity = {"folder": str(folder), "dtype": dtype}
     local = LocalModel(
-        lambda: (loading.load_model(folder, dtype), tokenizer), {"dtype": dtype}, TEACHER, batch_size=128
+        lambda: (loading.load_model(folder, dtype), tokenizer), identity, str(folder), batch_size=batch_size
     )
-    asyncio.run(collect(local, requests[:2]))
+    asyncio.run(collect(local, requests[:warm_up]))
     began = time.perf_counter()
     texts = asyncio.run(collect(local, requests))
     return time.perf_counter() - began, texts

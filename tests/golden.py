@@ -14,6 +14,7 @@ import pytest
 
 from potstill.recipe.recipe import Evaluate
 from potstill.recipe.systems import System
+from potstill.stages.evaluate.decision import corrected
 from potstill.stages.evaluate.outcome import Outcome
 from potstill.stages.evaluate.summary import Evaluated, summary
 from potstill.stages.evaluate.verdict import verdict
@@ -51,10 +52,11 @@ def pair(both, only_a, only_b, neither, *, of_only_a="incorrect", of_only_b="inc
     return a, b
 
 
-def summarize(tables, task, chosen=None, **options):
-    """The summary of the answers of systems, by their names, sealed and not looked at before. ``chosen`` names those that stand
-    for base and teacher; left out: the first of each."""
+def summarize(tables, task, chosen=None, others=(), **options):
+    """The summary of the answers of systems, by their names. ``chosen`` names those that represent base and teacher; left out:
+    the first of each. ``others`` are other systems with their rows."""
     systems = [Evaluated(System.model_validate(name), rows) for name, rows in tables.items()]
+    systems += [Evaluated(system, rows) for system, rows in others]
     told = [one.system for one in systems]
     first = {role: [s.name for s in told if s.role == role][:1] for role in ("base", "teacher")}
     names = chosen or {role: names[0] for role, names in first.items() if names}
@@ -66,9 +68,29 @@ SEALED = {"looked_at_before": 0, "students": 0, "set_after_looking": {}}
 """Of a test set that is used for the first time."""
 
 
-def in_words(splits):
-    """The verdict on splits that are used for the first time."""
-    return verdict({split: values | {"sealed": SEALED} for split, values in splits.items()})
+ABOUT = {
+    "train_seed": 3, "training_seeds": 1, "student": "s", "student_dtype": "auto", "base_quantization": None,
+    "condition": "cot-rationale", "extraction": "lenient", "tests": 0, "gold": "not used",
+    "prompts": {"student": "plain", "base": "plain", "teacher-cot": "plain"},
+}  # fmt: skip
+
+
+def concluded(splits, **about):
+    """evaluation.json of splits that are used for the first time."""
+    done, tests = corrected({split: {"sealed": SEALED} | values for split, values in splits.items()})
+    about = ABOUT | {"tests": tests} | about
+    return {"splits": done, "chosen": {}, "about": about, "verdict": verdict(done, about)}
+
+
+def in_words(splits, **about):
+    """The lines and notes of the verdict."""
+    said = concluded(splits, **about)["verdict"]
+    return "\n".join([*said["lines"], *said["notes"]])
+
+
+def line_of(values, split="test"):
+    """The verdict's line about a split."""
+    return concluded({split: values})["verdict"]["lines"][1]
 
 
 WILSON = {
@@ -114,11 +136,25 @@ def system(k, n, role, outcomes=None, prompting="plain", metrics=None):
     }  # fmt: skip
 
 
-def split(systems, comparisons, *, decided=True):
+def split(systems, comparisons, *, decided=True, majority=None, groups=None):
+    n = next(iter(systems.values()))["n"]
     return {
         "decided": decided, "margin": 0.05, "confidence": 0.95, "systems": systems, "comparisons": comparisons,
-        "without_gold": 0,
+        "without_gold": 0, "n": n, "groups": groups or n, "majority": majority,
     }  # fmt: skip
+
+
+LATER = {
+    "not_worse", "matched", "needed", "p_adjusted", "correction", "groups", "clustered", "design_effect", "sign_flip_p_value", "cheaper",
+}  # fmt: skip
+"""Fields of a comparison that test_verdict.py is about."""
+
+
+def core(values):
+    """Values without the fields of comparisons that test_verdict.py is about."""
+    if isinstance(values, dict):
+        return {key: core(value) for key, value in values.items() if key not in LATER or "systems" in values}
+    return [core(value) for value in values] if isinstance(values, list) else values
 
 
 def difference(*table):
@@ -141,10 +177,6 @@ def of_pair(predictions, **options):
     return summarize(dict(zip(("student", "base"), predictions, strict=True)), Math(), **options)
 
 
-SMALL_50 = " With 50 questions this test is too small to show differences of less than about 15 points; use more."
-"""1.96 * sqrt(0.3 / 50) = 0.1518."""
-
-
 def metric(estimate, low, high):
     return {"estimate": estimate, "low": low, "high": high}
 
@@ -161,7 +193,7 @@ def flat(values, path=""):
 
 def assert_equal(actual, expected):
     """Equal keys, texts and numbers; numbers to six decimals."""
-    actual, expected = flat(actual), flat(expected)
+    actual, expected = flat(core(actual)), flat(core(expected))
     assert actual.keys() == expected.keys()
     numbers = [path for path, value in expected.items() if isinstance(value, int | float)]
     assert {path: v for path, v in actual.items() if path not in numbers} == {

@@ -13,17 +13,17 @@ from potstill.workspace import artifacts
 RIGHT, WRONG = "correct", "incorrect"
 
 
-def pair(tmp_path, of_a, of_b, more_b="", **options):
+def pair(tmp_path, of_a, of_b, group_of_a=None, group_of_b=None):
     """Two runs over the same questions, in another order and under other ids in the second."""
-    examples = [example(f"q{i}") for i in range(len(of_a))]
-    others = [one | {"id": f"other-{one['id']}", "group": "x"} for one in reversed(examples)]
-    a = evaluated_run(tmp_path, examples, {"student": of_a}, name="a", **options)
-    b = evaluated_run(tmp_path, others, {"student": list(reversed(of_b))}, name="b", more=more_b)
+    examples = [example(f"q{i}", group=group_of_a) for i in range(len(of_a))]
+    others = [one | {"id": f"other-{one['id']}", "group": group_of_b or one["id"]} for one in reversed(examples)]
+    a = evaluated_run(tmp_path, examples, {"student": of_a}, name="a")
+    b = evaluated_run(tmp_path, others, {"student": list(reversed(of_b))}, name="b")
     return a, b
 
 
 def test_questions_are_paired_by_what_they_ask_and_not_by_their_ids(tmp_path):
-    a, b = pair(tmp_path, [RIGHT] * 8 + [WRONG] * 4, [WRONG] * 3 + [RIGHT] * 6 + [WRONG] * 3)
+    a, b = pair(tmp_path, [RIGHT] * 8 + [WRONG] * 4, [WRONG] * 3 + [RIGHT] * 6 + [WRONG] * 3, group_of_b="x")
     compared = compare_runs(a, b)
     (values,) = compared["splits"].values()
     assert (values["n"], values["only_a"], values["only_b"], values["excluded"]) == (12, 3, 1, 0)
@@ -54,6 +54,18 @@ def test_all_right_and_all_wrong_are_no_difference(tmp_path, outcome):
     assert (values["difference"], values["p_value"], values["won"], values["lost"]) == (0, 1, [], [])
     assert values["low"] <= 0 <= values["high"]
     assert values["not_worse"]["shown"]
+
+
+def test_one_group_shows_nothing(tmp_path):
+    a, b = pair(tmp_path, [RIGHT] * 20, [WRONG] * 20, group_of_a="x")
+    (values,) = compare_runs(a, b)["splits"].values()
+    assert (values["n"], values["groups"], values["clustered"], values["finding"]) == (
+        20,
+        1,
+        True,
+        "not distinguishable",
+    )
+    assert (values["low"], values["high"], values["not_worse"]["shown"]) == (-1, 1, False)
 
 
 def test_one_question_shows_nothing(tmp_path):

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import jsonschema
 import pyarrow.parquet as pq
 import pytest
 
@@ -55,8 +56,12 @@ def test_systems_answer_the_same_questions_and_the_verdict_names_both_splits(run
         systems = evaluation["splits"][split]["systems"]
         assert set(systems) == {"base", "student", "teacher-direct"}
         assert all(sum(s["outcomes"].values()) == s["n"] == n for s in systems.values())
-    assert evaluation["verdict"] in output.stdout
-    assert evaluation["verdict"].index("test_unseen") < evaluation["verdict"].index("(test,")
+    printed = " ".join(output.stdout.split())
+    lines = evaluation["verdict"]["lines"]
+    assert all(line in printed for line in [*lines, *evaluation["verdict"]["notes"]])
+    assert ["(test_unseen," in lines[1], "(test," in lines[2]] == [True, True]
+    schema = json.loads(potstill("schema", "evaluation", cwd=folder).stdout)
+    jsonschema.validate(evaluation, schema)
     assert (folder / "report.html").read_text().count('<figure class="split">') == 2
 
 
@@ -137,7 +142,7 @@ def test_evaluation_and_report_of_a_run_by_its_name(run):
 
 
 def test_help_and_schema_load_nothing_heavy(tmp_path):
-    for arguments in (["--help"], ["schema"], ["models"]):
+    for arguments in (["--help"], ["schema"], ["schema", "evaluation"], ["models"]):
         code = f"import sys; sys.argv = {['potstill', *arguments]}\nfrom potstill.cli import main\n"
         code += "try: main()\nfinally: print({'torch', 'transformers', 'pyarrow', 'scipy'} & set(sys.modules), file=sys.stderr)"
         result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)

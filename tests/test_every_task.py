@@ -82,5 +82,5 @@ def test_a_recipe_runs_from_teacher_to_verdict(name, folder):
     student = load_file(run.path("student") / "model.safetensors")
     assert any(not base[name].equal(student[name]) for name in base if name in student)
     assert run.evaluation["verdict"]
-    assert run.recipe.task.gradable or "descriptive only" in run.evaluation["verdict"]
+    assert run.recipe.task.gradable or "descriptive only" in run.evaluation["verdict"]["lines"][1]
     assert run.report_path.read_text(encoding="utf-8").startswith("<!doctype html>")

@@ -6,13 +6,14 @@ The tables of golden.py name the sources of their numbers; others are derived wh
 import pytest
 
 from golden import (
-    SMALL_50,
     TEST,
     WILSON,
     accuracy,
     assert_equal,
     comparison,
+    concluded,
     in_words,
+    line_of,
     metric,
     of_pair,
     pair,
@@ -23,8 +24,7 @@ from golden import (
     system,
 )
 from potstill.recipe.recipe import Evaluate
-from potstill.stages.evaluate.compare import compare, find_difference
-from potstill.stages.evaluate.verdict import detectable_difference
+from potstill.stages.evaluate.compare import compare, finding
 from potstill.tasks.math import Math
 
 
@@ -36,9 +36,8 @@ def test_better():
         [comparison(36, 12, 2, 0, finding="better")],
     )
     assert_equal(values, expected)
-    assert in_words({"test": values}) == (
-        f"{TEST} (test, 50 questions) the student answers 96% correctly [87, 99]; compared with base (76%) it is better: "
-        f"+20 [+6, +34] points, p = 0.013.{SMALL_50}"
+    assert line_of(values) == (
+        f"{TEST} (test, 50 questions) the student answers 96% correctly. Against base (76%) +20 [+6, +34] points: better."
     )
 
 
@@ -49,25 +48,24 @@ def test_worse():
         [comparison(36, 2, 12, 0, finding="worse")],
     )
     assert_equal(values, expected)
-    assert in_words({"test": values}) == (
-        f"{TEST} (test, 50 questions) the student answers 76% correctly [63, 86]; compared with base (96%) it is worse: "
-        f"-20 [-34, -6] points, p = 0.013.{SMALL_50}"
+    assert line_of(values) == (
+        f"{TEST} (test, 50 questions) the student answers 76% correctly. Against base (96%) -20 [-34, -6] points: worse."
     )
 
 
-def test_equal_within_the_margin():
-    """-0.010 to +0.015 lies within 0.05, and 400 questions need no caution; with a margin of 0.015 it does not."""
+def test_equivalent_within_the_margin():
+    """Tango's one-sided limits of (3 - 2) / 400 lie within 0.05; with a margin of 0.009 the lower one does not."""
     values = of_pair(pair(290, 3, 2, 105))
     expected = split(
         {"student": system(293, 400, "student"), "base": system(292, 400, "base")},
-        [comparison(290, 3, 2, 105, finding="equal")],
+        [comparison(290, 3, 2, 105, finding="equivalent")],
     )
     assert_equal(values, expected)
-    assert in_words({"test_unseen": values}) == (
-        "On questions of a kind never trained on (test_unseen, 400 questions) the student answers 73% correctly [69, 77]; "
-        "compared with base (73%) it is equal within the margin of 5 points: +0 [-1, +2] points, p = 1."
+    assert line_of(values, "test_unseen").startswith(
+        "On questions of a kind never trained on (test_unseen, 400 questions) the student answers 73% correctly. Against base "
+        "(73%) +0 [-1, +2] points: equivalent"
     )
-    (narrower,) = of_pair(pair(290, 3, 2, 105), margin=0.015)["comparisons"]
+    (narrower,) = of_pair(pair(290, 3, 2, 105), margin=0.009)["comparisons"]
     assert narrower["finding"] == "not distinguishable"
 
 
@@ -78,10 +76,9 @@ def test_not_distinguishable():
         [comparison(10, 7, 3, 20, finding="not distinguishable")],
     )
     assert_equal(values, expected)
-    assert in_words({"test": values}) == (
-        f"{TEST} (test, 40 questions) the student answers 42% correctly [29, 58]; compared with base (32%) it is not "
-        "distinguishable: +10 [-6, +25] points, p = 0.34. With 40 questions this test is too small to show differences of "
-        "less than about 17 points; use more."  # 1.96 * sqrt(0.3 / 40) = 0.1697
+    assert line_of(values).startswith(
+        f"{TEST} (test, 40 questions) the student answers 42% correctly. Against base (32%) +10 [-6, +25] points: not "
+        "distinguishable (about "
     )
 
 
@@ -109,25 +106,32 @@ def test_strict_and_lenient_extraction_are_counted_apart():
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "p", "finding"),
+    ("low", "high", "p", "within", "expected"),
     [
-        (0.01, 0.2, 0.04, "better"),
-        (-0.2, -0.01, 0.04, "worse"),
-        (0.0, 0.2, 0.04, "not distinguishable"),  # the interval touches 0
-        (-0.2, 0.0, 0.04, "not distinguishable"),
-        (0.01, 0.2, 0.05, "not distinguishable"),  # the test does not agree
-        (-0.2, -0.01, 0.06, "not distinguishable"),
-        (0.001, 0.049, 0.06, "equal"),
-        (-0.049, 0.049, 1.0, "equal"),
-        (-0.05, 0.049, 1.0, "not distinguishable"),  # an end that touches the margin
-        (-0.049, 0.05, 1.0, "not distinguishable"),
-        (0.001, 0.049, 0.01, "better"),  # small, but shown
-        (-0.049, -0.001, 0.01, "worse"),
+        (0.01, 0.2, 0.04, False, "better"),
+        (-0.2, -0.01, 0.04, False, "worse"),
+        (0.0, 0.2, 0.04, False, "not distinguishable"),  # the interval touches 0
+        (-0.2, 0.0, 0.04, False, "not distinguishable"),
+        (0.01, 0.2, 0.05, False, "not distinguishable"),  # the test does not agree
+        (-0.2, -0.01, 0.06, False, "not distinguishable"),
+        (0.001, 0.049, 0.06, True, "equivalent"),
+        (-0.049, 0.049, 1.0, True, "equivalent"),
+        (0.001, 0.049, 0.01, True, "better"),  # small, but shown
+        (-0.049, -0.001, 0.01, True, "worse"),
     ],
 )
-def test_interval_and_test_must_agree(low, high, p, finding):
+def test_interval_and_test_must_agree(low, high, p, within, expected):
+    shown = {"limit": 0.0, "p_value": 0.0, "shown": within}
+    difference = {"low": low, "high": high, "not_worse": shown, "matched": shown}
     # 0.75 and 0.25 are exact in binary, so that the limits of the test are those that are meant.
-    assert find_difference({"low": low, "high": high, "p_value": 5 * p}, 0.75, 0.05) == finding
+    assert finding(difference, None, 5 * p, 0.75) == expected
+
+
+@pytest.mark.parametrize("missing", ["not_worse", "matched"])
+def test_equivalence_needs_both_one_sided_tests(missing):
+    shown, not_shown = ({"limit": 0.0, "p_value": 0.0, "shown": is_shown} for is_shown in (True, False))
+    difference = {"low": -0.1, "high": 0.1, "not_worse": shown, "matched": shown, missing: not_shown}
+    assert finding(difference, None, 1.0, 0.95) == "not distinguishable"
 
 
 def test_pairs_are_matched_by_id_not_by_position():
@@ -172,27 +176,27 @@ def test_the_verdict_names_the_systems_that_validation_chose():
         ],
     )
     assert_equal(values, expected)
-    assert in_words({"test": values}) == (
-        f"{TEST} (test, 100 questions) the student answers 90% correctly [83, 94]; compared with base-fewshot (65%), the way "
-        "of asking the base that validation chose, it is better: +25 [+14, +35] points, p = 2.2e-05; it is better than every "
-        "way of asking the base, p = 0.0041; compared with teacher-cot-fewshot (85%), the way of asking the teacher that "
-        "validation chose, it is not distinguishable: +5 [-3, +13] points, p = 0.3."
+    assert line_of(values).startswith(
+        f"{TEST} (test, 100 questions) the student answers 90% correctly. Against base-fewshot (65%) +25 [+14, +35] points: "
+        "better. Against teacher-cot-fewshot (85%) +5 [-3, +13] points: not distinguishable; "
     )
+    text = in_words({"test": values})
+    assert "test: base-fewshot is the way of asking the base chosen on validation questions, of 2." in text
+    assert "test: the student is better than every way of asking the base, p = 0.0041." in text
 
 
 def test_better_than_every_way_of_asking_needs_every_test():
     """The student is better than the chosen way, and not distinguishable from the other."""
     values = several_systems({"base": "base-fewshot"}, base=other(88, 8))
-    assert "compared with base-fewshot (65%)" in in_words({"test": values})
+    assert "Against base-fewshot (65%)" in in_words({"test": values})
     assert "every way of asking the base" not in in_words({"test": values})
 
 
 def test_the_only_system_of_a_role_was_not_chosen():
     tables = {"base": other(70, 5), "student": rows((90, "correct"), (10, "incorrect")), "teacher-cot": other(88, 8)}
-    assert in_words({"test": summarize(tables, Math())}) == (
-        f"{TEST} (test, 100 questions) the student answers 90% correctly [83, 94]; compared with base (75%) it is better: "
-        "+15 [+5, +25] points, p = 0.0041; compared with teacher-cot (96%) it is not distinguishable: -6 [-13, +1] points, "
-        "p = 0.11."
+    assert line_of(summarize(tables, Math())).startswith(
+        f"{TEST} (test, 100 questions) the student answers 90% correctly. Against base (75%) +15 [+5, +25] points: better. "
+        "Against teacher-cot (96%) -6 [-13, +1] points: not distinguishable; "
     )
 
 
@@ -200,7 +204,9 @@ def test_the_verdict_is_silent_about_a_teacher_that_was_never_asked_to_reason_wi
     student = rows((90, "correct"), (10, "incorrect"))
     for asked in ("teacher-direct", "teacher-cot-fewshot"):
         text = in_words({"test": summarize({"student": student, asked: other(70, 5)}, Math())})
-        assert "it is not compared with the teacher: the teacher was never asked to reason without solved" in text
+        assert (
+            "the student is not compared with the teacher: the teacher was never asked to reason without solved" in text
+        )
         assert "better" not in text
 
 
@@ -224,12 +230,12 @@ def test_rows_without_gold_are_left_out_and_counted():
         (
             "correct",
             6,
-            " Every system answered all of them correctly: harder questions are needed to distinguish the systems.",
+            "every system answered all questions correctly: harder questions are needed to distinguish the systems.",
         ),
         (
             "incorrect",
             0,
-            " No system answered any of them correctly: easier questions are needed to distinguish the systems.",
+            "no system answered any question correctly: easier questions are needed to distinguish the systems.",
         ),
     ],
 )
@@ -241,48 +247,29 @@ def test_all_correct_and_all_incorrect(outcome, k, words):
         [comparison(*table, finding="not distinguishable")],
     )
     assert_equal(values, expected)
-    bounds = "[61, 100]" if k else "[0, 39]"
-    assert in_words({"test": values}) == (
-        f"{TEST} (test, 6 questions) the student answers {k / 6:.0%} correctly {bounds}; compared with base ({k / 6:.0%}) it is "
-        "not distinguishable: +0 [-39, +39] points, p = 1. With 6 questions this test is too small to show differences of "
-        f"less than about 44 points; use more.{words}"  # 1.96 * sqrt(0.3 / 6) = 0.4383
+    assert line_of(values) == (
+        f"{TEST} (test, 6 questions) the student answers {k / 6:.0%} correctly. Against base ({k / 6:.0%}) +0 [-39, +39] points: "
+        "not distinguishable."
     )
+    assert f"test: {words}" in in_words({"test": values})
 
 
 def test_a_student_alone_needs_no_comparison_and_no_caution():
     values = summarize({"student": rows((6, "correct"))}, Math())
     assert_equal(values, split({"student": system(6, 6, "student")}, []))
-    assert in_words({"test": values}) == f"{TEST} (test, 6 questions) the student answers 100% correctly [61, 100]."
+    assert line_of(values) == f"{TEST} (test, 6 questions) the student answers 100% correctly."
     values = summarize({"student": rows((6, "incorrect"))}, Math())
-    assert in_words({"test": values}) == f"{TEST} (test, 6 questions) the student answers 0% correctly [0, 39]."
+    assert line_of(values) == f"{TEST} (test, 6 questions) the student answers 0% correctly."
+    assert "harder" not in in_words({"test": values})
 
 
 def test_a_split_without_the_student():
     values = summarize({"base": rows((6, "correct"))}, Math())
     assert_equal(values, split({"base": system(6, 6, "base")}, []))
-    assert in_words({"test": values}) == f"{TEST} (test) the student was not evaluated."
-
-
-@pytest.mark.parametrize(
-    # z * sqrt(0.3 / n); z is 1.96 unless it is given.
-    ("arguments", "points"),
-    [((30,), 0.196), ((120,), 0.098), ((30, 2.576), 0.2576), ((1,), 1.0)],
-)
-def test_the_difference_that_a_test_can_show(arguments, points):
-    assert detectable_difference(*arguments) == pytest.approx(points)
-
-
-def test_one_question_shows_no_difference_at_all():
-    assert "differences of less than about 100 points; use more" in in_words({"test": of_pair(pair(0, 1, 0, 0))})
-
-
-@pytest.mark.parametrize(("n", "cautious"), [(99, True), (100, False)])
-def test_caution_is_for_fewer_than_100_questions(n, cautious):
-    values = of_pair(pair(n - 20, 10, 5, 5))
-    assert ("this test is too small" in in_words({"test": values})) is cautious
+    assert line_of(values) == f"{TEST} (test) the student was not evaluated."
 
 
 def test_the_verdict_has_both_splits_in_order():
     first, second = of_pair(pair(36, 12, 2, 0)), of_pair(pair(36, 2, 12, 0))
-    text = in_words({"test_unseen": first, "test": second})
-    assert text == f"{in_words({'test_unseen': first})} {in_words({'test': second})}"
+    lines = concluded({"test_unseen": first, "test": second})["verdict"]["lines"]
+    assert lines[1:] == [line_of(first, "test_unseen"), line_of(second)]

@@ -9,10 +9,10 @@ from math import sqrt
 import pytest
 from scipy.stats import beta
 
-from golden import assert_equal, in_words, metric, pair, prediction, rows, split, summarize, system
+from golden import assert_equal, line_of, metric, prediction, split, summarize, system
 from potstill.models.prices import Price
 from potstill.stages.evaluate.verdict import interval, points, score
-from potstill.stages.report.glance import glance
+from potstill.stages.report.cost import cost
 from potstill.tasks.classification import Classification
 from potstill.tasks.math import Math
 from potstill.tasks.multiple_choice import MultipleChoice
@@ -168,14 +168,9 @@ def test_summaries_are_described_and_compared_also_where_they_are_of_similar_len
     }  # fmt: skip
     assert_equal(values, split({"student": student, "teacher-direct": teacher}, [compared], decided=False))
     # rouge_l: 0.075 -+ 3.182446 * 0.263 / 2; words: -3.667 -+ 4.302653 * 7.095 / sqrt(3).
-    assert in_words({"test": values}) == (
-        "On new questions of the kind trained on (test, 4 examples) no score says which answers are correct; the scores are "
-        "descriptive only. Student minus teacher-direct: rouge_l 0.075 [-0.343, 0.493], words -3.67 [-21.3, 14]."
-    )
-    assert glance({"splits": {"test": values}}, [], {}, None)[0] == (
-        "How good",
-        "On new questions of the kind trained on, no score says which answers are correct; the scores below are descriptive "
-        "only.",
+    assert line_of(values) == (
+        "On new questions of the kind trained on (test, 4 questions) the scores are descriptive only. Student minus "
+        "teacher-direct: rouge_l 0.075 [-0.343, 0.493], words -3.67 [-21.3, 14]."
     )
 
 
@@ -210,9 +205,7 @@ def test_without_gold_agreement_is_counted():
         "matched": None, "scores": {}, "agreement": metric(0.5, 0.150039, 0.849961),
     }  # fmt: skip
     assert_equal(values, split(systems, [compared], decided=False))
-    assert in_words({"test": values}).endswith(
-        " Student minus teacher-direct: the same answer to 50 [15, 85] % of the questions."
-    )
+    assert line_of(values).endswith(" Student minus teacher-direct: the same answer to 50 [15, 85] % of the questions.")
 
 
 def test_the_level_reaches_scores_differences_and_agreement():
@@ -240,11 +233,16 @@ def test_a_described_split_in_words():
     """Agreement comes before the scores, and a comparison without any number is left out."""
 
     def compared(b, role, scores, agreement=None):
-        return {"b": b, "role": role, "finding": "not decided by scores", "scores": scores, "agreement": agreement}
+        both = {"agreement": agreement} if agreement else {}
+        return {"b": b, "role": role, "finding": "not decided by scores", "scores": scores} | both
 
     overlap = {"rouge_l": metric(0.1, 0.05, 0.15)}
     values = {
         "decided": False,
+        "margin": 0.05,
+        "confidence": 0.95,
+        "n": 9,
+        "groups": 9,
         "systems": {"student": {"role": "student", "n": 9, "metrics": {}}},
         "comparisons": [
             compared("base", "base", overlap),
@@ -252,10 +250,9 @@ def test_a_described_split_in_words():
             compared("teacher-direct", "teacher", overlap, metric(0.5, 0.2, 0.8)),
         ],
     }
-    assert in_words({"test": values}) == (
-        f"{PREFIX} (test, 9 examples) no score says which answers are correct; the scores are descriptive only. Student minus "
-        "base: rouge_l 0.1 [0.05, 0.15]. Student minus teacher-direct: the same answer to 50 [20, 80] % of the questions, "
-        "rouge_l 0.1 [0.05, 0.15]."
+    assert line_of(values) == (
+        f"{PREFIX} (test, 9 questions) the scores are descriptive only. Student minus base: rouge_l 0.1 [0.05, 0.15]. Student "
+        "minus teacher-direct: the same answer to 50 [20, 80] % of the questions, rouge_l 0.1 [0.05, 0.15]."
     )
 
 
@@ -270,72 +267,21 @@ def test_numbers_in_words():
     assert score(metric(0.12345, -1.5, 20.04)) == "0.123 [-1.5, 20]"
 
 
-# The first lines of the report
+# Cost
 
 
-def seen_at_a_glance(table, *, teacher=None, price=None, **outcomes):
-    student, base = pair(*table, **outcomes)
-    systems = {"student": student, "base": base} | ({"teacher-cot": teacher} if teacher else {})
+def cost_of(price=None):
     generated = [
         {"prompt_tokens": 1200, "completion_tokens": 300, "cached_tokens": 1000},
         {"prompt_tokens": 800, "completion_tokens": 200, "cached_tokens": 0},
     ]
-    stages = {"generate": {"seconds": 90.0}, "train": {"seconds": 60.0}}
-    return glance({"splits": {"test": summarize(systems, Math())}}, generated, stages, price)
-
-
-def test_quality_certainty_and_cost_at_a_glance():
-    """Cost: 1000 tokens at 10 dollars a million, 1000 cached at 1, 500 written at 20: 0.01 + 0.001 + 0.01 = 0.021 dollars."""
-    price = Price(input=10, cached_input=1, output=20)
-    assert seen_at_a_glance((36, 12, 2, 0), teacher=rows((50, "correct")), price=price) == [
-        ("How good", f"{PREFIX}, the student answers 96 % correctly, base 76 %, teacher-cot 100 %."),
-        # The teacher: 48, 0, 2, 0 by method 10 (see golden.py), -0.134601 to 0.037001.
-        ("How certain", f"{PREFIX}: better than base by 6 to 34 points; no difference from teacher-cot is shown (-13 to +4 points)."),
-        ("What it cost", "For 2 training rows the teacher read 2,000 tokens and wrote 500, $0.02 at its server's prices. All "
-         "stages took 2.5 minutes on this machine."),
-    ]  # fmt: skip
+    return cost(generated, {"generate": {"seconds": 90.0}, "train": {"seconds": 60.0}}, price)
 
 
 def test_cached_tokens_have_their_own_price():
     """1000 * 1000 + 1000 * 10 + 500 * 2000 dollars for a million tokens: 1 + 0.01 + 1; without a price for cached ones 2 + 1."""
-    (*_, (_, cost)) = seen_at_a_glance((36, 12, 2, 0), price=Price(input=1000, cached_input=10, output=2000))
-    assert "wrote 500, $2.01 at" in cost
-    (*_, (_, cost)) = seen_at_a_glance((36, 12, 2, 0), price=Price(input=1000, output=2000))
-    assert "wrote 500, $3.00 at" in cost
-    (*_, (_, cost)) = seen_at_a_glance((36, 12, 2, 0))
-    assert cost == (
+    assert "wrote 500, $2.01 at" in cost_of(Price(input=1000, cached_input=10, output=2000))
+    assert "wrote 500, $3.00 at" in cost_of(Price(input=1000, output=2000))
+    assert cost_of() == (
         "For 2 training rows the teacher read 2,000 tokens and wrote 500. All stages took 2.5 minutes on this machine."
     )
-
-
-@pytest.mark.parametrize(
-    ("table", "outcomes", "certainty"),
-    [
-        ((36, 2, 12, 0), {}, "worse than base by 6 to 34 points"),
-        ((290, 3, 2, 105), {}, "equal to base within the margin (-1 to +2 points)"),
-        ((10, 7, 3, 20), {}, "no difference from base is shown (-6 to +25 points)"),
-        (
-            (36, 12, 2, 0),
-            {"of_only_a": "truncated"},
-            "no difference from base is shown (+6 to +34 points; truncated answers could make it -13 to +34)",
-        ),
-    ],
-)
-def test_how_certain_a_difference_is(table, outcomes, certainty):
-    lines = dict(seen_at_a_glance(table, **outcomes))
-    assert lines["How certain"] == f"{PREFIX}: {certainty}."
-
-
-def test_a_split_without_the_student_is_left_out():
-    values = summarize({"base": rows((6, "correct"))}, Math())
-    assert [term for term, _ in glance({"splits": {"test": values}}, [], {}, None)] == ["What it cost"]
-
-
-def test_splits_come_in_their_order_and_seconds_of_systems_are_not_compared():
-    first = summarize({"student": rows((4, "correct")), "teacher-cot": rows((4, "correct"))}, Math())
-    second = summarize({"student": rows((1, "correct")), "teacher-cot": rows((1, "correct"))}, Math())
-    lines = glance({"splits": {"test_unseen": first, "test": second}}, [], {}, None)
-    assert [term for term, _ in lines] == ["How good", "How good", "How certain", "How certain", "What it cost"]
-    assert lines[0][1].startswith("On questions of a kind never trained on")
-    assert lines[1][1].startswith(PREFIX)
-    assert " s " not in lines[-1][1]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from golden import SMALL_50, TEST, assert_equal, comparison, in_words, of_pair, pair, rows, split, system
+from golden import TEST, assert_equal, comparison, in_words, line_of, of_pair, pair, rows, split, system
 
 
 def test_a_finding_that_truncated_answers_could_change_is_withdrawn():
@@ -12,10 +12,9 @@ def test_a_finding_that_truncated_answers_could_change_is_withdrawn():
     base = system(38, 50, "base", {"correct": 38, "truncated": 12})
     compared = comparison(36, 12, 2, 0, finding="not distinguishable", bounds=bounds)
     assert_equal(values, split({"student": system(48, 50, "student"), "base": base}, [compared]))
-    assert in_words({"test": values}) == (
-        f"{TEST} (test, 50 questions) the student answers 96% correctly [87, 99]; compared with base (76%) it is not "
-        "distinguishable: +20 [+6, +34] points, p = 0.013 (from -4 [-13, +4] to +20 [+6, +34], whatever the truncated answers "
-        f"would have been).{SMALL_50}"
+    assert line_of(values) == (
+        f"{TEST} (test, 50 questions) the student answers 96% correctly. Against base (76%) +20 [+6, +34] points (-4 to +20 "
+        "had truncated answers been finished): not distinguishable."
     )
 
 
@@ -32,7 +31,8 @@ def test_a_finding_that_truncated_answers_could_not_change_remains():
     values = of_pair((student, base))
     bounds = ((38, 10, 2, 0), (36, 12, 2, 0))
     assert_equal(values["comparisons"], [comparison(36, 12, 2, 0, finding="better", bounds=bounds)])
-    assert "it is better: +20 [+6, +34] points, p = 0.013 (from +16 [+2, +30] to +20" in in_words({"test": values})
+    assert "Against base (76%) +20 [+6, +34] points: better." in line_of(values)
+    assert "the difference from base would be +16 to +20 points" in in_words({"test": values})
 
 
 def test_truncated_answers_of_both_do_not_hide_that_the_student_is_worse():
@@ -71,7 +71,7 @@ def test_a_question_without_an_answer_is_left_out_of_both_systems():
     values = of_pair((student, base))
     assert_equal(values["comparisons"], [comparison(36, 12, 2, 0, finding="better", excluded=8)])
     assert [(s["n"], s["excluded"]) for s in values["systems"].values()] == [(55, 3), (53, 5)]
-    assert "(8 questions without an answer of both are left out)" in in_words({"test": values})
+    assert "8 questions that the student or base has no answer to are left out" in in_words({"test": values})
 
 
 def test_systems_without_any_common_answer_are_not_compared_by_chance():

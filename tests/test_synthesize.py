@@ -141,7 +141,7 @@ def test_logged_answers_are_not_requested_again(tmp_path, tiny_folder):
     systems = run.evaluation["splits"]["test"]["systems"]
     assert set(systems) == {"base", "student", "teacher-plain"}
     assert systems["teacher-plain"]["outcomes"] == {"answered": 3}
-    assert "descriptive only" in run.evaluation["verdict"]
+    assert "descriptive only" in run.evaluation["verdict"]["lines"][1]
 
 
 def test_turns_of_a_logged_chat_stay_in_one_split_and_ids_are_redacted(tmp_path):
@@ -184,7 +184,7 @@ def test_a_log_of_single_questions_can_be_used_for_other_tasks(tmp_path, tiny_fo
     assert curated[0]["student_messages"][0]["content"].startswith("Is mail ")
     values = run.evaluation["splits"]["test"]
     assert "agreement" in values["comparisons"][0]
-    assert "the same answer" in run.evaluation["verdict"]
+    assert "the same answer" in run.evaluation["verdict"]["lines"][1]
 
 
 def test_a_teacher_without_readable_inputs_stops_the_run(rows, tiny_folder):

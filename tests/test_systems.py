@@ -91,11 +91,9 @@ def test_the_way_to_ask_is_chosen_on_validation_questions_before_any_test_questi
     }
     assert values["sealed"]["settings"]["chosen"] == {"teacher": "teacher-cot"}
     assert values["sealed"]["settings"]["limits"] == {"plain": 8, "cot": 64}
-    assert (
-        "compared with teacher-cot (0%), the way of asking the teacher that validation chose"
-        in run.evaluation["verdict"]
-    )
-    assert "compared with rival (0%)" in run.evaluation["verdict"]
+    assert "Against teacher-cot (0%)" in said(run)
+    assert "teacher-cot is the way of asking the teacher chosen on validation questions" in said(run)
+    assert "Against rival (0%)" in said(run)
     assert [s["engine"] for s in values["systems"].values()] == ["in process", "server", "server", "server"]
 
 
@@ -112,7 +110,7 @@ def test_a_choice_stays_as_it_was_sealed_and_later_settings_are_marked(uneven, t
     }  # fmt: skip
     (values,) = later.evaluation["splits"].values()
     assert set(values["sealed"]["set_after_looking"]) == {"limits", "systems"}
-    assert "Set after looking at these questions: " in later.evaluation["verdict"]
+    assert "set after looking at these questions: " in said(later)
 
 
 def test_a_look_counts_before_the_first_answer(uneven):
@@ -125,7 +123,13 @@ def test_a_look_counts_before_the_first_answer(uneven):
     evaluate(again.recipe, again)
     (values,) = again.evaluation["splits"].values()
     assert (values["sealed"]["looked_at_before"], values["sealed"]["students"]) == (6, 1)
-    assert "6 of these questions were looked at before, by another student." in again.evaluation["verdict"]
+    assert "6 of these questions were looked at before, by another student" in said(again)
+
+
+def said(run):
+    """The verdict's lines and notes."""
+    verdict = run.evaluation["verdict"]
+    return "\n".join([*verdict["lines"], *verdict["notes"]])
 
 
 def evaluate_until_it_fails(teacher, run, answers):
@@ -274,6 +278,6 @@ def test_a_base_that_was_never_told_its_task_is_not_compared(tmp_path, tiny_fold
         evaluate(recipe, run)
     (values,) = run.evaluation["splits"].values()
     assert [c["finding"] for c in values["comparisons"]] == ["not told the task"] * 2
-    assert "it is not compared with rival, which was never told the task" in run.evaluation["verdict"]
-    assert "it is not compared with the base: the base was never told the task" in run.evaluation["verdict"]
-    assert "better" not in run.evaluation["verdict"]
+    assert "the student is not compared with rival, which was never told the task" in said(run)
+    assert "the student is not compared with the base: the base was never told the task" in said(run)
+    assert "better" not in "".join(run.evaluation["verdict"]["lines"])

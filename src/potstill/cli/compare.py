@@ -1,14 +1,17 @@
 """The command that compares two runs."""
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
 
 from potstill.cli.options import RUNS, AsJson, RunName, Runs, emit
+from potstill.progress import printable
 
 MAX_LISTED = 5
 """Questions won and lost that are printed; --json prints all."""
-MAX_CHARACTERS = 100
+MAX_QUESTION, MAX_ANSWER = 100, 40
+"""Characters of a question and of an answer that are printed."""
 FINDINGS = {"better": "A is better", "worse": "A is worse", "equivalent": "A and B are equivalent within the margin"}
 
 
@@ -32,58 +35,62 @@ def compare(
 
     workspace = Workspace(runs)
     compared = compare_runs(workspace.open(run_a), workspace.open(run_b), system, other_system or system)
-    emit(compared, as_json, lambda: _text(compared))
+    emit(compared, as_json, lambda: "\n".join(_lines(compared)))
 
 
-def _text(compared: dict[str, Any]) -> str:
+def _lines(compared: Mapping[str, Any]) -> Iterator[str]:
     a, b = (f"{compared[name]['system']} of {compared[name]['run']}" for name in ("a", "b"))
-    lines = [f"A is {a}, B is {b}."]
-    left_out = {"only in A": "only_in_a", "only in B": "only_in_b", "with other gold in B": "other_gold"}
+    yield f"A is {a}, B is {b}."
+    left_out = {"only in A": "only_in_a", "only in B": "only_in_b", "of these with other gold in B": "other_gold"}
     if counts := [f"{compared[key]} {words}" for words, key in left_out.items() if compared[key]]:
-        lines.append(f"Questions that are not compared: {', '.join(counts)}.")
-    lines += [f"Note: {note}." for note in compared["notes"]]
+        yield f"Questions that are not compared: {', '.join(counts)}."
+    for note in compared["notes"]:
+        yield f"Note: {note}."
     for split, values in compared["splits"].items():
-        lines += ["", *_split_lines(split, values, compared["margin"], compared["confidence"])]
-    return "\n".join(lines)
+        yield ""
+        yield from _of_split(split, values, 100 * compared["margin"], compared["confidence"])
 
 
-def _split_lines(split: str, values: dict[str, Any], margin: float, confidence: float) -> list[str]:
-    n, correct = values["n"], values["correct"]
-    groups = f" in {values['groups']} groups" if values["groups"] < n else ""
-    excluded = f"; {values['excluded']} without an answer of both are left out" if values["excluded"] else ""
-    lines = [
-        f"{split}: {n} questions{groups}{excluded}. Correct: A {correct['a']}, B {correct['b']}; only A {values['only_a']}, "
-        f"only B {values['only_b']}.",
+def _of_split(split: str, values: Mapping[str, Any], margin: float, confidence: float) -> Iterator[str]:
+    groups = f" in {values['groups']} groups" if values["clustered"] else ""
+    excluded = f", {values['excluded']} without an answer of both left out" if values["excluded"] else ""
+    correct = values["correct"]
+    yield (
+        f"{split}: {values['n']} questions{groups}{excluded}. Correct: A {correct['a']}, B {correct['b']}; only A "
+        f"{values['only_a']}, only B {values['only_b']}."
+    )
+    yield (
         f"A minus B: {_points(values['difference'])} points, {confidence:.0%} interval {_points(values['low'])} to "
-        f"{_points(values['high'])}, p = {values['p_value']:.2g}: {FINDINGS.get(values['finding'], values['finding'])}.",
-        _margin_line(values["not_worse"], margin, confidence),
-    ]
-    for name, sign in (("won", "+"), ("lost", "-")):
-        listed = values[name]
-        lines += [f"  {sign} {_one_line(one)}" for one in listed[:MAX_LISTED]]
-        if more := len(listed) - MAX_LISTED:
-            lines += [f"  {sign} and {more} more; --json lists all"] if more > 0 else []
-    return lines
-
-
-def _margin_line(not_worse: dict[str, Any], margin: float, confidence: float) -> str:
-    shown = "shown" if not_worse["shown"] else "not shown"
-    limit = f"one-sided {confidence:.0%} limit {_points(not_worse['limit'])}"
-    return f"A is not worse than B by {100 * margin:.3g} points or more: {shown} ({limit})."
+        f"{_points(values['high'])}, p = {values['p_value']:.2g}: {FINDINGS.get(values['finding'], values['finding'])}."
+    )
+    if bounds := values["bounds"]:
+        low, high = (_points(bounds[end]["difference"]) for end in ("lower", "upper"))
+        yield f"Truncated answers count as incorrect; had they been finished, the difference would be {low} to {high} points."
+    below, needed = values["not_worse"], values["needed"]["not_worse"]
+    more = f"; it would take about {needed} questions" if needed and not below["shown"] else ""
+    yield (
+        f"A is not worse than B by {margin:.3g} points or more: {'shown' if below['shown'] else 'not shown'} (one-sided "
+        f"{confidence:.0%} limit {_points(below['limit'])}){more}."
+    )
+    for sign, name in (("+", "won"), ("-", "lost")):
+        for one in values[name][:MAX_LISTED]:
+            yield f"  {sign} {_one(one)}"
+        if (left := len(values[name]) - MAX_LISTED) > 0:
+            yield f"  {sign} and {left} more; --json lists all"
 
 
 def _points(difference: float) -> str:
     return f"{100 * difference:+.1f}"
 
 
-def _one_line(one: dict[str, Any]) -> str:
-    question = " ".join(one["question"].split())
-    answers = (one["gold"], one["a"]["answer"] or one["a"]["outcome"], one["b"]["answer"] or one["b"]["outcome"])
-    gold, a, b = (_cut(" ".join(str(text).split()), 40) for text in answers)
-    return f"{_cut(question, MAX_CHARACTERS)} Gold: {gold}. A: {a}. B: {b}."
+def _one(question: Mapping[str, Any]) -> str:
+    gold, a, b = (
+        _cut(text, MAX_ANSWER)
+        for text in (question["gold"], *(question[name]["answer"] or question[name]["outcome"] for name in ("a", "b")))
+    )
+    return f"{_cut(question['question'], MAX_QUESTION)} Gold: {gold}. A: {a}. B: {b}."
 
 
 def _cut(text: str, most: int) -> str:
-    from potstill.progress import printable
-
-    return printable(text if len(text) <= most else text[: most - 2] + " …")
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= most else line[: most - 2] + " …"

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 TEACHER, STUDENT = "packaged/qwen2.5-coder-0.5b-instruct", "packaged/smollm2-135m-instruct"
 PREVIEW_PROMPTS, PREVIEW_CHARACTERS = 3, 2000
 """How much `init` shows."""
+
+
+class SchemaOf(StrEnum):
+    """Files that have a JSON Schema."""
+
+    RECIPE = "recipe"
+    EVALUATION = "evaluation"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -91,8 +99,17 @@ def plan(recipe: RecipeName, runs: Runs = RUNS, as_json: AsJson = False) -> None
     emit([asdict(one) for one in estimates], as_json, lambda: _estimates_text(estimates, note))
 
 
-def schema() -> None:
-    """Print the recipe's JSON Schema."""
+def schema(
+    of: Annotated[
+        SchemaOf, typer.Argument(metavar="[recipe|evaluation]", help="Which files it describes.")
+    ] = SchemaOf.RECIPE,
+) -> None:
+    """Print the JSON Schema of recipes, or of evaluation.json."""
+    if of is SchemaOf.EVALUATION:
+        from potstill.stages.evaluate.result import schema
+
+        print(json.dumps(schema(), indent=1))
+        return
     from potstill.recipe.recipe import Recipe
 
     print(json.dumps(Recipe.model_json_schema(), indent=1))

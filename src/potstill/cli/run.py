@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from potstill.cli.conclusion import conclusion
 from potstill.cli.options import RUNS, AsJson, RecipeName, RunName, Runs, emit
 
 
@@ -40,7 +41,7 @@ def run(
     emit(
         done.evaluation | {"report": str(done.report_path)},
         as_json,
-        lambda: f"\n{_table(done.evaluation)}\n\n{done.evaluation['verdict']}\n\nReport: {done.report_path}",
+        lambda: f"\n{conclusion(done.evaluation)}\n\nReport: {done.report_path}",
     )
 
 
@@ -92,7 +93,7 @@ def evaluate(
     emit(
         opened.evaluation | exported,
         as_json,
-        lambda: str(opened.evaluation["verdict"]) + (f"\n\nExport: {folder}" if folder else ""),
+        lambda: conclusion(opened.evaluation) + (f"\n\nExport: {folder}" if folder else ""),
     )
 
 
@@ -126,21 +127,3 @@ def _plan_line(plan: Any) -> str:
     if plan.may_be_stale:
         return f"{plan.stage}: may run {plan.reason}"
     return f"{plan.stage}: will run: {plan.reason}" if plan.stale else f"{plan.stage}: up to date"
-
-
-def _table(evaluation: dict[str, Any]) -> str:
-    """The accuracy of each system on each test split, in lines; the number of answers where nothing decides."""
-    from potstill.stages.evaluate.verdict import interval
-
-    splits = evaluation["splits"]
-    known = all(values["decided"] for values in splits.values())
-
-    def cell(system: dict[str, Any]) -> str:
-        return interval(system["metrics"]["accuracy"]) if known else str(system["outcomes"].get("answered", 0))
-
-    header = [f"{split} ({next(iter(values['systems'].values()))['n']})" for split, values in splits.items()]
-    rows = [["correct, %" if known else "answered", *header]]
-    for name in next(iter(splits.values()))["systems"]:
-        rows.append([name, *(cell(values["systems"][name]) for values in splits.values())])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)

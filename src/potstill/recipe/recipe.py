@@ -193,7 +193,7 @@ class Evaluate(Section):
     judge: Judge | None = None
     """The judge, where the task's scorer is `judge`."""
     margin: float = Field(default=0.05, gt=0, lt=1)
-    """Two systems count as equal when the interval of their difference lies within this margin."""
+    """The student counts as not worse than another system when it is shown to be worse by less than this difference of accuracies."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     """Level of all intervals."""
 

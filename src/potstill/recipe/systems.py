@@ -57,6 +57,14 @@ class System(Section):
     predictions: Annotated[Path, AfterValidator(resolve_against_recipe)] | None = None
     """In place of a model, a file of its answers, made elsewhere: rows with the `id` of a test question or its columns, and
     `completion`, the text; optionally `finish_reason`, `tokens` and `seconds`. Questions without a row are left out and counted."""
+    cheaper: bool = False
+    """Whether this model would be cheaper than the student: where it is as good, the verdict says not to distil. The base always
+    is, since nothing has to be trained."""
+
+    @property
+    def is_cheaper(self) -> bool:
+        """Whether the student is not worth training where this system is as good."""
+        return self.cheaper or self.role is Role.BASE
 
     @property
     def role(self) -> Role:
@@ -88,6 +96,8 @@ class System(Section):
     def _own_name(self) -> "System":
         if self.role is Role.OTHER and self.name in KNOWN:
             raise ValueError(f"'{self.name}' is the name of a system of the run's own models; choose another")
+        if self.cheaper and self.role is not Role.OTHER:
+            raise ValueError("`cheaper` is for models other than the run's own")
         if self.role is not Role.OTHER and self.name not in KNOWN:
             raise ValueError(f"the {self.role.value} has names of its own, such as {_name(self.role, self.prompting)}")
         return self

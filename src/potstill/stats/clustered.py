@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import chdtrc, ndtri, stdtr, stdtrit
+from scipy.special import chdtrc, ndtr, ndtri, stdtr, stdtrit
 
 from potstill.stats import tango
 from potstill.stats.checks import Floats, choice, codes, fraction, sums_by, vector, vectors
-from potstill.stats.paired import Test
+from potstill.stats.paired import NonInferiority, Test, checked_margin
+from potstill.stats.proportions import Interval, wilson_limits
 
 Clusters = Sequence[Hashable] | npt.NDArray[Any]
 FEW_CLUSTERS = 30
@@ -121,6 +122,56 @@ def clustered_difference(
     spread = float(differences.var(ddof=1)) / len(differences) if len(differences) > 1 else 0.0
     effect = error**2 / spread if spread > 0 else 1.0 if n_groups > 1 else nan
     return ClusteredDifference(difference, low, high, p_value, df, effect, n_groups, flips)
+
+
+def clustered_noninferiority(
+    a: npt.ArrayLike, b: npt.ArrayLike, clusters: Clusters | None, margin: float, confidence: float = 0.95
+) -> NonInferiority:
+    """Whether the scores ``a`` [questions] are worse than ``b`` by less than ``margin``, for questions in ``clusters``: the one-sided t
+    test of ``difference <= -margin`` with CR2 and its degrees of freedom, as `clustered_difference`, of which ``low`` is the
+    limit at twice the error. Where all clusters have one difference it is the score test of `noninferiority`, each
+    cluster being one question. One cluster shows nothing."""
+    level, margin = fraction("confidence", confidence), checked_margin(margin)
+    first, second = vectors(a=a, b=b)
+    groups, n_groups = codes("clusters", clusters, len(first))
+    mean, _, _, cr2, df = errors_of_mean(sums_by(groups, n_groups, first - second), sums_by(groups, n_groups))
+    low = clustered_difference(first, second, clusters, 2 * level - 1).low
+    error = float(cr2)
+    if error > 0:
+        p_value = float(stdtr(df, -(float(mean) + margin) / error))
+    elif n_groups == 1 or low == -inf:
+        p_value = 1.0
+    else:
+        only_a, only_b = n_groups * max(float(mean), 0.0), n_groups * max(-float(mean), 0.0)
+        p_value = float(ndtr(-tango.score(only_a, only_b, n_groups, -margin)))
+    return NonInferiority(float(mean), low, margin, p_value, p_value < 1 - level)
+
+
+def clustered_proportion_interval(
+    correct: npt.ArrayLike, clusters: Clusters | None, confidence: float = 0.95
+) -> Interval:
+    """Interval of the proportion of ``correct`` (1 or 0) [questions], in ``clusters``: Wilson's for the effective number of
+    questions n / d, with the quantile of t for CR2's degrees of freedom (Korn and Graubard 1998, Surv. Methodol. 24:193, who
+    use Clopper-Pearson's).
+
+    The design effect d, at least 1, is estimated with two more clusters of average size, one all right and one all wrong: a few
+    clusters that happen to agree would seem certain otherwise. Simulated coverage of 95 % intervals is 94.6 to 99.6 % for 12 to
+    100 clusters of 3 to 11 questions, an intra-class correlation of 0.1 or 0.44 and proportions from 0.05 to 0.8; 85 to 98 %
+    without them. One cluster says nothing about others.
+    """
+    level = fraction("confidence", confidence)
+    values = vector("correct", correct)
+    if not np.isin(values, (0, 1)).all():
+        raise ValueError("correct must be 1 for a right answer and 0 for a wrong one; mean_interval takes other scores")
+    groups, n_groups = codes("clusters", clusters, len(values))
+    if n_groups == 1:
+        return Interval(0.0, 1.0)
+    n, average = len(values), len(values) / n_groups
+    sizes = np.append(sums_by(groups, n_groups), [average, average])
+    mean, _, _, error, _ = errors_of_mean(np.append(sums_by(groups, n_groups, values), [average, 0.0]), sizes)
+    effect = max(float(error**2 * (sizes.sum() - 1) / (mean * (1 - mean))), 1.0)
+    df = degrees_of_freedom(sizes[:-2] / n)
+    return wilson_limits(float(values.mean()), n / effect, float(stdtrit(df, (1 + level) / 2)))
 
 
 def limits_without_variation(mean: float, n_groups: int, level: float, bounded: bool) -> tuple[float, float]:

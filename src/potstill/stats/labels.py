@@ -6,7 +6,8 @@ from itertools import product
 
 import numpy as np
 
-from potstill.stats.checks import Floats
+from potstill.stats.checks import Floats, codes
+from potstill.stats.clustered import Clusters
 
 DRAWS = 1000
 """Draws of an interval."""
@@ -29,26 +30,44 @@ def macro_f1(golds: Sequence[Labels], answers: Sequence[Labels], labels: Sequenc
 
 
 def macro_f1_interval(
-    golds: Sequence[Labels], answers: Sequence[Labels], labels: Sequence[str], confidence: float = 0.95
+    golds: Sequence[Labels],
+    answers: Sequence[Labels],
+    labels: Sequence[str],
+    confidence: float = 0.95,
+    clusters: Clusters | None = None,
 ) -> tuple[float, float]:
     """Interval of `macro_f1` by the Bayesian bootstrap (Rubin 1981, Ann. Statist. 9:130), always with the same draws.
 
     Where each row has one gold label, rows are weighted within those of the same gold label, so that no label drops out of the
     mean; each gold label also gets one imagined correct answer and one miss, without which a label with few rows would seem
     certain (a uniform prior, as in Goutte and Gaussier 2005, ECIR). Simulated coverage of 95 % intervals is 86 to 95 % for 50
-    to 100 rows of three to six skewed labels, and 73 to 87 % without the imagined rows.
+    to 100 rows of three to six skewed labels, and 73 to 87 % without the imagined rows. All rows of one of the ``clusters`` have
+    one weight; one cluster leaves every F1 possible.
     """
-    (draws,) = _draws(golds, [answers], labels)
+    if _is_one(clusters):
+        return 0.0, 1.0
+    (draws,) = _draws(golds, [answers], labels, clusters)
     return _percentiles(draws, confidence, macro_f1(golds, answers, labels))
 
 
 def macro_f1_difference(
-    golds: Sequence[Labels], a: Sequence[Labels], b: Sequence[Labels], labels: Sequence[str], confidence: float = 0.95
+    golds: Sequence[Labels],
+    a: Sequence[Labels],
+    b: Sequence[Labels],
+    labels: Sequence[str],
+    confidence: float = 0.95,
+    clusters: Clusters | None = None,
 ) -> tuple[float, float, float]:
     """Difference of `macro_f1`, a - b, and its interval: as `macro_f1_interval`, with the same weights for both."""
-    of_a, of_b = _draws(golds, [a, b], labels)
     difference = macro_f1(golds, a, labels) - macro_f1(golds, b, labels)
+    if _is_one(clusters):
+        return difference, -1.0, 1.0
+    of_a, of_b = _draws(golds, [a, b], labels, clusters)
     return (difference, *_percentiles(of_a - of_b, confidence, difference))
+
+
+def _is_one(clusters: Clusters | None) -> bool:
+    return clusters is not None and len(set(clusters)) == 1
 
 
 def _matrix(rows: Sequence[Labels], labels: Sequence[str]) -> Floats:
@@ -63,27 +82,40 @@ def _macro_f1(gold: Floats, answer: Floats, weights: Floats) -> Floats:
     return f1.mean(1) if f1.shape[1] else np.full(len(weights), np.nan)
 
 
-def _draws(golds: Sequence[Labels], systems: Sequence[Sequence[Labels]], labels: Sequence[str]) -> Floats:
+def _draws(
+    golds: Sequence[Labels], systems: Sequence[Sequence[Labels]], labels: Sequence[str], clusters: Clusters | None
+) -> Floats:
     """Macro F1 [systems, draws] of the systems' answers, for the same weights of the rows.
 
-    Rows with the same gold and answers are one kind: the sum of their weights, each exponential, has a gamma distribution.
+    Rows with the same gold and answers are one kind: the sum of their weights, each exponential, has a gamma distribution. So
+    has the weight of a cluster, which multiplies the number of its rows of a kind.
     """
     rng = np.random.default_rng(0)
-    kinds = Counter(zip(golds, *systems, strict=True))
-    rows, prior = list(kinds), [float(n) for n in kinds.values()]
-    strata = [np.arange(len(rows))]
+    of_row, n_groups = codes("clusters", clusters, len(golds)) if clusters is not None else (np.zeros(len(golds)), 0)
+    kinds = Counter(zip(golds, *systems, of_row.tolist(), strict=True))
+    rows, real = list(kinds), np.array(list(kinds.values()), dtype=float)
+    imagined: list[tuple[Labels, ...]] = []
     if all(len(of) == 1 for of in golds):
         for label in dict.fromkeys(golds):
             for correct in product((True, False), repeat=len(systems)):  # each system has 1 correct answer and 1 miss
-                rows.append((label, *(label if is_correct else frozenset() for is_correct in correct)))
-                prior.append(2 / 2 ** len(systems))
-        strata = [np.array([i for i, row in enumerate(rows) if row[0] == label]) for label in dict.fromkeys(golds)]
-    real = np.array([*kinds.values(), *[0] * (len(rows) - len(kinds))])
-    gold, *answers = (_matrix([row[i] for row in rows], labels) for i in range(1 + len(systems)))
-    n_draws = max(1, min(DRAWS, WEIGHTS_AT_ONCE // len(rows)))
+                imagined.append((label, *(label if is_correct else frozenset() for is_correct in correct)))
+    prior = np.full(len(imagined), 2 / 2 ** len(systems))
+    real = np.concatenate([real, np.zeros(len(imagined))])
+    all_rows = [*(row[:-1] for row in rows), *imagined]
+    strata = [np.arange(len(all_rows))]
+    if imagined:
+        strata = [np.array([i for i, row in enumerate(all_rows) if row[0] == one]) for one in dict.fromkeys(golds)]
+    group = np.array([row[-1] for row in rows], dtype=int)
+    gold, *answers = (_matrix([row[i] for row in all_rows], labels) for i in range(1 + len(systems)))
+    n_draws = max(1, min(DRAWS, WEIGHTS_AT_ONCE // (len(all_rows) + n_groups)))
     parts = []
     for start in range(0, DRAWS, n_draws):
-        weights = rng.gamma(prior, size=(min(n_draws, DRAWS - start), len(rows)))
+        n = min(n_draws, DRAWS - start)
+        if clusters is None:
+            weights = rng.gamma(np.concatenate([real[: len(rows)], prior]), size=(n, len(all_rows)))
+        else:
+            of_rows = rng.gamma(1.0, size=(n, n_groups))[:, group] * real[: len(rows)]
+            weights = np.concatenate([of_rows, rng.gamma(prior, size=(n, len(prior)))], axis=1)
         for stratum in strata:
             weights[:, stratum] *= real[stratum].sum() / weights[:, stratum].sum(1, keepdims=True)
         parts.append([_macro_f1(gold, answer, weights) for answer in answers])

@@ -114,7 +114,7 @@ def noninferiority(table: Table, margin: float, confidence: float = 0.95) -> Non
     """
     both, only_a, only_b, neither = cells(table)
     n = both + only_a + only_b + neither
-    level, margin = fraction("confidence", confidence), _margin(margin)
+    level, margin = fraction("confidence", confidence), checked_margin(margin)
     low, _ = tango.limits(only_a, only_b, n, float(ndtri(level)))
     p_value = float(ndtr(-tango.score(only_a, only_b, n, -margin))) if n else 1.0
     return NonInferiority((only_a - only_b) / n if n else 0.0, low, margin, p_value, p_value < 1 - level)
@@ -136,7 +136,8 @@ def equivalence(table: Table, margin: float, confidence: float = 0.95) -> Equiva
     )
 
 
-def _margin(margin: float) -> float:
+def checked_margin(margin: float) -> float:
+    """Raises `ValueError` for a margin that is no difference of proportions."""
     if not 0 <= margin < 1:
         raise ValueError(f"margin must be at least 0 and below 1, and is {margin}; write five points as 0.05")
     return float(margin)

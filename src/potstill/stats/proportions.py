@@ -25,11 +25,15 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interva
     """
     successes, n = _successes(successes, n)
     z = float(ndtri((1 + fraction("confidence", confidence)) / 2))
-    if n == 0:
-        return Interval(0.0, 1.0)
-    centre = (successes + z * z / 2) / (n + z * z)
-    half = z / (n + z * z) * sqrt(successes * (n - successes) / n + z * z / 4)
-    return Interval(max(0.0, centre - half) if successes else 0.0, min(1.0, centre + half) if successes < n else 1.0)
+    return wilson_limits(successes / n, n, z) if n else Interval(0.0, 1.0)
+
+
+def wilson_limits(p: float, n: float, quantile: float) -> Interval:
+    """Wilson's limits of the observed proportion ``p`` of ``n`` questions, which may be an effective number."""
+    z = quantile
+    centre = (p * n + z * z / 2) / (n + z * z)
+    half = z / (n + z * z) * sqrt(n * p * (1 - p) + z * z / 4)
+    return Interval(max(0.0, centre - half) if p > 0 else 0.0, min(1.0, centre + half) if p < 1 else 1.0)
 
 
 def clopper_pearson_interval(successes: int, n: int, confidence: float = 0.95) -> Interval:

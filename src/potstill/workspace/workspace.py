@@ -81,5 +81,5 @@ class Workspace:
         verdict = ""
         with suppress(PotstillError):
             if "evaluate" in done:
-                verdict = artifacts.read_json(folder / artifacts.EVALUATION).get("verdict", "")
+                verdict = artifacts.read_json(folder / artifacts.EVALUATION)["verdict"]["lines"][0]
         return Summary(name, state, verdict)

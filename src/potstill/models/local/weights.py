@@ -64,6 +64,11 @@ class LocalWeights:
         return self.location.removeprefix(PACKAGED_PREFIX) if self.location.startswith(PACKAGED_PREFIX) else None
 
     @property
+    def quantization(self) -> str | None:
+        """The format that packaged weights were dequantized from; None for weights as they were published."""
+        return packaged.lookup(self.packaged_name).quantization if self.packaged_name else None
+
+    @property
     def hub_name(self) -> str | None:
         """ORG/NAME of ``hf/ORG/NAME``; None for others."""
         return self.location.removeprefix(HUB_PREFIX) if self.location.startswith(HUB_PREFIX) else None

@@ -1,7 +1,8 @@
 """Ask systems the same questions, under limits that are the same for all models."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from potstill.data import predictions
 from potstill.models import Completion, Request, Sampling
@@ -36,6 +37,8 @@ class Asker:
     def __init__(self, recipe: Recipe, run: Run) -> None:
         self.recipe, self.run, self.task = recipe, run, run.task
         self.limits = TokenLimits(recipe)
+        self._last: Hashable = None
+        """The model that was asked last: it is still in memory, if it runs in this process."""
         self._shots = FewShotExamples(recipe, run.examples)
 
     def ask(self, systems: Sequence[System], examples: Sequence[Example], of: str = "") -> dict[str, list[Answer]]:
@@ -43,12 +46,13 @@ class Asker:
 
         Raises `PotstillError` as `potstill.models.complete.complete` does.
         """
-        answers = {system.name: self._ask(system, examples, system.name + of) for system in systems}
+        asked = {one.name: self._ask(one, examples, one.name + of) for one in self._without_reloading(systems)}
+        answers = {system.name: asked[system.name] for system in systems}
         too_low = {one.prompting for one in systems if self._is_too_low(one, answers[one.name])}
         prompts = {prompting.prompt for prompting in too_low}
         for prompting in too_low:
             self.limits.double(prompting)
-        for system in (one for one in systems if one.prompting.prompt in prompts):
+        for system in self._without_reloading([one for one in systems if one.prompting.prompt in prompts]):
             again = truncated(_lenient(answers[system.name]))
             if again and self.recipe.asks(system):
                 limit = self.limits(system.prompting)
@@ -58,6 +62,19 @@ class Asker:
                     if not answer.completion.error:  # a server may refuse the larger limit, or not answer in time
                         answers[system.name][i] = answer
         return answers
+
+    def _without_reloading(self, systems: Iterable[System]) -> Iterator[System]:
+        """The systems, those of one model together, and first those of the model that was asked last."""
+        by_model: dict[Hashable, list[System]] = {}
+        for system in systems:
+            by_model.setdefault(self._model(system), []).append(system)
+        first = by_model.pop(self._last, [])
+        yield from chain(first, *by_model.values())
+
+    def _model(self, system: System) -> Hashable:
+        if not self.recipe.asks(system):
+            return system.name
+        return STUDENT if system.role is Role.STUDENT else self.recipe.asked(system).name
 
     def _is_too_low(self, system: System, answers: Sequence[Answer]) -> bool:
         if not self.recipe.asks(system) or not self.limits.can_double(system.prompting):
@@ -79,7 +96,7 @@ class Asker:
             return [logged_completion(example) for example in examples]
         if system.predictions is not None:
             return predictions.completions(system.predictions, self.task, examples)
-        run = self.run
+        run, self._last = self.run, self._model(system)
         if system.role is Role.STUDENT:
             student = self.recipe.student
             model = open_folder(run.student_folder, STUDENT, student.batch_size, student.dtype)

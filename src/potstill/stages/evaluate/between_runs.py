@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from potstill import stats
 from potstill.errors import PotstillError, RecipeError, did_you_mean
 from potstill.recipe.recipe import Evaluate
 from potstill.recipe.systems import STUDENT
@@ -115,24 +114,14 @@ def _of_split(task: Task, pairs: Sequence[tuple[_Answered, _Answered]], options:
         for label in task.labels_of(text)
     }
     labels = sorted({*task.label_set, *named}) if task.label_score else []
-    compared: Mapping[str, Any] = compare((rows_a, rows_b), task, labels, options)
+    compared = compare((rows_a, rows_b), task, labels, options)
     shown = [_shown(task, a, b) for a, b in pairs if not any(Outcome(one.row["outcome"]).excluded for one in (a, b))]
     return {
-        "groups": len({row["group"] for row in rows_a}),
-        "not_worse": _not_worse(compared, options),
         **compared,
         "correct": {name: sum(one[name]["outcome"] == Outcome.CORRECT for one in shown) for name in ("a", "b")},
         "won": [one for one in shown if _only(one, "a", "b")],
         "lost": [one for one in shown if _only(one, "b", "a")],
     }
-
-
-def _not_worse(compared: Mapping[str, Any], options: Evaluate) -> dict[str, Any]:
-    """Whether a is not worse than b by the margin, one-sided, and the lower limit."""
-    only_a, only_b = compared["only_a"], compared["only_b"]
-    table = [[compared["n"] - only_a - only_b, only_a], [only_b, 0]]
-    below = stats.noninferiority(table, options.margin, options.confidence)
-    return {"limit": below.low, "shown": below.noninferior}
 
 
 def _only(one: Mapping[str, Any], a: str, b: str) -> bool:

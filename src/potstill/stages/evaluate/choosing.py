@@ -6,7 +6,6 @@ Chosen on the test questions, the best of several ways would be better than it i
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import Any
 
 from potstill.progress import echo
 from potstill.recipe.recipe import Recipe
@@ -14,6 +13,7 @@ from potstill.recipe.systems import Role, System
 from potstill.stages import judge
 from potstill.stages.evaluate.asking import Answer, Asker
 from potstill.stages.evaluate.outcome import outcome_of
+from potstill.stages.evaluate.result import Chosen
 from potstill.tasks import Example
 from potstill.workspace.run import Run
 
@@ -29,7 +29,7 @@ def contenders(recipe: Recipe, role: Role, examples: Sequence[Example]) -> list[
 
 def choose(
     recipe: Recipe, run: Run, asker: Asker, test: Sequence[Example], frozen: Mapping[str, str]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Chosen]:
     """For base and teacher the ``system`` with the best score on the validation questions, the first listed of equals.
 
     ``test`` are the test questions, which are not asked here. ``frozen`` names the systems that were chosen when the test set was
@@ -37,7 +37,7 @@ def choose(
     empty where there was no choice, or no validation question with gold. Empty for a task whose scores decide nothing, and
     without a system whose prompts say what the task is.
     """
-    chosen: dict[str, dict[str, Any]] = {}
+    chosen: dict[str, Chosen] = {}
     if not recipe.task.gradable:
         return chosen
     validation = [example for example in run.examples("validation") if example["gold"] is not None]

@@ -1,7 +1,7 @@
 """Evaluate all systems on the same test questions: predictions/ and evaluation.json."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from potstill.data import predictions
 from potstill.recipe.recipe import Recipe
@@ -9,7 +9,10 @@ from potstill.recipe.systems import Role, System
 from potstill.stages import judge, sealed
 from potstill.stages.evaluate.asking import Answer, Asker, requests
 from potstill.stages.evaluate.choosing import COMPARED, choose, contenders
+from potstill.stages.evaluate.decision import corrected
+from potstill.stages.evaluate.notes import about
 from potstill.stages.evaluate.outcome import outcome_of
+from potstill.stages.evaluate.result import Evaluation, Seal, Split
 from potstill.stages.evaluate.summary import Evaluated, summary
 from potstill.stages.evaluate.verdict import verdict
 from potstill.stages.few_shot import FewShotExamples
@@ -42,12 +45,15 @@ def evaluate(recipe: Recipe, run: Run) -> None:
     evaluated = [_evaluated(recipe, run, system, examples, answers[system.name]) for system in recipe.systems]
     for one in evaluated:
         run.write(artifacts.predictions(one.system.name), one.rows)
-    splits = {}
+    alone: dict[str, Split] = {}
     for split in used:
         ids = {example["id"] for example in examples if example["split"] == split}
-        splits[split] = summary([one.only(ids) for one in evaluated], recipe.task, recipe.evaluate, chosen)
-        splits[split]["sealed"] = seals[split]
-    run.write_json(EVALUATION, {"splits": splits, "chosen": chosen, "verdict": verdict(splits)})
+        alone[split] = summary([one.only(ids) for one in evaluated], recipe.task, recipe.evaluate, chosen)
+        alone[split]["sealed"] = cast(Seal, seals[split])
+    splits, tests = corrected(alone)
+    rests_on = about(recipe, tests)
+    evaluation = Evaluation(splits=splits, chosen=chosen, about=rests_on, verdict=verdict(splits, rests_on))
+    run.write_json(EVALUATION, evaluation)
 
 
 def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:

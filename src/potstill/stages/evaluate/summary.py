@@ -4,24 +4,40 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any
+from typing import Any, cast
 
 from potstill import stats
 from potstill.recipe.recipe import Evaluate
-from potstill.recipe.systems import STUDENT, Role, System
+from potstill.recipe.systems import STUDENT, System
 from potstill.stages.evaluate.asking import KINDS
-from potstill.stages.evaluate.compare import NOT_TOLD, Rows, answered_by_both, compare
+from potstill.stages.evaluate.choosing import COMPARED
+from potstill.stages.evaluate.compare import (
+    NOT_TOLD,
+    Compared,
+    Rows,
+    answered_by_both,
+    clusters_of,
+    compare,
+    largest_p_value,
+)
 from potstill.stages.evaluate.outcome import Outcome
+from potstill.stages.evaluate.result import (
+    Comparison,
+    Description,
+    Finding,
+    Majority,
+    Matched,
+    Metric,
+    Split,
+    SystemResult,
+)
 from potstill.tasks import Prompting, Task
 
 LENGTH = "words"
 """The score that is an answer's length."""
 MIN_LENGTH_RATIO = 0.8
 """Two answers are length-matched if the shorter has at least this fraction of the words of the longer."""
-UNDECIDED = "not decided by scores"
-
-Metric = dict[str, float]
-"""``estimate``, ``low``, ``high``."""
+UNDECIDED: Finding = "not decided by scores"
 
 
 @dataclass(frozen=True)
@@ -40,44 +56,70 @@ class Evaluated:
 
 def summary(
     evaluated: Sequence[Evaluated], task: Task, options: Evaluate, chosen: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
+) -> Split:
     """Metrics of each system, and comparisons of the student with each other system.
 
     Where the task is gradable and there is gold, only ``correct`` counts as correct, of the questions that have gold.
     Elsewhere scores are compared, also of length-matched answers, or how often two systems give the same answer, and there
-    is no finding. ``chosen`` names the system that represents a role, as `potstill.stages.evaluate.choosing` does.
+    is no finding. ``chosen`` names the system that represents a role, as `potstill.stages.evaluate.choosing` does. Findings
+    are those of each comparison alone, before any correction for the number of tests (`potstill.stages.evaluate.multiple`).
     """
     first = evaluated[0].rows
     decided = task.gradable and any(row["gold"] is not None for row in first)
     known = {row["id"] for row in first if row["gold"] is not None or not decided}
     evaluated = [one.only(known) for one in evaluated]
-    representing = {choice["system"]: choice["n"] for choice in chosen.values()}
+    questions = evaluated[0].rows
     labels = sorted({*task.label_set, *_named(evaluated, task)}) if task.label_score else []
     student = next((one for one in evaluated if one.system.name == STUDENT), None)
-    comparisons = []
-    for other in (one for one in evaluated if student and one is not student):
-        pair = (student.rows, other.rows) if student else ((), ())
-        result = compare(pair, task, labels, options) if decided else _describe(pair, task, options.confidence)
-        if decided and not other.tells_task:
-            result["finding"] = NOT_TOLD
-        comparisons.append(
-            {
-                "a": STUDENT,
-                "b": other.system.name,
-                "role": other.system.role.value,
-                "chosen": other.system.name in representing or other.system.role is Role.OTHER,
-                "chosen_on": representing.get(other.system.name, 0),
-                **result,
-            }
-        )
-    return {
-        "decided": decided,
-        "margin": options.margin,
-        "confidence": options.confidence,
-        "systems": {one.system.name: _system(one, task, labels, decided, options.confidence) for one in evaluated},
-        "comparisons": comparisons,
-        "without_gold": len(first) - len(known),
+    others = [one for one in evaluated if one is not student]
+    comparisons = [_against(student, one, task, labels, decided, options, chosen) for one in others] if student else []
+    return Split(
+        decided=decided,
+        margin=options.margin,
+        confidence=options.confidence,
+        n=len(questions),
+        groups=len({row["group"] for row in questions}),
+        majority=_majority(questions, task) if decided else None,
+        systems={one.system.name: _system(one, task, labels, decided, options.confidence) for one in evaluated},
+        comparisons=cast(list[Comparison], comparisons),
+        without_gold=len(first) - len(known),
+    )
+
+
+def _against(
+    student: Evaluated,
+    other: Evaluated,
+    task: Task,
+    labels: Sequence[str],
+    decided: bool,
+    options: Evaluate,
+    chosen: Mapping[str, Mapping[str, Any]],
+) -> Comparison | Description:
+    pair = (student.rows, other.rows)
+    chosen_on = {choice["system"]: choice["n"] for choice in chosen.values()}
+    names = {
+        "a": STUDENT,
+        "b": other.system.name,
+        "role": other.system.role.value,
+        "cheaper": other.system.is_cheaper,
+        "chosen": other.system.name in chosen_on or other.system.role not in COMPARED,
+        "chosen_on": chosen_on.get(other.system.name, 0),
     }
+    if not decided:
+        return cast(Description, names | _describe(pair, task, options.confidence))
+    compared: Compared = compare(pair, task, labels, options)
+    if not other.tells_task:
+        compared["finding"] = NOT_TOLD
+    p_value = largest_p_value(compared, compared["bounds"])
+    return cast(Comparison, names | {"p_adjusted": p_value, "correction": "none"} | compared)
+
+
+def _majority(questions: Rows, task: Task) -> Majority | None:
+    """The gold label that a system would always give to be correct most often; None for a task without labels."""
+    if not task.label_score:
+        return None
+    ((label, n),) = Counter(row["gold"] or "" for row in questions).most_common(1)
+    return Majority(label=label, share=n / len(questions))
 
 
 def _named(evaluated: Sequence[Evaluated], task: Task) -> set[str]:
@@ -86,7 +128,7 @@ def _named(evaluated: Sequence[Evaluated], task: Task) -> set[str]:
     return {label for row in rows for text in (row["gold"], row["answer"]) for label in task.labels_of(text)}
 
 
-def _system(one: Evaluated, task: Task, labels: Sequence[str], decided: bool, confidence: float) -> dict[str, Any]:
+def _system(one: Evaluated, task: Task, labels: Sequence[str], decided: bool, confidence: float) -> SystemResult:
     rows = [row for row in one.rows if not Outcome(row["outcome"]).excluded]
     return {
         "role": one.system.role.value,
@@ -119,19 +161,29 @@ def _is_zero_shot(one: Evaluated, task: Task) -> bool:
 
 def _metrics(rows: Rows, task: Task, labels: Sequence[str], decided: bool, confidence: float) -> dict[str, Metric]:
     metrics: dict[str, Metric] = {}
+    groups = clusters_of(rows)
     if decided:
-        correct = {"accuracy": sum(row["outcome"] == Outcome.CORRECT for row in rows)}
-        correct |= {kind: sum(row["scores"][kind] == 1.0 for row in rows) for kind in KINDS}
-        for name, k in correct.items():
-            metrics[name] = _proportion(k, len(rows), confidence)
+        correct = {"accuracy": [row["outcome"] == Outcome.CORRECT for row in rows]}
+        correct |= {kind: [row["scores"][kind] == 1.0 for row in rows] for kind in KINDS}
+        for name, values in correct.items():
+            metrics[name] = _proportion(values, groups, confidence)
     if task.label_score and decided and rows:
         golds, answers = ([task.labels_of(row[name]) for row in rows] for name in ("gold", "answer"))
-        interval = stats.macro_f1_interval(golds, answers, labels, confidence)
+        interval = stats.macro_f1_interval(golds, answers, labels, confidence, groups)
         metrics[task.label_score] = _metric(stats.macro_f1(golds, answers, labels), *interval)
+    by_id = {row["id"]: row["group"] for row in rows}
     for name in _score_names(rows, decided):
-        if len(scores := list(_scores(rows, name, task).values())) > 1:
-            metrics[name] = _metric(*stats.mean_interval(scores, confidence))
+        _add_mean(metrics, name, _scores(rows, name, task), by_id, confidence)
     return metrics
+
+
+def _add_mean(
+    metrics: dict[str, Metric], name: str, values: Mapping[str, float], groups: Mapping[str, str], confidence: float
+) -> None:
+    """Add the mean of values by example id, unless all come from one group, which says nothing of others."""
+    clusters = [groups[id_] for id_ in values]
+    if len(set(clusters)) > 1:
+        metrics[name] = _metric(*stats.mean_interval(list(values.values()), confidence, clusters))
 
 
 def _describe(pair: tuple[Rows, Rows], task: Task, confidence: float) -> dict[str, Any]:
@@ -139,16 +191,17 @@ def _describe(pair: tuple[Rows, Rows], task: Task, confidence: float) -> dict[st
     (rows_a, rows_b), excluded = answered_by_both(pair)
     names = _score_names(rows_a, False)
     scores = {name: (_scores(rows_a, name, task), _scores(rows_b, name, task)) for name in names}
-    comparison: dict[str, Any] = {"n": len(rows_a), "excluded": excluded, "finding": UNDECIDED, "matched": None}
-    comparison["scores"] = _differences(scores, {row["id"] for row in rows_a}, confidence)
+    groups = {row["id"]: row["group"] for row in rows_a}
+    described: dict[str, Any] = {"n": len(rows_a), "excluded": excluded, "finding": UNDECIDED, "matched": None}
+    described["scores"] = _differences(scores, groups, confidence)
     if LENGTH in names:
-        matched = _length_matched(*scores[LENGTH])
-        comparison["matched"] = {"n": len(matched), "scores": _differences(scores, matched, confidence)}
+        matched = {id_: groups[id_] for id_ in groups if id_ in _length_matched(*scores[LENGTH])}
+        described["matched"] = Matched(n=len(matched), scores=_differences(scores, matched, confidence))
     if task.gradable and rows_a:
         answers = {row["id"]: row["answer"] for row in rows_b}
-        same = sum(task.equivalent(row["answer"], answers[row["id"]]) for row in rows_a)
-        comparison["agreement"] = _proportion(same, len(rows_a), confidence)
-    return comparison
+        same = [task.equivalent(row["answer"], answers[row["id"]]) for row in rows_a]
+        described["agreement"] = _proportion(same, clusters_of(rows_a), confidence)
+    return described
 
 
 def _length_matched(words_a: Mapping[str, float], words_b: Mapping[str, float]) -> set[str]:
@@ -158,14 +211,13 @@ def _length_matched(words_a: Mapping[str, float], words_b: Mapping[str, float]) 
 
 
 def _differences(
-    scores: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]], ids: set[str], confidence: float
+    scores: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]], groups: Mapping[str, str], confidence: float
 ) -> dict[str, Metric]:
-    """Mean paired differences a - b of scores, over the examples ``ids``."""
-    differences = {}
+    """Mean paired differences a - b of scores, over the examples that ``groups`` has, by id."""
+    differences: dict[str, Metric] = {}
     for name, (a, b) in scores.items():
-        values = [a[id_] - b[id_] for id_ in a if id_ in ids and id_ in b]
-        if len(values) > 1:
-            differences[name] = _metric(*stats.mean_interval(values, confidence))
+        values = {id_: a[id_] - b[id_] for id_ in a if id_ in groups and id_ in b}
+        _add_mean(differences, name, values, groups, confidence)
     return differences
 
 
@@ -193,10 +245,13 @@ def _scores(rows: Rows, name: str, task: Task) -> dict[str, float]:
     return {id_: score or 0.0 for id_, score in scores.items() if id_ in labelled or not needs_gold}
 
 
-def _proportion(k: int, n: int, confidence: float) -> Metric:
-    interval = stats.wilson_interval(k, n, confidence)
-    return _metric(k / max(n, 1), interval.low, interval.high)
+def _proportion(values: Sequence[bool], groups: Sequence[str] | None, confidence: float) -> Metric:
+    if groups is None:
+        interval = stats.wilson_interval(sum(values), len(values), confidence)
+    else:
+        interval = stats.clustered_proportion_interval(values, groups, confidence)
+    return _metric(sum(values) / max(len(values), 1), interval.low, interval.high)
 
 
 def _metric(estimate: float, low: float, high: float) -> Metric:
-    return {"estimate": estimate, "low": low, "high": high}
+    return Metric(estimate=estimate, low=low, high=high)

@@ -10,9 +10,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from potstill.recipe.recipe import Filter, Recipe
 from potstill.stages.curate import in_words
-from potstill.stages.evaluate.verdict import WHERE, interval, of_split, points, score
+from potstill.stages.evaluate.verdict import WHERE, interval, points, score
+from potstill.stages.report.cost import cost
 from potstill.stages.report.filtering import effects_of_correctness
-from potstill.stages.report.glance import glance
 from potstill.stages.train.choosing import ENOUGH
 from potstill.tasks import Example, Task
 from potstill.workspace import artifacts
@@ -61,8 +61,8 @@ def report(recipe: Recipe, run: Run) -> None:
         training=training,
         curve=_curve(training["loss"], recipe.train.epochs),
         manifest=manifest,
-        glance=glance(evaluation, run.read(GENERATED), manifest["stages"], recipe.teacher.model.charged),
-        verdicts=[of_split(split, values) for split, values in evaluation["splits"].items()],
+        cost=cost(run.read(GENERATED), manifest["stages"], recipe.teacher.model.charged),
+        verdict=evaluation["verdict"],
         recipe_text=run.path(RECIPE).read_text(encoding="utf-8"),
         shown=[
             {**example, "question": _question(recipe.task, example)}
