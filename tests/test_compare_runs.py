@@ -180,3 +180,16 @@ def test_the_command_prints_few_questions_and_json_all(tmp_path):
     everything = json.loads(small.potstill("compare", "a", "b", "--json", cwd=tmp_path).stdout)
     assert len(everything["splits"]["test"]["won"]) == 19
     assert small.potstill("compare", "a", "c", cwd=tmp_path).returncode == 2
+
+
+def test_a_question_of_multiple_choice_is_the_same_in_another_order_of_options(tmp_path):
+    def examples(options, gold):
+        made = example("a", question="Which?", gold=gold)
+        return [made | {"options": options}]
+
+    a = evaluated_run(tmp_path, examples(["x", "y"], "A"), {"student": [RIGHT]}, name="a", task="multiple_choice")
+    b = evaluated_run(tmp_path, examples(["y", "x"], "B"), {"student": [WRONG]}, name="b", task="multiple_choice")
+    (values,) = compare_runs(a, b)["splits"].values()
+    assert (values["n"], values["only_a"], values["labels"]) == (1, 1, {})
+    (values,) = compare_runs(a, a)["splits"].values()
+    assert set(values["labels"]) == {a.task.label_score}

@@ -5,7 +5,7 @@ from statistics import stdev
 
 import pytest
 
-from evaluated import evaluated_run, example
+from evaluated import evaluated_run, example, run_with
 from golden import prediction
 from potstill.errors import PotstillError
 from potstill.stages.evaluate.stage import evaluate
@@ -28,8 +28,6 @@ def run(tmp_path):
             if outcome != "error"
         ]
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    from evaluated import run_with
-
     systems = "[{name: one, predictions: one.jsonl}, {name: two_2, predictions: two_2.jsonl}]"
     made = run_with(tmp_path, examples, name="my_run", systems=systems)
     evaluate(made.recipe, made)

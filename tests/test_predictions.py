@@ -1,6 +1,7 @@
 """Answers that were made elsewhere are a system beside the others."""
 
 import json
+import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,10 +12,12 @@ from evaluated import example, run_with
 from potstill.data.predictions import completions
 from potstill.errors import PotstillError, RecipeError
 from potstill.models import ErrorKind
+from potstill.pipeline import preflight
 from potstill.pipeline.added import add_predictions
 from potstill.pipeline.stages import STAGES
 from potstill.recipe import loading
-from potstill.stages.evaluate.stage import evaluate
+from potstill.stages.evaluate.stage import evaluate, planned
+from potstill.stages.planned import KnownExamples
 from potstill.tasks.registry import parse_task
 from potstill.workspace import artifacts
 from potstill.workspace.run import Run
@@ -202,8 +205,6 @@ def test_what_a_recipe_may_not_say(tmp_path, system, message):
 
 
 def test_20000_rows_are_read_in_seconds(tmp_path):
-    import time
-
     examples = [example(f"q{i}", question=f"How much is {i} and {i}?") for i in range(20_000)]
     path = lines(tmp_path / "a.jsonl", *({"question": one["question"], "completion": "7"} for one in examples))
     began = time.process_time()
@@ -238,3 +239,14 @@ def test_the_command_adds_a_system_and_pays_nothing_again(work, teacher):
     faulty = small.potstill("evaluate", "small", cwd=work)
     assert faulty.returncode == 2
     assert "rival.jsonl, line 1: 'no' is the id of no test question" in faulty.stderr
+
+
+def test_a_missing_file_is_said_at_the_start_and_nothing_is_planned_for_one(tmp_path):
+    lines(tmp_path / "train.jsonl", {"question": "?", "gold": "7"})
+    run = run_with(tmp_path, EXAMPLES, systems="[{name: rival, predictions: a.jsonl}]")
+    with pytest.raises(RecipeError, match=r"a\.jsonl: there is no such file"):
+        preflight.check(run)
+    answers(tmp_path / "a.jsonl", 7)
+    preflight.check(run)
+    known = KnownExamples(lambda *splits: iter(EXAMPLES), complete=True)
+    assert list(planned(run.recipe, known)) == []

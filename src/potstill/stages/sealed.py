@@ -26,14 +26,13 @@ Settings = Mapping[str, Any]
 """What decides how answers are judged: values that JSON can hold, by name."""
 
 
-def question_digest(task: Task, example: Example) -> bytes:
-    """SHA-256 of question and gold. No other column is part of a question's identity."""
-    return hashlib.sha256(json.dumps([task.question_key(example), example["gold"]]).encode()).digest()
-
-
 def question_digests(task: Task, split: str, examples: Iterable[Example]) -> list[bytes]:
-    """The digests of the examples of a split, sorted."""
-    return sorted(question_digest(task, example) for example in examples if example["split"] == split)
+    """SHA-256 of question and gold of each example of a split, sorted. No other column is part of a question's identity."""
+    return sorted(
+        hashlib.sha256(json.dumps([task.question_key(example), example["gold"]]).encode()).digest()
+        for example in examples
+        if example["split"] == split
+    )
 
 
 def require_unchanged(run: Run, split: str, examples: Sequence[Example]) -> None:

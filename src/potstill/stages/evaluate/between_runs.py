@@ -10,14 +10,14 @@ from potstill.recipe.recipe import Evaluate
 from potstill.recipe.systems import STUDENT
 from potstill.stages.evaluate.compare import compare
 from potstill.stages.evaluate.outcome import Outcome
-from potstill.stages.sealed import question_digest
 from potstill.tasks import Example, Task
 from potstill.workspace import artifacts
 from potstill.workspace.artifacts import TEST_SPLITS, Prediction
 from potstill.workspace.run import Run
 
-Question = tuple[bytes, int]
-"""The digest of question and gold, as a sealed test set identifies a question; and which of several equal ones of a run it is."""
+Question = tuple[str, str, int]
+"""The folded question, what its gold says (of a mark the option, since options are shuffled), and which of several equal ones of a
+run it is."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def compare_runs(run_a: Run, run_b: Run, system_a: str = STUDENT, system_b: str 
             f"{run_a.folder} and {run_b.folder} have no test question with gold in common: {len(a)} and {len(b)} questions. Runs "
             "with the same `data` and `data.seed` have the same ones."
         )
-    questions = {task.question_key(one.example) for one in b.values()}
-    other_gold = sum(key not in b and task.question_key(one.example) in questions for key, one in a.items())
+    questions = {question for question, *_ in b}
+    other_gold = sum(key not in b and key[0] in questions for key in a)
     options = run_a.recipe.evaluate
     splits = {}
     for split in TEST_SPLITS:
@@ -92,13 +92,13 @@ def _answers(run: Run, system: str) -> dict[Question, _Answered]:
                 f"{run.path(table.file)}: two rows have the id {row['id']!r}. Use: potstill evaluate {run.folder}"
             )
         rows[row["id"]] = row
-    seen: Counter[bytes] = Counter()
+    seen: Counter[tuple[str, str]] = Counter()
     answers: dict[Question, _Answered] = {}
     for example in run.examples(*TEST_SPLITS):
         if example["gold"] is not None and example["id"] in rows:
-            digest = question_digest(run.recipe.task, example)
-            answers[digest, seen[digest]] = _Answered(example, rows[example["id"]])
-            seen[digest] += 1
+            identity = (run.recipe.task.question_key(example), run.recipe.task.gold_text(example))
+            answers[(*identity, seen[identity])] = _Answered(example, rows[example["id"]])
+            seen[identity] += 1
     return answers
 
 
@@ -115,6 +115,8 @@ def _of_split(task: Task, pairs: Sequence[tuple[_Answered, _Answered]], options:
     }
     labels = sorted({*task.label_set, *named}) if task.label_score else []
     compared = compare((rows_a, rows_b), task, labels, options)
+    if any(a.row["gold"] != b.row["gold"] for a, b in pairs):  # the same option under another mark
+        compared["labels"] = {}
     shown = [_shown(task, a, b) for a, b in pairs if not any(Outcome(one.row["outcome"]).excluded for one in (a, b))]
     return {
         **compared,
