@@ -32,7 +32,7 @@ def run(
     emit(
         done.evaluation | {"report": str(done.report_path)},
         as_json,
-        lambda: f"\n{_table(done.evaluation)}\n\n{done.evaluation['verdict']}\n\nReport: {done.report_path}",
+        lambda: f"\n{_table(done.evaluation)}\n{_pitfalls(done.evaluation)}\n{done.evaluation['verdict']}\n\nReport: {done.report_path}",
     )
 
 
@@ -58,7 +58,7 @@ def evaluate(name: RunName, runs: Runs = RUNS, as_json: AsJson = False) -> None:
 
     opened = Workspace(runs).open(name)
     pipeline.carry_out_only(opened, "evaluate")
-    emit(opened.evaluation, as_json, lambda: str(opened.evaluation["verdict"]))
+    emit(opened.evaluation, as_json, lambda: f"{_pitfalls(opened.evaluation)}{opened.evaluation['verdict']}")
 
 
 def report(name: RunName, runs: Runs = RUNS) -> None:
@@ -91,6 +91,14 @@ def _plan_line(plan: Any) -> str:
     if plan.may_be_stale:
         return f"{plan.stage}: may run {plan.reason}"
     return f"{plan.stage}: will run: {plan.reason}" if plan.stale else f"{plan.stage}: up to date"
+
+
+def _pitfalls(evaluation: dict[str, Any]) -> str:
+    """The names of the pitfalls in a line of their own; empty where there is none."""
+    from potstill.stages.evaluate.pitfalls.pitfall import in_a_line
+
+    line = in_a_line(evaluation["splits"])
+    return f"{line}\n" if line else ""
 
 
 def _table(evaluation: dict[str, Any]) -> str:

@@ -35,6 +35,9 @@ def _data_does_not_ask(recipe: Recipe) -> bool:
     return not recipe.data.uses_teacher
 
 
+TRAINED_ON = Part(CURATED.file, kept=True, columns=("student_messages", "completion", "turns"))
+"""What the student is trained on, and where test questions are looked for."""
+
 STAGES: tuple[Stage, ...] = (
     Stage(
         "data",
@@ -72,7 +75,7 @@ STAGES: tuple[Stage, ...] = (
             "evaluate.judge",
         ),
         reads=(
-            Part(CURATED.file, kept=True, columns=("student_messages", "completion", "turns")),
+            TRAINED_ON,
             Part(EXAMPLES, splits=("validation",)),
         ),
         writes=(STUDENT, TRAINING),
@@ -91,7 +94,9 @@ STAGES: tuple[Stage, ...] = (
             "generate.max_tokens", "generate.output", "generate.max_words", "generate.shots", "generate.prompting",
             "condition", "data.seed",
         ),
-        reads=(Part(EXAMPLES, splits=("validation", *TEST_SPLITS)), Part(CALIBRATION), Part(STUDENT)),
+        reads=(
+            Part(EXAMPLES, splits=("validation", *TEST_SPLITS)), Part(CALIBRATION), Part(STUDENT), TRAINED_ON,
+        ),
         writes=(PREDICTIONS, EVALUATION),
         may_show_training=True,
         loads_student=True,
