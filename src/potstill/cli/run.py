@@ -32,7 +32,9 @@ def run(
     emit(
         done.evaluation | {"report": str(done.report_path)},
         as_json,
-        lambda: f"\n{_table(done.evaluation)}\n{_pitfalls(done.evaluation)}\n{done.evaluation['verdict']}\n\nReport: {done.report_path}",
+        lambda: (
+            f"\n{_table(done.evaluation)}\n{_pitfalls(done.evaluation)}\n{done.evaluation['verdict']}\n\nReport: {done.report_path}"
+        ),
     )
 
 

@@ -9,9 +9,12 @@ from potstill.stages.evaluate.pitfalls.overlap import RUN, closest
 from potstill.stages.evaluate.pitfalls.pitfall import Pitfall, few
 from potstill.stages.evaluate.pitfalls.texts import is_template, keys, parts, user_turns
 
-NEAR = 0.5
-"""A question is nearly a training text that shares more than this fraction of its words in runs of eight (Lambert et al. 2024,
-Tülu 3, arXiv 2411.15124, section 3.2, whose rule this is)."""
+NEAR = 0.8
+"""A question is nearly a training text that shares more than this fraction of its words in runs of eight. Tülu 3 takes 0.5
+(Lambert et al. 2024, arXiv 2411.15124, section 3.2), which two word problems with one sentence in common reach: of 200 built-in
+ones up to 5 share half of their words with one of 150 questions of other templates, and up to 1 shares 0.8."""
+MOST_NEAR = 0.02
+"""Fraction of the questions that may be nearly in training before they are reported, as in Tülu 3."""
 TEMPLATES = 0.05
 """Fraction of the questions whose templates may be those of training by chance: "What is the capital of X?"."""
 
@@ -22,13 +25,13 @@ def contamination(evidence: Evidence) -> list[Pitfall]:
 
     Word for word: a user's turn (of a chat all turns) of the same words, or one text that has all runs of eight of its words.
     Nearly: see `NEAR`. Of a template: a user's turn that has the same words when numbers and names are masked.
-    Any question of the first two kinds is reported; templates from `TEMPLATES` on.
+    One question of the first kind is reported, of the second more than `MOST_NEAR`, templates from `TEMPLATES` on.
     """
     training, task, examples = evidence.training, evidence.task, evidence.questions
     if not training.n or not examples:
         return []
     ids, mask = training.vocabulary.ids, training.masker.mask
-    asked = [user_turns(task.messages(example)) for example in examples]
+    asked = [user_turns(messages) for messages in evidence.prompts]
     equal = [_last(keys(map(ids, turns))) in training.keys for turns in asked]
     questions = [[ids(part) for part in parts(task, example)] for example in examples]
     shared = [share.fraction for share in closest(questions, training.texts)]
@@ -44,7 +47,11 @@ def contamination(evidence: Evidence) -> list[Pitfall]:
     ]
     return [
         *_exact(evidence, exact),
-        *(_on_purpose(evidence, near, of_template) if evidence.shares_templates else _alike(evidence, near, of_template)),
+        *(
+            _on_purpose(evidence, near, of_template)
+            if evidence.shares_templates
+            else _alike(evidence, near, of_template)
+        ),
     ]
 
 
@@ -64,7 +71,7 @@ def _exact(evidence: Evidence, ids: list[str]) -> list[Pitfall]:
 
 def _alike(evidence: Evidence, near: list[str], of_template: list[str]) -> list[Pitfall]:
     n, found = len(evidence.questions), []
-    if near:
+    if len(near) > MOST_NEAR * n:
         found.append(
             Pitfall(
                 "near-test-question-in-training",
@@ -88,17 +95,16 @@ def _alike(evidence: Evidence, near: list[str], of_template: list[str]) -> list[
 
 def _on_purpose(evidence: Evidence, near: list[str], of_template: list[str]) -> list[Pitfall]:
     """What is said of a split that has the templates of training because it was made to have them."""
-    more = [id_ for id_ in near if id_ not in set(of_template)]
-    n, ids = len(evidence.questions), of_template + more
+    n, ids = len(evidence.questions), list(dict.fromkeys([*of_template, *near]))
     if not ids:
         return []
     return [
         Pitfall(
             "template-in-training",
-            f"This split has the templates of training on purpose: {len(of_template)} of {n} questions differ from a training "
-            f"question in numbers and names only, and {len(more)} more are nearly one; it measures known templates with new values, "
-            "and test_unseen measures new templates.",
-            {"n": n, "of_template": len(of_template), "near": len(more), "ids": few(ids)},
+            f"This split has the templates of training on purpose: {len(ids)} of {n} questions differ from a training question in "
+            "numbers and names only, or are nearly one, so that it measures known templates with new values; test_unseen measures "
+            "new templates.",
+            {"n": n, "alike": len(ids), "of_template": len(of_template), "ids": few(ids)},
             alarm=False,
         )
     ]

@@ -18,8 +18,8 @@ LISTED = 20
 def disputed(evidence: Evidence) -> list[Pitfall]:
     """Questions to which at least three systems of at least two models give the same answer (`Task.equivalent`), and not gold.
 
-    Where answers are labels, wrong ones agree by chance: the lower Wilson limit of their share must lie above the share that is
-    expected if systems err independently, each as often in each label as it does (`_by_chance`).
+    Where answers are labels, wrong ones agree by chance: the lower limit of their share (Clopper and Pearson) must lie above the
+    share that is expected if systems err independently, each as often in each label as it does (`_by_chance`).
     """
     if not evidence.decided:
         return []
@@ -31,7 +31,7 @@ def disputed(evidence: Evidence) -> list[Pitfall]:
     ids = [example["id"] for example in evidence.questions if _agree(evidence.task, given[example["id"]])]
     n = len(evidence.questions)
     expected = _by_chance(evidence) if evidence.task.label_score else 0.0
-    if not ids or stats.wilson_interval(len(ids), n, evidence.options.confidence).low <= expected / n:
+    if not ids or stats.clopper_pearson_interval(len(ids), n, evidence.options.confidence).low <= expected / n:
         return []
     chance = f", where {expected:.1f} are expected if they err independently" if expected else ""
     return [

@@ -20,7 +20,7 @@ def duplicates(evidence: Evidence) -> list[Pitfall]:
     """Repeated questions, which count as independent and are not; and questions that gold answers in two ways.
 
     Questions of one group are known to belong together, so that of these only those with the same words are repetitions. Nearly:
-    more than half of the words in runs of eight shared with one question of another group (`overlap`). Contradictory gold:
+    as in `contamination`, one question of another group. Contradictory gold:
     the same question, system message and prompt but for case and space, with gold that the task does not find equivalent.
     """
     task, examples = evidence.task, evidence.questions
@@ -29,7 +29,7 @@ def duplicates(evidence: Evidence) -> list[Pitfall]:
     again = [example["id"] for i, example in enumerate(examples) if times[said[i]] > 1]
     once = [example for i, example in enumerate(examples) if times[said[i]] == 1]
     near = _near(task, once)
-    of_template = _of_template(task, [example for example in once if example["id"] not in set(near)])
+    of_template = _of_template(task, once)
     n = len(examples)
     found = []
     if n - len(times) >= max(1, EXACT * n):

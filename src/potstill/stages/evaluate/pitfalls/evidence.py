@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from potstill.models import Message
 from potstill.recipe.recipe import Evaluate
 from potstill.recipe.systems import Role
 from potstill.stages.evaluate.outcome import Outcome
@@ -40,6 +41,11 @@ class Evidence:
     @cached_property
     def by_id(self) -> dict[str, Example]:
         return {example["id"]: example for example in self.questions}
+
+    @cached_property
+    def prompts(self) -> list[Sequence[Message]]:
+        """The student's own prompt for each question."""
+        return [self.task.messages(example) for example in self.questions]
 
     @property
     def told(self) -> list[Evaluated]:

@@ -46,9 +46,7 @@ def _bias(evidence: Evidence) -> list[Pitfall]:
     candidates = [one for of, _ in tested for one in of]
     p_values = adjusted([one.excess.p_value for one in candidates], tests)
     level = 1 - evidence.options.confidence
-    found = [
-        one for one, p in zip(candidates, p_values, strict=True) if p < level and one.excess.low > 0
-    ]
+    found = [one for one, p in zip(candidates, p_values, strict=True) if p < level and one.excess.low > 0]
     if not found:
         return []
     found.sort(key=lambda one: -one.excess.difference)
@@ -138,7 +136,8 @@ def _majority(evidence: Evidence) -> list[Pitfall]:
             f"not shown to be better than that ({_points(difference)} points){also}: do not call this accuracy good.",
             {
                 "not_better": [
-                    {"system": of[0], "right": of[1], "label": of[2], "always": of[3], "n": of[4], **asdict(of[5])} for of in found
+                    {"system": of[0], "right": of[1], "label": of[2], "always": of[3], "n": of[4], **asdict(of[5])}
+                    for of in found
                 ]
             },
         )

@@ -48,9 +48,7 @@ def _dependence(evidence: Evidence) -> list[Pitfall]:
     least = STRONG if evidence.decided and not evidence.task.judged else SOME
     p_values = adjusted([one.p_value for one in tested], len(tested))
     level = 1 - evidence.options.confidence
-    found = [
-        one for one, p in zip(tested, p_values, strict=True) if p < level and abs(one.correlation) >= least
-    ]
+    found = [one for one, p in zip(tested, p_values, strict=True) if p < level and abs(one.correlation) >= least]
     if not found:
         return []
     found.sort(key=lambda one: -abs(one.correlation))
@@ -67,7 +65,13 @@ def _dependence(evidence: Evidence) -> list[Pitfall]:
                 "tests": len(tested),
                 "least": least,
                 "depend": [
-                    {"system": one.system, "score": one.score, "correlation": one.correlation, "p_value": one.p_value, "n": one.n}
+                    {
+                        "system": one.system,
+                        "score": one.score,
+                        "correlation": one.correlation,
+                        "p_value": one.p_value,
+                        "n": one.n,
+                    }
                     for one in found
                 ],
             },

@@ -150,7 +150,8 @@ class _Search:
             order = np.lexsort((place, question))
             which, covered = _covered(question[order], place[order], self.n)
             np.add.at(totals, which, sign * covered)
-        return np.maximum(totals, 1).astype(float).tolist()
+        counted: list[float] = np.maximum(totals, 1).astype(float).tolist()
+        return counted
 
 
 def _runs_of_questions(questions: Sequence[Sequence[Ids]], n: int) -> tuple[Hashes, Integers, Integers]:

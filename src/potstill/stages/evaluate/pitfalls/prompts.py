@@ -17,7 +17,7 @@ SOME = 0.05
 Messages = Sequence[Mapping[str, str]]
 
 
-(frozen=True)
+@dataclass(frozen=True)
 class _New:
     """``unseen`` of ``n`` test prompts have a form that no training prompt has; ``once`` of the ``trained`` ones occur once."""
 
@@ -30,16 +30,17 @@ class _New:
 def prompts(evidence: Evidence) -> list[Pitfall]:
     """Systems that are the student with other prompts than its own, and prompts of its own that have another system message,
     other turns, or much more text than those of training."""
-    own = [evidence.task.messages(example) for example in evidence.questions]
-    found = _other_prompting(evidence, own)
-    if own and evidence.training.n:
-        found += [*_unseen_systems(evidence, own), *_unseen_turns(evidence, own), *_longer(evidence, own)]
+    found = _other_prompting(evidence)
+    if evidence.questions and evidence.training.n:
+        found += [*_unseen_systems(evidence), *_unseen_turns(evidence), *_longer(evidence)]
     return found
 
 
-def _other_prompting(evidence: Evidence, own: Sequence[Messages]) -> list[Pitfall]:
+def _other_prompting(evidence: Evidence) -> list[Pitfall]:
     """Students whose questions are not asked as training rows are."""
-    plain = {example["id"]: _plain(messages) for example, messages in zip(evidence.questions, own, strict=True)}
+    plain = {
+        example["id"]: _plain(messages) for example, messages in zip(evidence.questions, evidence.prompts, strict=True)
+    }
     others = []
     for one in evidence.students():
         rows = [row for row in one.rows if row["id"] in plain]
@@ -59,8 +60,8 @@ def _other_prompting(evidence: Evidence, own: Sequence[Messages]) -> list[Pitfal
     ]
 
 
-def _unseen_systems(evidence: Evidence, own: Sequence[Messages]) -> list[Pitfall]:
-    new = _unseen(evidence, map(_system, own), map(_system, evidence.training.prompts))
+def _unseen_systems(evidence: Evidence) -> list[Pitfall]:
+    new = _unseen(evidence, map(_system, evidence.prompts), map(_system, evidence.training.prompts))
     if new is None:
         return []
     text = (
@@ -71,9 +72,9 @@ def _unseen_systems(evidence: Evidence, own: Sequence[Messages]) -> list[Pitfall
     return [Pitfall("unseen-system-message", text, asdict(new))]
 
 
-def _unseen_turns(evidence: Evidence, own: Sequence[Messages]) -> list[Pitfall]:
+def _unseen_turns(evidence: Evidence) -> list[Pitfall]:
     trained = (form for messages in evidence.training.prompts for form in _beginnings(messages))
-    new = _unseen(evidence, (_beginnings(messages)[-1] for messages in own), trained)
+    new = _unseen(evidence, (_beginnings(messages)[-1] for messages in evidence.prompts), trained)
     if new is None:
         return []
     text = (
@@ -87,23 +88,26 @@ def _unseen(evidence: Evidence, own: Iterable[str], trained: Iterable[str]) -> _
     """Forms of test prompts that no training prompt has; None where they are no more frequent than expected.
 
     The share of forms that occur once estimates the probability that the next one is new (Good 1953, Biometrika 40:237): the
-    lower Wilson limit of the test's share must lie above the upper one of training's.
+    lower limit of the test's share must lie above the upper one of training's (Clopper and Pearson).
     """
     times = Counter(trained)
     forms = list(own)
     k, n, once = sum(form not in times for form in forms), len(forms), sum(count == 1 for count in times.values())
     confidence = evidence.options.confidence
-    low, high = stats.wilson_interval(k, n, confidence).low, stats.wilson_interval(once, times.total(), confidence).high
+    low, high = (
+        stats.clopper_pearson_interval(k, n, confidence).low,
+        stats.clopper_pearson_interval(once, times.total(), confidence).high,
+    )
     return _New(k, n, once, times.total()) if low > high else None
 
 
-def _longer(evidence: Evidence, own: Sequence[Messages]) -> list[Pitfall]:
+def _longer(evidence: Evidence) -> list[Pitfall]:
     """Prompts of more than `LONGER` times the characters of the longest one of training: at least `SOME` of the questions, and
     significantly more than one of the training rows and the next would be the longest."""
     longest = max(map(_characters, evidence.training.prompts))
-    lengths = [_characters(messages) for messages in own]
-    k, n = sum(length > LONGER * longest for length in lengths), len(own)
-    low = stats.wilson_interval(k, n, evidence.options.confidence).low
+    lengths = [_characters(messages) for messages in evidence.prompts]
+    k, n = sum(length > LONGER * longest for length in lengths), len(lengths)
+    low = stats.clopper_pearson_interval(k, n, evidence.options.confidence).low
     if k < SOME * n or low <= 1 / (evidence.training.n + 1):
         return []
     return [

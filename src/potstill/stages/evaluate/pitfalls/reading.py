@@ -52,9 +52,7 @@ def _format(evidence: Evidence, systems: Sequence[Evaluated]) -> list[Pitfall]:
     forms = [_form(evidence, one) for one in systems]
     p_values = adjusted([form.excess.p_value for form in forms], len(forms))
     level, margin = 1 - evidence.options.confidence, evidence.options.margin
-    found = [
-        form for form, p in zip(forms, p_values, strict=True) if p < level and form.excess.difference >= margin
-    ]
+    found = [form for form, p in zip(forms, p_values, strict=True) if p < level and form.excess.difference >= margin]
     if not found:
         return []
     found.sort(key=lambda form: -form.excess.difference)
@@ -92,16 +90,17 @@ def _ranking(evidence: Evidence, systems: Sequence[Evaluated]) -> list[Pitfall]:
     confidence = evidence.options.confidence
     pairs = list(combinations([one for one in systems if one.tells_task], 2))
     turned: list[tuple[str, str, dict[str, Excess]]] = []
-    for a, b in pairs:
-        of_b = {row["id"]: row for row in evidence.rows(b)}
-        both = [(row, of_b[row["id"]]) for row in evidence.rows(a) if row["id"] in of_b]
+    for one, other in pairs:
+        of_b = {row["id"]: row for row in evidence.rows(other)}
+        both = [(row, of_b[row["id"]]) for row in evidence.rows(one) if row["id"] in of_b]
         rows_a, rows_b = [row for row, _ in both], [row for _, row in both]
         groups = [row["group"] for row in rows_a]
         by = {
-            kind: excess(_correct(rows_a, kind), _correct(rows_b, kind), groups, confidence) for kind in ("strict", "lenient")
+            kind: excess(_correct(rows_a, kind), _correct(rows_b, kind), groups, confidence)
+            for kind in ("strict", "lenient")
         }
         if by["strict"].difference * by["lenient"].difference < 0:
-            turned.append((a.system.name, b.system.name, by))
+            turned.append((one.system.name, other.system.name, by))
     p_values = adjusted([min(1.0, 2 * min(one.p_value for one in by.values())) for _, _, by in turned], len(pairs))
     found = [pair for pair, p in zip(turned, p_values, strict=True) if p < 1 - confidence]
     if not found:
@@ -117,7 +116,8 @@ def _ranking(evidence: Evidence, systems: Sequence[Evaluated]) -> list[Pitfall]:
             {
                 "pairs": len(pairs),
                 "turned": [
-                    {"a": one, "b": other, "strict": asdict(of["strict"]), "lenient": asdict(of["lenient"])} for one, other, of in found
+                    {"a": one, "b": other, "strict": asdict(of["strict"]), "lenient": asdict(of["lenient"])}
+                    for one, other, of in found
                 ],
             },
         )
@@ -133,11 +133,13 @@ def _false(evidence: Evidence, systems: Sequence[Evaluated]) -> list[Pitfall]:
 
     A rule's error is measured on texts that also have an answer in the requested form: it reads the reasoning before that
     answer alone, and is false where it finds another answer. The texts of all systems together are used, and of the error the
-    lower Wilson limit at the recipe's confidence, so that few texts show nothing. It is assumed that a rule reads reasoning
+    lower limit (Clopper and Pearson) at the recipe's confidence, so that few texts show nothing. It is assumed that a rule reads reasoning
     without an answer as well as reasoning before one.
     """
     lenient = {one.system.name: _read_leniently(evidence, one) for one in systems}
-    if not any(of.total() >= MISREAD * len(evidence.rows(one)) > 0 for one, of in zip(systems, lenient.values(), strict=True)):
+    if not any(
+        of.total() >= MISREAD * len(evidence.rows(one)) > 0 for one, of in zip(systems, lenient.values(), strict=True)
+    ):
         return []
     rules = _rules(evidence, systems)
     found: list[dict[str, Any]] = []
@@ -146,10 +148,14 @@ def _false(evidence: Evidence, systems: Sequence[Evaluated]) -> list[Pitfall]:
         tried = {rule: rules.get(rule, _Rule()) for rule in lenient[name]}
         low = sum(k * _low(tried[rule], evidence.options.confidence) for rule, k in lenient[name].items())
         if low >= MISREAD * n:
-            likely = sum(k * tried[rule].false / tried[rule].tried for rule, k in lenient[name].items() if tried[rule].tried)
+            likely = sum(
+                k * tried[rule].false / tried[rule].tried for rule, k in lenient[name].items() if tried[rule].tried
+            )
             of_rules = {rule: {"read": k, **asdict(tried[rule])} for rule, k in lenient[name].items()}
             read = lenient[name].total()
-            found.append({"system": name, "n": n, "leniently": read, "likely": likely, "at_least": low, "rules": of_rules})
+            found.append(
+                {"system": name, "n": n, "leniently": read, "likely": likely, "at_least": low, "rules": of_rules}
+            )
     if not found:
         return []
     worst = max(found, key=lambda one: one["likely"] / one["n"])
@@ -169,7 +175,7 @@ def _read_leniently(evidence: Evidence, one: Evaluated) -> Counter[str]:
     """The answers that only a lenient rule finds, by rule."""
     found: Counter[str] = Counter()
     for row in evidence.rows(one):
-        if row["answer"] is None and evidence.options.extraction == "lenient":
+        if (row["answer"] is None and evidence.options.extraction == "lenient") or row["scores"].get("strict") == 1.0:
             continue
         if _parse(evidence, row, strict=True).answer is None:
             lenient = _parse(evidence, row, strict=False)
@@ -198,7 +204,8 @@ def _rules(evidence: Evidence, systems: Sequence[Evaluated]) -> Mapping[str, _Ru
 
 
 def _low(rule: _Rule, confidence: float) -> float:
-    return stats.wilson_interval(rule.false, rule.tried, confidence).low
+    low: float = stats.clopper_pearson_interval(rule.false, rule.tried, confidence).low
+    return low
 
 
 def _parse(evidence: Evidence, row: Mapping[str, Any], *, strict: bool) -> Parsed:

@@ -1,9 +1,9 @@
 """Texts as words that can be compared: without case, space and punctuation, and with numbers and names masked."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,6 @@ Ids = npt.NDArray[np.int64]
 
 MAX_CHARACTERS = 100_000
 """Characters of a text that are compared."""
-MOST_NAMES = 0.2
-"""Share of capitalised words that never occur in lower case, above which capitals do not tell names: German nouns, headlines."""
 TEMPLATE_WORDS = 5
 """Words beside numbers and names that a template has at least: fewer are a phrase."""
 _OPERATOR = r"(?:(?<=[\d)])|(?<=[\d)] ))[-+*/^](?= ?[\da-z(])|[-+](?=\d)|[<>=%]"
@@ -59,33 +57,19 @@ class Vocabulary:
 class Masker:
     """Masks what the questions of one template differ in: numbers, and names.
 
-    A name is a capitalised word that ``texts`` never have in lower case. Where such words are more than a fifth of all, as in
-    German, capitals do not tell names, and only numbers are masked.
+    A name is a capitalised word that ``texts`` never have in lower case; in German that is any noun.
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
-        capitalised: Counter[str] = Counter()
-        self._lower: set[str] = set()
-        n = 0
-        for text in texts:
-            for word in _LETTERS.findall(text[:MAX_CHARACTERS]):
-                n += 1
-                if word[0].isupper():
-                    capitalised[word.casefold()] += 1
-                else:
-                    self._lower.add(word.casefold())
-        names = sum(count for word, count in capitalised.items() if word not in self._lower)
-        self.masks_names = names <= MOST_NAMES * n
+        self._lower = {
+            word for text in texts for word in _LETTERS.findall(text[:MAX_CHARACTERS]) if not word[0].isupper()
+        }
 
     def mask(self, text: str) -> str:
         """The text with 0 for each number and X for each name, or several in a row."""
         text = _NUMBER.sub("0", text[:MAX_CHARACTERS])
-        if not self.masks_names:
-            return text
-        masked = _CAPITALISED.sub(lambda match: match[0] if match[0].casefold() in self._lower else "X", text)
+        masked = _CAPITALISED.sub(lambda match: match[0] if match[0].lower() in self._lower else "X", text)
         return _NAMES.sub("X", masked)
-
-
 
 
 def keys(turns: Iterable[Ids]) -> list[int]:
@@ -111,15 +95,15 @@ def parts(task: Task, example: Example) -> list[str]:
 def identity(task: Task, example: Example) -> tuple[str, ...]:
     """What a question says, in words: the same for examples that ask the same, whatever the order of the options."""
     said: list[str] = []
-    for name, column in task.columns.items():
-        value = example.get(name) or ""
+    for column_name, column in task.columns.items():
+        value: Any = example.get(column_name) or ""
         if column is Column.OPTIONS:
             said += sorted(" ".join(words(str(option))) for option in value)
         elif column is Column.MESSAGES:
             said += [" ".join(words(message["content"])) for message in value]
         else:
             said.append(" ".join(words(str(value))))
-    said += [" ".join(words(example.get(name) or "")) for name in ("system", "prompt")]
+    said += [" ".join(words(example.get(own) or "")) for own in ("system", "prompt")]
     return tuple(said)
 
 
