@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -55,7 +56,10 @@ def test_systems_answer_the_same_questions_and_the_verdict_names_both_splits(run
         systems = evaluation["splits"][split]["systems"]
         assert set(systems) == {"base", "student", "teacher-direct"}
         assert all(sum(s["outcomes"].values()) == s["n"] == n for s in systems.values())
+        assert "few-questions" in [pitfall["name"] for pitfall in evaluation["splits"][split]["pitfalls"]]
     assert evaluation["verdict"] in output.stdout
+    assert re.search(r"^\d+ pitfalls?: .*few-questions.*; see report$", output.stdout, re.M)
+    assert "<b>few-questions</b>" in (folder / "report.html").read_text()
     assert evaluation["verdict"].index("test_unseen") < evaluation["verdict"].index("(test,")
     assert (folder / "report.html").read_text().count('<figure class="split">') == 2
 
