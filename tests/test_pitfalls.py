@@ -83,6 +83,21 @@ def test_a_passage_with_another_question_is_near_and_a_phrase_of_the_data_is_not
     )
 
 
+def test_the_same_beginning_or_the_same_phrases_are_not_word_for_word():
+    """A text that goes on in another way after a thousand words; and a question of phrases that many rows have."""
+    long = prose(random.Random(1), 1000)
+    assert set(ask(f"{long} and then", [*OTHERS, trained(f"{long} or else")])) & CONTAMINATION == {
+        "near-test-question-in-training"
+    }
+    assert set(ask(f"{long} and then", [*OTHERS, trained("x", f"So {long} and then")])) & CONTAMINATION == {
+        "test-question-in-training"
+    }
+    begin, middle, end = (prose(random.Random(i), 9) for i in range(3))
+    rows = [trained(f"{begin} {prose(random.Random(50 + i), 9)} {end}") for i in range(60)]
+    pitfall = ask(f"{begin} {middle} {end}", [*rows, trained(f"{middle} {end}"), trained(f"{begin} {middle}")])
+    assert "test-question-in-training" not in pitfall
+
+
 def templates(rng, n):
     """Questions of five templates with drawn names and numbers."""
     stories = [

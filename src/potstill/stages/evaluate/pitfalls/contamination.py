@@ -23,7 +23,7 @@ def contamination(evidence: Evidence) -> list[Pitfall]:
     """Questions of the test split in the kept rows of training: messages and completions, so also a question that a completion or a
     solved example quotes.
 
-    Word for word: a user's turn (of a chat all turns) of the same words, or one text that has all runs of eight of its words.
+    Word for word: a user's turn (of a chat all turns) of the same words, or any text that has each part of the question.
     Nearly: see `NEAR`. Of a template: a user's turn that has the same words when numbers and names are masked.
     One question of the first kind is reported, of the second more than `MOST_NEAR`, templates from `TEMPLATES` on.
     """
@@ -34,12 +34,14 @@ def contamination(evidence: Evidence) -> list[Pitfall]:
     asked = [user_turns(messages) for messages in evidence.prompts]
     equal = [_last(keys(map(ids, turns))) in training.keys for turns in asked]
     questions = [[ids(part) for part in parts(task, example)] for example in examples]
-    shared = [share.fraction for share in closest(questions, training.texts)]
+    shared = closest(questions, training.texts)
     templates = [_last(keys(ids(mask(turn)) for turn in turns)) in training.masked_keys for turns in asked]
     masked = [is_template("\n".join(map(mask, turns))) for turns in asked]
-    exact = [e["id"] for e, same, share in zip(examples, equal, shared, strict=True) if same or share >= 1]
+    exact = [e["id"] for e, same, share in zip(examples, equal, shared, strict=True) if same or share.whole]
     others = set(exact)
-    near = [e["id"] for e, share in zip(examples, shared, strict=True) if share > NEAR and e["id"] not in others]
+    near = [
+        e["id"] for e, share in zip(examples, shared, strict=True) if share.fraction > NEAR and e["id"] not in others
+    ]
     of_template = [
         e["id"]
         for e, found, usable in zip(examples, templates, masked, strict=True)
@@ -75,7 +77,7 @@ def _alike(evidence: Evidence, near: list[str], of_template: list[str]) -> list[
         found.append(
             Pitfall(
                 "near-test-question-in-training",
-                f"{len(near)} of {n} test questions share more than {NEAR:.0%} of their words, in runs of {RUN}, with one text that the "
+                f"{len(near)} of {n} test questions share more than {100 * NEAR:.0f} % of their words, in runs of {RUN}, with one text that the "
                 f"student was trained on{_right(evidence, near)}: read them, and take what is the same question out of training.",
                 {"n": n, "near": len(near), "fraction": NEAR, "run": RUN, "ids": few(near), **_counts(evidence, near)},
             )

@@ -45,7 +45,7 @@ def duplicates(evidence: Evidence) -> list[Pitfall]:
         found.append(
             Pitfall(
                 "near-duplicate-questions",
-                f"{len(near)} of {n} test questions share more than {NEAR:.0%} of their words, in runs of {RUN}, with a question of another "
+                f"{len(near)} of {n} test questions share more than {100 * NEAR:.0f} % of their words, in runs of {RUN}, with a question of another "
                 "group, so that they are not independent: give those that belong together the same group, or remove them.",
                 {"n": n, "near": len(near), "fraction": NEAR, "run": RUN, "ids": few(near)},
             )

@@ -6,7 +6,7 @@ the words of a test question that lie in runs shared with one and the same train
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -34,10 +34,12 @@ Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Shared:
-    """The ``fraction`` of a question's words that the ``text`` (its index) shares in runs; -1 where none shares any."""
+    """The ``fraction`` of a question's words that the ``text`` (its index) shares in runs; -1 where none shares any. ``whole``:
+    whether the text has each part of the question from its first word to its last."""
 
     fraction: float = 0.0
     text: int = -1
+    whole: bool = False
 
 
 def closest(
@@ -49,7 +51,7 @@ def closest(
     part that is shorter than a run counts where the text has it as a whole, in the same order. A question without a part of
     eight words counts only as a whole, and not at all below eight words: short phrases stand in many texts by chance.
     """
-    questions = [[part[:MOST_WORDS] for part in parts] for parts in questions]
+    complete, questions = questions, [[part[:MOST_WORDS] for part in parts] for parts in questions]
     found = [Shared() for _ in questions]
     longest = [max(map(len, parts), default=0) for parts in questions]
     searched = [i for i, parts in enumerate(questions) if longest[i] >= SHORTEST and sum(map(len, parts)) >= RUN]
@@ -58,8 +60,9 @@ def closest(
             groups = None if kin is None else ([kin[0][i] for i in indices], kin[1])
             shares = _Search([questions[i] for i in indices], texts, n, groups).shared()
             for i, share in zip(indices, shares, strict=True):
-                if n == RUN or share.fraction >= 1:
-                    found[i] = share
+                whole = share.fraction >= 1 and _has(texts[share.text], complete[i])
+                if n == RUN or whole:
+                    found[i] = replace(share, whole=whole)
     return found
 
 
@@ -209,10 +212,13 @@ def _covered(owner: Integers, place: Integers, n: int) -> tuple[Integers, Intege
 def _short_parts(parts: Sequence[Ids], text: Ids, n: int) -> int:
     """The words of the parts that are shorter than a run and stand in the text."""
     short = [part for part in parts if 0 < len(part) < n]
-    if not short:
-        return 0
+    return sum(len(part) for part in short if _has(text, [part]))
+
+
+def _has(text: Ids, parts: Sequence[Ids]) -> bool:
+    """Whether each part stands in the text."""
     written = _written(text)
-    return sum(len(part) for part in short if _written(part) in written)
+    return all(_written(part) in written for part in parts if len(part))
 
 
 def _written(ids: Ids) -> str:

@@ -65,9 +65,8 @@ def _unseen_systems(evidence: Evidence) -> list[Pitfall]:
     if new is None:
         return []
     text = (
-        f"{new.unseen} of {new.n} test questions have a system message that no training row has, or none where all have one, while "
-        f"{new.once} of {new.trained} training rows have one of their own: give test and training rows the same system messages "
-        "(data.system)."
+        f"{new.unseen} of {new.n} test questions have a system message that no training row has, or have none although every training "
+        "row has one: give test and training rows the same (data.system)."
     )
     return [Pitfall("unseen-system-message", text, asdict(new))]
 

@@ -30,7 +30,7 @@ def _questions(n: int) -> list[Pitfall]:
     return [
         Pitfall(
             "few-questions",
-            f"{n} question{'s are' if n > 1 else ' is'} few: where two systems differ on {DISCORDANT:.0%} of the questions, {shown} found with a "
+            f"{n} question{'s are' if n > 1 else ' is'} few: where two systems differ on {100 * DISCORDANT:.0f} % of the questions, {shown} found with a "
             f"probability of 80 %, so ask at least {FEW_QUESTIONS}.",
             {"n": n, "least": FEW_QUESTIONS, "discordance": DISCORDANT, "power": 0.8, "difference": difference if found else None},
         )

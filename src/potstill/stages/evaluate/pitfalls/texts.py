@@ -43,15 +43,19 @@ def words(text: str) -> list[str]:
 
 
 class Vocabulary:
-    """Numbers for words, the same for all texts."""
+    """Numbers for words, the same for all texts; each text is read once."""
 
     def __init__(self) -> None:
-        self._ids: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}
+        self._read: dict[str, Ids] = {}
 
     def ids(self, text: str) -> Ids:
         """The words of a text as numbers."""
-        ids = self._ids
-        return np.array([ids.setdefault(word, len(ids)) for word in words(text)], dtype=np.int64)
+        if text not in self._read:
+            numbers = self._numbers
+            listed = [numbers.setdefault(word, len(numbers)) for word in words(text)]
+            self._read[text] = np.array(listed, dtype=np.int64)
+        return self._read[text]
 
 
 class Masker:
