@@ -23,10 +23,10 @@ QUESTION = "A baker has 12 eggs and buys 3 cartons of 6 eggs on Monday. How many
 OTHERS = [trained(prose(random.Random(i), 30)) for i in range(40)]
 
 
-def ask(question, training, on_purpose=False, **columns):
-    """The names of what is found of one question among 20 others."""
-    others = [example(i, question=prose(random.Random(100 + i), 30)) for i in range(1, 20)]
-    return found(evidence(MATH, [example(0, question=question, **columns), *others], {}, training, on_purpose))
+def ask(question, training, prefix=""):
+    """What is found of one question among 20, of which the others begin with ``prefix``."""
+    others = [example(i, question=f"{prefix} {prose(random.Random(100 + i), 30)}") for i in range(1, 20)]
+    return found(evidence(MATH, [example(0, question=question), *others], {}, training))
 
 
 CONTAMINATION = {"test-question-in-training", "near-test-question-in-training", "template-in-training"}
@@ -72,15 +72,18 @@ def test_nearly_the_same_question():
 
 
 def test_a_passage_with_another_question_is_near_and_a_phrase_of_the_data_is_not():
-    """What all rows begin with says nothing; what one row shares does."""
+    """What all questions and rows begin with says nothing; what one row shares does."""
     passage = prose(random.Random(8), 30)
-    row = trained(f"{passage} Who wrote it?")
-    assert "near-test-question-in-training" in ask(f"{passage} When was it written?", [*OTHERS, row])
+    asked = f"{passage} When was it written?"
+    assert "near-test-question-in-training" in ask(asked, [*OTHERS, trained(f"{passage} Who wrote it?")])
     rows = [trained(f"{passage} {prose(random.Random(50 + i), 9)}") for i in range(60)]
-    assert not CONTAMINATION & set(ask(f"{passage} When was it written?", rows))
-    assert "test-question-in-training" in ask(
-        f"{passage} When was it written?", [*rows, trained(f"{passage} When was it written?")]
-    )
+    assert not CONTAMINATION & set(ask(asked, rows, passage))
+    assert "test-question-in-training" in ask(asked, [*rows, trained(asked)], passage)
+
+
+def test_a_question_that_every_prompt_shows_as_solved_example():
+    rows = [trained(f"Q: {QUESTION} A: 30. Q: {prose(random.Random(i), 20)} A:") for i in range(60)]
+    assert set(ask(QUESTION, rows)) & CONTAMINATION == {"test-question-in-training"}
 
 
 def test_the_same_beginning_or_the_same_phrases_are_not_word_for_word():

@@ -18,8 +18,10 @@ RUN = 8
 SHORTEST = 3
 """Words of the longest part of a question that is searched at all: each of its words is in half of the texts."""
 MOST_TEXTS = 20
-"""Texts beyond which a run that they all have is a phrase of the data, or of its instructions, and counts for none of them;
-so does one that more than half of at least `FEW_TEXTS` have. It also bounds time and memory."""
+"""Texts with one run that are compared, which bounds time and memory: the first ones."""
+FEW_QUESTIONS, SOME_QUESTIONS = 2, 0.05
+"""A run that more than `MOST_TEXTS` texts have, or more than half of at least `FEW_TEXTS`, and more questions than these (their number
+and their fraction), is a phrase of the data or of its instructions, and counts for none."""
 FEW_TEXTS = 4
 MOST_WORDS = 1_000
 """Words of a part that are compared."""
@@ -100,11 +102,10 @@ class _Search:
     def shared(self) -> list[Shared]:
         run, text = self._found()
         texts_with = np.bincount(run, minlength=len(self.runs))
-        phrases = texts_with > MOST_TEXTS
-        if len(self.texts) >= FEW_TEXTS:
-            phrases |= 2 * texts_with > len(self.texts)
+        phrases = self._phrases(texts_with)
         counted = self._counted(phrases)
-        keep = ~phrases[run]
+        nth = np.arange(len(run)) - np.repeat(np.cumsum(texts_with) - texts_with, texts_with)
+        keep = ~phrases[run] & (nth < MOST_TEXTS)
         run, text = run[keep], text[keep]
         # Each run of a text, for each question that has it, and each place where it has it.
         times = self.count[run]
@@ -128,7 +129,7 @@ class _Search:
         return shares
 
     def _found(self) -> tuple[Integers, Integers]:
-        """The runs of questions that texts have, each with the index of the text, once for each text."""
+        """The runs of questions that texts have, each with the index of the text, once for each text, in this order."""
         sieve = np.zeros(1 << _SIEVE_BITS, dtype=bool)  # most runs of texts are in no question: a small table says so
         shift = np.uint64(64 - _SIEVE_BITS)
         sieve[self.runs >> shift] = True
@@ -141,8 +142,18 @@ class _Search:
             at[at == len(self.runs)] = 0
             hit = self.runs[at] == hashes[maybe]
             found.append(np.unique(at[hit] * n_texts + owner[maybe[hit]]))
-        pairs = np.concatenate(found)
+        pairs = np.sort(np.concatenate(found))
         return pairs // n_texts, pairs % n_texts
+
+    def _phrases(self, texts_with: Integers) -> npt.NDArray[np.bool_]:
+        """Which runs are phrases, by the number of texts that have each."""
+        often = texts_with > MOST_TEXTS
+        if len(self.texts) >= FEW_TEXTS:
+            often |= 2 * texts_with > len(self.texts)
+        n = len(self.questions)
+        of_questions = np.unique(np.repeat(np.arange(len(self.runs)), self.count) * n + self.question) // n
+        questions_with = np.bincount(of_questions, minlength=len(self.runs))
+        return often & (questions_with > max(FEW_QUESTIONS, SOME_QUESTIONS * n))
 
     def _counted(self, phrases: npt.NDArray[np.bool_]) -> list[float]:
         """The words of each question, without those that are in phrases only."""
