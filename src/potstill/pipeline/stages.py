@@ -41,6 +41,10 @@ def _data_files(recipe: Recipe) -> list[Path]:
     return recipe.data.files()
 
 
+TRAINED_ON = Part(CURATED.file, kept=True, columns=("student_messages", "completion", "turns"))
+"""What the student is trained on, and where test questions are looked for."""
+
+
 STAGES: tuple[Stage, ...] = (
     Stage(
         "data",
@@ -78,7 +82,7 @@ STAGES: tuple[Stage, ...] = (
             "evaluate.judge",
         ),
         reads=(
-            Part(CURATED.file, kept=True, columns=("student_messages", "completion", "turns")),
+            TRAINED_ON,
             Part(EXAMPLES, splits=("validation",)),
         ),
         writes=(STUDENT, TRAINING),
@@ -97,7 +101,9 @@ STAGES: tuple[Stage, ...] = (
             "generate.max_tokens", "generate.output", "generate.max_words", "generate.shots", "generate.prompting",
             "condition", "data.seed",
         ),
-        reads=(Part(EXAMPLES, splits=("validation", *TEST_SPLITS)), Part(CALIBRATION), Part(STUDENT)),
+        reads=(
+            Part(EXAMPLES, splits=("validation", *TEST_SPLITS)), Part(CALIBRATION), Part(STUDENT), TRAINED_ON,
+        ),
         writes=(PREDICTIONS, EVALUATION),
         user_files=Recipe.prediction_files,
         may_show_training=True,

@@ -47,6 +47,8 @@ class Task(BaseModel, ABC):
     """Whether scores against gold say which answer is correct. If not, people or a judge must decide."""
     descriptive_scores: ClassVar[tuple[str, ...]] = ()
     """Scores that describe an answer and do not measure its quality."""
+    labels_are_places: ClassVar[bool] = False
+    """Whether its labels are places, as the marks of options are, none of which should be preferred."""
     question_tells_task: ClassVar[bool] = False
     """Whether a question alone says what is wanted, as a math problem does and a text to classify does not."""
     answer_placeholder: ClassVar[str] = "ANSWER"

@@ -147,6 +147,16 @@ class Majority(TypedDict):
     share: float
 
 
+class PitfallFound(TypedDict):
+    """What makes a result say more than it knows (`potstill.stages.evaluate.pitfalls`). ``alarm`` is false for what is as it is on
+    purpose; ``figures`` are the numbers of the ``message``."""
+
+    name: str
+    message: str
+    figures: dict[str, Any]
+    alarm: bool
+
+
 class Split(TypedDict):
     """One test split. ``groups`` counts groups of questions that vary together; ``majority`` is null where a task has no labels."""
 
@@ -160,6 +170,7 @@ class Split(TypedDict):
     comparisons: list[Comparison] | list[Description]
     without_gold: int
     sealed: NotRequired[Seal]
+    pitfalls: NotRequired[list[PitfallFound]]
 
 
 class Chosen(TypedDict):

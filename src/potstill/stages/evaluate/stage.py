@@ -1,6 +1,7 @@
 """Evaluate all systems on the same test questions: predictions/ and evaluation.json."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, cast
 
 from potstill.data import predictions
@@ -12,7 +13,10 @@ from potstill.stages.evaluate.choosing import COMPARED, choose, contenders
 from potstill.stages.evaluate.decision import corrected
 from potstill.stages.evaluate.notes import about
 from potstill.stages.evaluate.outcome import outcome_of
-from potstill.stages.evaluate.result import Evaluation, Seal, Split
+from potstill.stages.evaluate.pitfalls.evidence import Evidence
+from potstill.stages.evaluate.pitfalls.find import pitfalls
+from potstill.stages.evaluate.pitfalls.training import Training
+from potstill.stages.evaluate.result import Evaluation, PitfallFound, Seal, Split
 from potstill.stages.evaluate.summary import Evaluated, summary
 from potstill.stages.evaluate.verdict import verdict
 from potstill.stages.few_shot import FewShotExamples
@@ -20,7 +24,7 @@ from potstill.stages.limits import TokenLimits
 from potstill.stages.planned import KnownExamples, Planned
 from potstill.tasks import Example, Task
 from potstill.workspace import artifacts
-from potstill.workspace.artifacts import EVALUATION, PREDICTIONS, STUDENT, TEST_SPLITS, Prediction
+from potstill.workspace.artifacts import CURATED, EVALUATION, PREDICTIONS, STUDENT, TEST_SPLITS, CuratedRow, Prediction
 from potstill.workspace.digests import Part
 from potstill.workspace.run import Run
 
@@ -45,15 +49,25 @@ def evaluate(recipe: Recipe, run: Run) -> None:
     evaluated = [_evaluated(recipe, run, system, examples, answers[system.name]) for system in recipe.systems]
     for one in evaluated:
         run.write(artifacts.predictions(one.system.name), one.rows)
+    training = Training(_trained_on(run))
     alone: dict[str, Split] = {}
     for split in used:
-        ids = {example["id"] for example in examples if example["split"] == split}
-        alone[split] = summary([one.only(ids) for one in evaluated], recipe.task, recipe.evaluate, chosen)
+        asked = [example for example in examples if example["split"] == split]
+        parts = [one.only({example["id"] for example in asked}) for one in evaluated]
+        alone[split] = summary(parts, recipe.task, recipe.evaluate, chosen)
         alone[split]["sealed"] = cast(Seal, seals[split])
+        on_purpose = recipe.data.real.shares_groups and split == "test"
+        evidence = Evidence(run.task, asked, parts, training, recipe.evaluate, on_purpose)
+        alone[split]["pitfalls"] = [cast(PitfallFound, asdict(pitfall)) for pitfall in pitfalls(evidence)]
     splits, tests = corrected(alone)
     rests_on = about(recipe, tests)
     evaluation = Evaluation(splits=splits, chosen=chosen, about=rests_on, verdict=verdict(splits, rests_on))
     run.write_json(EVALUATION, evaluation)
+
+
+def _trained_on(run: Run) -> list[CuratedRow]:
+    """The kept rows; none where the student was trained elsewhere."""
+    return [row for row in run.read(CURATED) if row["turns"]] if run.path(CURATED.file).exists() else []
 
 
 def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
