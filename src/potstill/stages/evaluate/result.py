@@ -183,7 +183,8 @@ class Chosen(TypedDict):
 
 class About(TypedDict):
     """What the verdict rests on besides the questions. ``tests`` is the number of tests that the verdict speaks of, which Holm's
-    method corrects for. ``gold``: what became of the gold answers of training questions."""
+    method corrects for. ``gold``: what became of the gold answers of training questions. ``not_asked``: known cheaper systems that
+    were not evaluated."""
 
     train_seed: int
     training_seeds: int
@@ -195,6 +196,7 @@ class About(TypedDict):
     tests: int
     gold: Literal["trained on", "filtered by", "not used"]
     prompts: dict[str, str]
+    not_asked: list[str]
 
 
 class Verdict(TypedDict):
