@@ -141,6 +141,50 @@ def test_the_interval_of_independent_questions_covers_too_little():
     assert 0.66 <= (np.abs(differences.mean(1) - TRUTH) <= half).mean() <= 0.72
 
 
+@pytest.mark.parametrize("clusters", [12, 30, 100])
+def test_clustered_noninferiority_at_the_margin_is_found_in_one_of_twenty(clusters):
+    """The true difference and the margin are 0.1."""
+    sizes = sizes_of(clusters)
+    labels = np.repeat(np.arange(clusters), sizes.astype(int))
+    _, differences = clustered_sums(sizes, 0.44, np.random.default_rng(clusters))
+    found = [
+        stats.clustered_noninferiority(-of > 0, of > 0, labels, TRUTH)  # a is right where the difference is -1
+        for of in differences[:3000]
+    ]
+    assert 0.03 <= np.mean([one.noninferior for one in found]) <= 0.07
+    assert all(one.noninferior == (one.low > -TRUTH) == (one.p_value < 0.05) for one in found)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.8])
+@pytest.mark.parametrize(("clusters", "icc"), [(12, 0.1), (15, 0.44), (30, 0.44), (100, 0.44)])
+def test_clustered_proportions(clusters, icc, p):
+    labels = np.repeat(np.arange(clusters), sizes_of(clusters).astype(int))
+    rng = np.random.default_rng(clusters)
+    hits = 0
+    for _ in range(2000):
+        common, own = rng.random(clusters) < p, rng.random(len(labels)) < p
+        correct = np.where(rng.random(len(labels)) < sqrt(icc), common[labels], own)
+        interval = stats.clustered_proportion_interval(correct, labels)
+        hits += interval.low <= p <= interval.high
+    assert hits / 2000 >= 0.93
+
+
+def test_a_proportion_without_clusters_is_wilsons_but_for_t():
+    correct = [1.0] * 30 + [0.0] * 70
+    interval, wilson = stats.clustered_proportion_interval(correct, None), stats.wilson_interval(30, 100)
+    assert interval.low < wilson.low < 0.3 < wilson.high < interval.high
+    assert (interval.low, interval.high) == pytest.approx((wilson.low, wilson.high), abs=0.004)
+
+
+@pytest.mark.parametrize("correct", [0.0, 1.0])
+def test_a_proportion_that_never_varies_counts_clusters(correct):
+    interval = stats.clustered_proportion_interval([correct] * 60, np.arange(60) // 5)
+    wide = stats.wilson_interval(int(12 * correct), 12)
+    assert interval.high - interval.low >= wide.high - wide.low
+    one = stats.clustered_proportion_interval([correct] * 60, [0] * 60)
+    assert (one.low, one.high) == (0, 1)
+
+
 @pytest.mark.parametrize("method", ["t", "sign flips", "durkalski", "obuchowski"])
 def test_clustered_tests_reject_equality_in_one_of_twenty_at_most(method):
     sizes = sizes_of(15)

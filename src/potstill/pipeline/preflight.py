@@ -22,7 +22,7 @@ def check(run: Run) -> None:
     """Raises `RecipeError` or `PotstillError` for what would stop the run later."""
     for model in _models(run.recipe):
         model.check()
-    for path in run.recipe.data.files():
+    for path in (*run.recipe.data.files(), *run.recipe.prediction_files()):
         files.require_rows(path)
     _check_writable(run.folder)
     reused = sum(_size(run.path(name)) for name in (STUDENT, CHECKPOINTS))

@@ -1,5 +1,7 @@
 """The stages in order, each with everything that decides its result."""
 
+from pathlib import Path
+
 from potstill.data.examples import examples
 from potstill.pipeline.stage import Stage
 from potstill.recipe.recipe import Recipe
@@ -35,13 +37,17 @@ def _data_does_not_ask(recipe: Recipe) -> bool:
     return not recipe.data.uses_teacher
 
 
+def _data_files(recipe: Recipe) -> list[Path]:
+    return recipe.data.files()
+
+
 STAGES: tuple[Stage, ...] = (
     Stage(
         "data",
         data.make_examples,
         recipe=("task", "data"),
         asked_keys=("teacher.model", "teacher.chat_template", "generate.seed"),
-        user_files=True,
+        user_files=_data_files,
         writes=(EXAMPLES, DATA, SYNTHESIS),
         downloads=_data_asks,
         planned=synthesize.planned,
@@ -93,8 +99,9 @@ STAGES: tuple[Stage, ...] = (
         ),
         reads=(Part(EXAMPLES, splits=("validation", *TEST_SPLITS)), Part(CALIBRATION), Part(STUDENT)),
         writes=(PREDICTIONS, EVALUATION),
+        user_files=Recipe.prediction_files,
         may_show_training=True,
-        packages=("scikit-learn",),
+        packages=("rouge-score", "scikit-learn"),
         loads_student=True,
         planned=evaluate.planned,
         prompts=student_prompts.of_evaluation,

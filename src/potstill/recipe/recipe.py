@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, StringConstraints, model_validator
@@ -183,9 +184,9 @@ class Evaluate(Section):
 
     systems: list[System] | None = Field(default=None, min_length=1)
     """Systems that answer the same questions of each test split: known names, such as `base-direct` or `teacher-cot`, and
-    `{name, model, prompting}` for any other model; for a task with labels, `linear` is a linear model that is fitted on the
-    student's training rows. Left out: the base with the plain prompt and in a way that tells it the task, `linear`, the student,
-    and the teacher without solved examples and as it was asked for training data."""
+    `{name, model, prompting}` for any other model, or `{name, predictions}` for answers in a file; for a task with labels, `linear`
+    is a linear model that is fitted on the student's training rows. Left out: the base with the plain prompt and in a way that
+    tells it the task, `linear`, the student, and the teacher without solved examples and as it was asked for training data."""
     extraction: Literal["lenient", "strict"] = "lenient"
     """How the answers to validation and test questions are read: `strict` only in the requested form; `lenient` also where a
     text says its answer in other words. Training data is read by `curate.extraction`."""
@@ -320,10 +321,15 @@ class Recipe(Section):
         return system.asks_model and not self.answered_by_data(system)
 
     def engine(self, system: System) -> str:
-        """Where a system's answers come from: `in process` or `server` where a model is asked, otherwise `data` or `linear`."""
+        """Where a system's answers come from: `in process` or `server` where a model is asked, otherwise `data`, `file` or
+        `linear`."""
         if self.answered_by_data(system):
             return "data"
-        return self.asked(system).model.engine if system.asks_model else system.role.value
+        return str(self.asked(system).model.engine) if system.asks_model else system.answers_from
+
+    def prediction_files(self) -> list[Path]:
+        """The files of answers that were made elsewhere."""
+        return [system.predictions for system in self.systems if system.predictions is not None]
 
     def asked(self, system: System) -> AskedModel:
         """The model of a system that `asks_model`, and how it is asked. The student's is the model that it was before training."""

@@ -2,13 +2,21 @@
 
 from collections.abc import Iterator
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, GetJsonSchemaHandler, StringConstraints, model_serializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    model_serializer,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from potstill.config import Section
+from potstill.config import Section, resolve_against_recipe
 from potstill.errors import did_you_mean
 from potstill.recipe.asked import AskedModel
 from potstill.tasks import Prompting, Task
@@ -27,7 +35,9 @@ class Role(StrEnum):
 
 def _asked_model(value: Any) -> Any:
     """A model source alone, or a mapping of ``model`` and how it is asked."""
-    is_asked = isinstance(value, AskedModel | Role) or (isinstance(value, dict) and not {"url", "serve"} & set(value))
+    is_asked = isinstance(value, AskedModel | Role | None) or (
+        isinstance(value, dict) and not {"url", "serve"} & set(value)
+    )
     return value if is_asked or value in _ROLES else {"model": value}
 
 
@@ -41,11 +51,14 @@ class System(Section):
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=60)]
     """Name in tables, files and the report."""
-    model: Annotated[Role | AskedModel, BeforeValidator(_asked_model)]
+    model: Annotated[Role | AskedModel | None, BeforeValidator(_asked_model)] = None
     """Any model: `packaged/NAME`, `hf/ORG/NAME`, a folder, `{url, model}` or `{serve, model}`; or `{model: ..., batch_size,
     dtype, budget, min_success}`."""
     prompting: Prompting = Prompting.PLAIN
     """How it is prompted."""
+    predictions: Annotated[Path, AfterValidator(resolve_against_recipe)] | None = None
+    """In place of a model, a file of its answers, made elsewhere: rows with the `id` of a test question or its columns, and
+    `completion`, the text; optionally `finish_reason`, `tokens` and `seconds`. Questions without a row are left out and counted."""
     cheaper: bool = False
     """Whether this model would be cheaper than the student: where it is as good, the verdict says not to distil. The base and
     `linear` always are."""
@@ -62,7 +75,12 @@ class System(Section):
     @property
     def asks_model(self) -> bool:
         """Whether a language model is asked, with a prompt."""
-        return self.role is not Role.LINEAR
+        return self.role is not Role.LINEAR and self.predictions is None
+
+    @property
+    def answers_from(self) -> str:
+        """Where the answers of a system that asks no model come from."""
+        return self.role.value if self.predictions is None else "file"
 
     @property
     def uses_training_rows(self) -> bool:
@@ -93,6 +111,14 @@ class System(Section):
         return {"name": value, "model": role, "prompting": prompting}
 
     @model_validator(mode="after")
+    def _answers_somehow(self) -> "System":
+        if (self.model is None) == (self.predictions is None):
+            raise ValueError(f"the system {self.name} needs a model or predictions, and not both")
+        if self.predictions is not None and self.prompting is not Prompting.PLAIN:
+            raise ValueError("prompting is for models that are asked; leave it out where predictions has the answers")
+        return self
+
+    @model_validator(mode="after")
     def _own_name(self) -> "System":
         if self.role is Role.OTHER and self.name in KNOWN:
             raise ValueError(f"'{self.name}' is the name of a system of the run's own models; choose another")
@@ -106,7 +132,9 @@ class System(Section):
 
     @model_serializer(mode="wrap")
     def _as_name(self, handler: Any) -> Any:
-        return handler(self) if self.role is Role.OTHER else self.name
+        if self.role is not Role.OTHER:
+            return self.name
+        return {name: value for name, value in handler(self).items() if value is not None}
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:

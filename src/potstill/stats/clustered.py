@@ -152,20 +152,26 @@ def clustered_proportion_interval(
 ) -> Interval:
     """Interval of the proportion of ``correct`` (1 or 0) [questions], in ``clusters``: Wilson's for the effective number of
     questions n / d, with the quantile of t for CR2's degrees of freedom (Korn and Graubard 1998, Surv. Methodol. 24:193, who
-    use Clopper-Pearson's). The design effect d is at least 1. Where all answers are correct, or none, each cluster counts as
-    one question; one cluster says nothing about others."""
+    use Clopper-Pearson's).
+
+    The design effect d, at least 1, is estimated with two more clusters of average size, one all right and one all wrong: a few
+    clusters that happen to agree would seem certain otherwise. Simulated coverage of 95 % intervals is 94.6 to 99.6 % for 12 to
+    100 clusters of 3 to 11 questions, an intra-class correlation of 0.1 or 0.44 and proportions from 0.05 to 0.8; 85 to 98 %
+    without them. One cluster says nothing about others.
+    """
     level = fraction("confidence", confidence)
     values = vector("correct", correct)
     if not np.isin(values, (0, 1)).all():
         raise ValueError("correct must be 1 for a right answer and 0 for a wrong one; mean_interval takes other scores")
-    errors = clustered_standard_error(values, clusters)
-    n_groups = codes("clusters", clusters, len(values))[1]
+    groups, n_groups = codes("clusters", clusters, len(values))
     if n_groups == 1:
         return Interval(0.0, 1.0)
-    n, p = len(values), errors.mean
-    effective = n / max(errors.cr2**2 * (n - 1) / (p * (1 - p)), 1.0) if 0 < p < 1 else n_groups
-    quantile = float(stdtrit(errors.df, (1 + level) / 2))
-    return wilson_limits(p, effective, quantile)
+    n, average = len(values), len(values) / n_groups
+    sizes = np.append(sums_by(groups, n_groups), [average, average])
+    mean, _, _, error, _ = errors_of_mean(np.append(sums_by(groups, n_groups, values), [average, 0.0]), sizes)
+    effect = max(float(error**2 * (sizes.sum() - 1) / (mean * (1 - mean))), 1.0)
+    df = degrees_of_freedom(sizes[:-2] / n)
+    return wilson_limits(float(values.mean()), n / effect, float(stdtrit(df, (1 + level) / 2)))
 
 
 def limits_without_variation(mean: float, n_groups: int, level: float, bounded: bool) -> tuple[float, float]:

@@ -390,9 +390,10 @@ class Task(BaseModel, ABC):
 
 
 def _shared_files() -> list[Path]:
-    """The files that decide about every task: those of this folder that are no task, the answers package, and the rule for
-    repeating texts."""
+    """The files that decide about every task: those of this folder that are no task, the packages answers and metrics, and
+    the rule for repeating texts."""
     here = Path(__file__).parent
     shared = [file for file in here.glob("*.py") if not file.with_suffix(".yaml").exists()]
     rule = Path(inspect.getfile(repetition))
-    return [here / "forms.yaml", *sorted(shared), *sorted((here.parent / "answers").glob("*.py")), rule]
+    rules = (file for part in ("answers", "metrics") for file in sorted((here.parent / part).glob("*.py")))
+    return [here / "forms.yaml", *sorted(shared), *rules, rule]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 
+from potstill.data import predictions
 from potstill.models import Completion, Request, Sampling
 from potstill.models.complete import Billing, complete, complete_within_budget
 from potstill.models.opening import open_folder
@@ -83,7 +84,7 @@ class Asker:
     def _model(self, system: System) -> Hashable:
         if system.role is Role.STUDENT:
             return STUDENT
-        return self.recipe.asked(system).name if self.recipe.asks(system) else self.recipe.engine(system)
+        return self.recipe.asked(system).name if self.recipe.asks(system) else system.name
 
     def _is_too_low(self, system: System, answers: Sequence[Answer]) -> bool:
         if not self.recipe.asks(system) or not self.limits.can_double(system.prompting):
@@ -106,6 +107,8 @@ class Asker:
                 return [logged_completion(example) for example in examples]
             case "linear":
                 return self._linear.answers(examples)
+        if system.predictions is not None:
+            return predictions.completions(system.predictions, self.task, examples)
         run, self._last = self.run, self._model(system)
         if system.role is Role.STUDENT:
             student = self.recipe.student

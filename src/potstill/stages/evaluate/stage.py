@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
+from potstill.data import predictions
 from potstill.recipe.recipe import Recipe
 from potstill.recipe.systems import Role, System
 from potstill.stages import judge, sealed
@@ -28,6 +29,9 @@ def evaluate(recipe: Recipe, run: Run) -> None:
     """Choose the ways to ask, ask every system, write predictions/SYSTEM.parquet and evaluation.json."""
     examples = list(run.examples(*TEST_SPLITS))
     used = [split for split in TEST_SPLITS if any(example["split"] == split for example in examples)]
+    for system in recipe.systems:
+        if system.predictions is not None:  # a faulty file stops the stage before anything is requested
+            predictions.completions(system.predictions, recipe.task, examples)
     run.remove(PREDICTIONS)
     asker = Asker(recipe, run)
     frozen: dict[str, str] = {}
@@ -81,8 +85,9 @@ def _with_gold(examples: Iterable[Example]) -> Iterator[Example]:
 
 def _settings(recipe: Recipe, chosen: Mapping[str, str]) -> dict[str, Any]:
     """What is sealed with a test set."""
-    names = {one.name: recipe.asked(one).name if one.asks_model else recipe.engine(one) for one in recipe.systems}
-    systems = {one.name: {"model": names[one.name], "prompting": one.prompting.value} for one in recipe.systems}
+    systems = {
+        one.name: {"model": _answers_of(recipe, one), "prompting": one.prompting.value} for one in recipe.systems
+    }
     judge_model = recipe.evaluate.judge
     limits = {one.prompting.prompt: recipe.max_tokens(one.prompting) for one in recipe.systems if recipe.asks(one)}
     return {
@@ -97,6 +102,13 @@ def _settings(recipe: Recipe, chosen: Mapping[str, str]) -> dict[str, Any]:
         "systems": systems,
         "chosen": dict(chosen),
     }
+
+
+def _answers_of(recipe: Recipe, system: System) -> str:
+    """The name of a system's model, or of its file with the SHA-256 of the content."""
+    if system.predictions is not None:
+        return f"{system.predictions.name} {predictions.digest(system.predictions)}"
+    return recipe.asked(system).name if system.asks_model else system.answers_from
 
 
 def _evaluated(
