@@ -133,6 +133,15 @@ def test_prompts_are_those_of_training_or_name_the_labels():
     assert recipe.max_tokens(Prompting.RETRIEVED) == recipe.max_tokens(Prompting.PLAIN)
 
 
+def test_a_reply_is_word_for_word_what_the_student_is_trained_on():
+    task = parse_task("math")
+    shown = {"question": "How much is 3 and 4?", "gold": "7", "rationale": "3 + 4 = 7.", "prompt": None, "system": None}
+    spec = recipe_with("math").prompt_spec(Prompting.RETRIEVED)
+    question, reply, _ = task.messages({**shown, "question": "And 5?"}, spec, [shown])
+    assert reply["content"] == task.target_text("3 + 4 = 7.", "7") != "7"
+    assert question == task.messages(shown)[0]
+
+
 # The rows
 
 

@@ -112,7 +112,7 @@ def _settings(recipe: Recipe, chosen: Mapping[str, str]) -> dict[str, Any]:
         "task": recipe.task.model_dump(mode="json"),
         "prompts": recipe.generate.model_dump(mode="json", include={"output", "max_words", "shots"}),
         "limits": limits,
-        "retrieved": recipe.evaluate.retrieved,
+        "retrieved": recipe.evaluate.retrieved if any(one.prompting.is_retrieved for one in recipe.systems) else None,
         "systems": systems,
         "chosen": dict(chosen),
     }
