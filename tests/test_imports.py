@@ -33,6 +33,7 @@ HEAVY = (
     "transformers",
     "datasets",
     "scipy",
+    "sklearn",
     "trl",
     "peft",
     "pyarrow",

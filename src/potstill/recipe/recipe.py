@@ -15,7 +15,7 @@ from potstill.models.store.store import FILE_NAME
 from potstill.recipe.asked import AskedModel, Judge, Teacher
 from potstill.recipe.data import Data
 from potstill.recipe.needs import Needs
-from potstill.recipe.systems import Role, System, system
+from potstill.recipe.systems import Role, System, default_systems, why_no_prompt
 from potstill.tasks import Column, Prompting, PromptSpec, Task, registry
 
 
@@ -184,12 +184,15 @@ class Evaluate(Section):
 
     systems: list[System] | None = Field(default=None, min_length=1)
     """Systems that answer the same questions of each test split: known names, such as `base-direct` or `teacher-cot`, and
-    `{name, model, prompting}` for any other model, or `{name, predictions}` for answers in a file. Left out: the base with the plain
-    prompt and in a way that tells it the task, the student, and the teacher without solved examples and as it was asked for
-    training data."""
+    `{name, model, prompting}` for any other model, or `{name, predictions}` for answers in a file; for a task with labels, `linear`
+    is a linear model that is fitted on the student's training rows. Left out: the base with the plain prompt and in a way that tells
+    it the task, `linear`, the student, and the teacher without solved examples and as it was asked for training data."""
     extraction: Literal["lenient", "strict"] = "lenient"
     """How the answers to validation and test questions are read: `strict` only in the requested form; `lenient` also where a
     text says its answer in other words. Training data is read by `curate.extraction`."""
+    retrieved: int = Field(default=4, ge=1, le=64)
+    """Number of training rows, those most similar to the question (TF-IDF), that come first in the promptings `retrieved` and
+    `direct-retrieved`, as in `base-retrieved`."""
     judge: Judge | None = None
     """The judge, where the task's scorer is `judge`."""
     margin: float = Field(default=0.05, gt=0, lt=1)
@@ -287,29 +290,13 @@ class Recipe(Section):
         """The systems that answer the test questions."""
         if self.evaluate.systems:
             return self.evaluate.systems
-        if self.data.has_answers or self._gives_prompts:
-            return [system(Role.BASE), system(Role.STUDENT), system(Role.TEACHER)]
-        return [*self._ways_of_base(), system(Role.STUDENT), *self._ways_of_teacher()]
+        given = self.data.has_answers or self._gives_prompts
+        return default_systems(self.task, given, self.prompting if self.condition.asks_teacher else None)
 
     @property
     def _gives_prompts(self) -> bool:
         """Whether chats of the data are the prompts of all models, to which nothing is added."""
         return self.data.real.gives_prompts and Column.MESSAGES not in self.task.columns.values()
-
-    def _ways_of_base(self) -> list[System]:
-        """With the plain prompt, with solved examples, and in a way that tells it the task if these do not."""
-        ways = [Prompting.PLAIN, *([Prompting.FEWSHOT] if self.task.shots else [])]
-        told = any(self.task.tells_task(way) for way in ways)
-        ways += [] if told or Prompting.DIRECT not in self.task.promptings else [Prompting.DIRECT]
-        return [system(Role.BASE, way) for way in ways]
-
-    def _ways_of_teacher(self) -> list[System]:
-        """Zero-shot, and as it was asked for training data."""
-        ways = [Prompting.PLAIN if self.task.tells_task(Prompting.PLAIN) else Prompting.DIRECT, Prompting.COT]
-        ways += [self.prompting] if self.condition.asks_teacher else []
-        if self.task.direct_is_plain:
-            ways = [Prompting.PLAIN if way is Prompting.DIRECT else way for way in ways]
-        return [system(Role.TEACHER, way) for way in dict.fromkeys(ways) if way in self.task.promptings]
 
     def max_tokens(self, prompting: Prompting) -> int:
         """Limit on the new tokens of an answer, by prompt: the same for all models, in validation and evaluation."""
@@ -330,20 +317,29 @@ class Recipe(Section):
         return self.data.has_answers and system.role is Role.TEACHER and system.prompting is Prompting.PLAIN
 
     def asks(self, system: System) -> bool:
-        """Whether a model is asked for the answers of a system; otherwise they are in the data or in a file."""
-        return system.predictions is None and not self.answered_by_data(system)
+        """Whether a model is asked the questions."""
+        return system.asks_model and not self.answered_by_data(system)
 
     def prediction_files(self) -> list[Path]:
         """The files of answers that were made elsewhere."""
         return [system.predictions for system in self.systems if system.predictions is not None]
 
+    def engine(self, system: System) -> str:
+        """Where a system's answers come from: `in process` or `server` where a model is asked, otherwise `data`, `file` or
+        `linear`."""
+        if system.predictions is not None:
+            return "file"
+        if self.answered_by_data(system):
+            return "data"
+        return self.asked(system).model.engine if system.asks_model else system.role.value
+
     def asked(self, system: System) -> AskedModel:
-        """The model of a system that has one, and how it is asked. The student's is the model that it was before training."""
+        """The model of a system that `asks_model`, and how it is asked. The student's is the model that it was before training."""
+        if not system.asks_model:
+            raise ValueError(f"{system.name} asks no model")
         match system.model:
             case AskedModel():
                 return system.model
-            case None:
-                raise ValueError(f"the system {system.name} has no model")
             case Role.TEACHER:
                 return self.teacher
             case _:
@@ -363,9 +359,15 @@ class Recipe(Section):
 
     @property
     def shows_training_examples(self) -> bool:
-        """Whether some prompts of test questions contain training examples."""
+        """Whether some prompts of test questions contain training examples with their gold."""
         source = self.generate.shots.source or ("task" if self.task.shots else "train")
-        return source == "train" and any(system.prompting.is_few_shot for system in self.systems)
+        ways = (system.prompting for system in self.systems)
+        return source == "train" and any(way.is_few_shot and not way.is_retrieved for way in ways)
+
+    @property
+    def uses_training_rows(self) -> bool:
+        """Whether some systems are shown, or fitted on, the rows that the student is trained on."""
+        return any(system.uses_training_rows for system in self.systems)
 
     def prompt_spec(self, prompting: Prompting) -> PromptSpec:
         """How a model is prompted; nothing is added to the user's plain prompt."""
@@ -398,15 +400,11 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _task_supports(self) -> "Recipe":
-        available = self.task.promptings
-        wanted = {"generate.prompting": self.prompting} if self.condition.asks_teacher else {}
-        wanted |= {f"evaluate.systems: {system.name}": system.prompting for system in self.systems}
-        for place, prompting in wanted.items():
-            if prompting not in available:
-                raise ValueError(
-                    f"{place}: the task {self.task.name} has no prompt '{prompting.prompt}'; it has "
-                    f"{', '.join(sorted({p.prompt for p in available}))}. Add one under task.prompts, or leave it out"
-                )
+        reasons = {f"evaluate.systems: {system.name}": system.why_not(self.task) for system in self.systems}
+        if self.condition.asks_teacher:
+            reasons = {"generate.prompting": why_no_prompt(self.task, self.prompting)} | reasons
+        if where := next((where for where, reason in reasons.items() if reason), None):
+            raise ValueError(f"{where}: {reasons[where]}")
         if self.task.judged != (self.evaluate.judge is not None):
             raise ValueError(
                 "the scorer `judge` needs evaluate.judge, as in evaluate: {judge: {model: packaged/NAME}}"

@@ -19,16 +19,17 @@ from pydantic_core import CoreSchema
 from potstill.config import Section, resolve_against_recipe
 from potstill.errors import did_you_mean
 from potstill.recipe.asked import AskedModel
-from potstill.tasks import Prompting
+from potstill.tasks import Prompting, Task
 
 
 class Role(StrEnum):
-    """The model of a system: the student before training, after training, the teacher, or one that only answers the test
-    questions."""
+    """What answers in a system: the student before training, after training, the teacher, a linear model on TF-IDF that is fitted on
+    the training rows, or a model that only answers the test questions."""
 
     BASE = "base"
     STUDENT = "student"
     TEACHER = "teacher"
+    LINEAR = "linear"
     OTHER = "other"
 
 
@@ -44,7 +45,8 @@ class System(Section):
     """What answers the test questions: a model and how it is prompted, under a name.
 
     A known name refers to the run's own models: `base`, `student` (both with the plain prompt), or a role with a prompting,
-    such as `base-direct` or `teacher-cot-fewshot`.
+    such as `base-direct` or `teacher-cot-fewshot`. `linear` is a linear model on TF-IDF, fitted on the rows that the student is
+    trained on.
     """
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=60)]
@@ -58,17 +60,36 @@ class System(Section):
     """In place of a model, a file of its answers, made elsewhere: rows with the `id` of a test question or its columns, and
     `completion`, the text; optionally `finish_reason`, `tokens` and `seconds`. Questions without a row are left out and counted."""
     cheaper: bool = False
-    """Whether this model would be cheaper than the student: where it is as good, the verdict says not to distil. The base always
-    is, since nothing has to be trained."""
+    """Whether this model would be cheaper than the student: where it is as good, the verdict says not to distil. The base and
+    `linear` always are."""
 
     @property
     def is_cheaper(self) -> bool:
         """Whether the student is not worth training where this system is as good."""
-        return self.cheaper or self.role is Role.BASE
+        return self.cheaper or self.role in (Role.BASE, Role.LINEAR)
 
     @property
     def role(self) -> Role:
         return self.model if isinstance(self.model, Role) else Role.OTHER
+
+    @property
+    def asks_model(self) -> bool:
+        """Whether a language model is asked, with a prompt."""
+        return self.predictions is None and self.role is not Role.LINEAR
+
+    @property
+    def uses_training_rows(self) -> bool:
+        """Whether its answers depend on the rows that the student is trained on, besides the student."""
+        return self.prompting.is_retrieved or self.role is Role.LINEAR
+
+    def why_not(self, task: Task) -> str:
+        """Why it cannot answer the questions of a task, and what to do, in words; empty where it can."""
+        if self.role is Role.LINEAR and not task.label_set:
+            return (
+                f"a linear model chooses between labels that are the same for all questions, and the task {task.name} has none; "
+                "leave it out"
+            )
+        return why_no_prompt(task, self.prompting)
 
     @model_validator(mode="before")
     @classmethod
@@ -78,8 +99,8 @@ class System(Section):
         names = {name: parts for name, *parts in _known_systems()}
         if value not in names:
             raise ValueError(
-                f"'{value}' is no known system.{did_you_mean(value, list(names))} Known are base, student, and a role with a "
-                "prompting, as in base-direct; any other model is {name: NAME, model: MODEL, prompting: PROMPTING}"
+                f"'{value}' is no known system.{did_you_mean(value, list(names))} Known are base, student, linear, and a role with "
+                "a prompting, as in base-direct; any other model is {name: NAME, model: MODEL, prompting: PROMPTING}"
             )
         role, prompting = names[value]
         return {"name": value, "model": role, "prompting": prompting}
@@ -99,7 +120,9 @@ class System(Section):
         if self.cheaper and self.role is not Role.OTHER:
             raise ValueError("`cheaper` is for models other than the run's own")
         if self.role is not Role.OTHER and self.name not in KNOWN:
-            raise ValueError(f"the {self.role.value} has names of its own, such as {_name(self.role, self.prompting)}")
+            raise ValueError(
+                f"model {self.role.value} has names of its own, such as {_name(self.role, self.prompting)}"
+            )
         return self
 
     @model_serializer(mode="wrap")
@@ -122,9 +145,10 @@ def _known_systems() -> Iterator[tuple[str, Role, Prompting]]:
     for role in (Role.BASE, Role.STUDENT, Role.TEACHER):
         for prompting in Prompting:
             yield _name(role, prompting), role, prompting
+    yield _name(Role.LINEAR, Prompting.PLAIN), Role.LINEAR, Prompting.PLAIN
 
 
-_ROLES = (Role.BASE, Role.STUDENT, Role.TEACHER)
+_ROLES = (Role.BASE, Role.STUDENT, Role.TEACHER, Role.LINEAR)
 KNOWN = tuple(name for name, *_ in _known_systems())
 """The names of systems of the run's own models."""
 STUDENT = "student"
@@ -134,3 +158,45 @@ STUDENT = "student"
 def system(role: Role, prompting: Prompting = Prompting.PLAIN) -> System:
     """One of the run's own models with a prompting."""
     return System(name=_name(role, prompting), model=role, prompting=prompting)
+
+
+def why_no_prompt(task: Task, way: Prompting) -> str:
+    """Why a task cannot be asked with a prompting, and what to do, in words; empty where it can."""
+    prompts = sorted({one.prompt for one in task.promptings})
+    if way in task.promptings:
+        return ""
+    if way.prompt in prompts:
+        return f"the prompts of the task {task.name} show no solved examples; choose a prompting without"
+    return (
+        f"the task {task.name} has no prompt '{way.prompt}'; it has {', '.join(prompts)}. Add one under task.prompts, or leave it "
+        "out"
+    )
+
+
+def default_systems(task: Task, given_prompts: bool, training_way: Prompting | None) -> list[System]:
+    """The systems of a recipe that lists none.
+
+    given_prompts: whether the data's prompts are those of all models, to which nothing is added. training_way: how the teacher is
+    asked for training data; None where it is not.
+    """
+    linear = [system(Role.LINEAR)] if task.label_set else []
+    if given_prompts:
+        return [system(Role.BASE), *linear, system(Role.STUDENT), system(Role.TEACHER)]
+    return [*_ways_of_base(task), *linear, system(Role.STUDENT), *_ways_of_teacher(task, training_way)]
+
+
+def _ways_of_base(task: Task) -> list[System]:
+    """With the plain prompt, with solved examples, and in a way that tells it the task if these do not."""
+    ways = [Prompting.PLAIN, *([Prompting.FEWSHOT] if task.shots else [])]
+    told = any(task.tells_task(way) for way in ways)
+    ways += [] if told or Prompting.DIRECT not in task.promptings else [Prompting.DIRECT]
+    return [system(Role.BASE, way) for way in ways]
+
+
+def _ways_of_teacher(task: Task, training_way: Prompting | None) -> list[System]:
+    """Zero-shot, and as it was asked for training data."""
+    ways = [Prompting.PLAIN if task.tells_task(Prompting.PLAIN) else Prompting.DIRECT, Prompting.COT]
+    ways += [training_way] if training_way else []
+    if task.direct_is_plain:
+        ways = [Prompting.PLAIN if way is Prompting.DIRECT else way for way in ways]
+    return [system(Role.TEACHER, way) for way in dict.fromkeys(ways) if way in task.promptings]

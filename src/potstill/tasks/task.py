@@ -129,6 +129,11 @@ class Task(BaseModel, ABC):
         """The labels that an answer names, for a task with a ``label_score``; none for no answer."""
         return frozenset() if answer is None else frozenset([answer])
 
+    @property
+    def takes_several_labels(self) -> bool:
+        """Whether an answer of a task with a ``label_set`` names any number of labels, and not exactly one."""
+        return False
+
     def group(self, example: Example) -> str | None:
         """Group key for data without a group column: examples with the same key always land in the same split. None: each
         example is its own group."""
@@ -274,10 +279,10 @@ class Task(BaseModel, ABC):
     def tells_task(self, prompting: Prompting, example: Example | None = None) -> bool:
         """Whether a prompting tells a model the task, its labels or its schema.
 
-        The task's prompts for the teacher do. The plain prompt does if it has words of its own, or if the example has a prompt or
-        system prompt of its own; a model that was not trained on it cannot guess what a bare text is for.
+        The task's prompts for the teacher do, and training rows that are similar to the question. The plain prompt does if it has
+        words, or if the example has a prompt or system prompt of its own; without training a bare text does not say what it is for.
         """
-        if prompting.prompt != "plain" or self.question_tells_task:
+        if prompting.prompt != "plain" or prompting.is_retrieved or self.question_tells_task:
             return True
         if example is not None and (example.get("prompt") or example.get("system")):
             return True

@@ -1,6 +1,6 @@
 """Evaluate all systems on the same test questions: predictions/ and evaluation.json."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from potstill.data import predictions
@@ -59,11 +59,12 @@ def evaluate(recipe: Recipe, run: Run) -> None:
 def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
     """The requests about validation questions, where a way of asking is chosen on them, and about test questions.
 
-    Base and student answer in this process and are not planned.
+    Base and student answer in this process and are not planned. Training examples with their gold stand for the rows that the
+    student will be trained on.
     """
     validation, test = list(known.rows("validation")), list(known.rows(*TEST_SPLITS))
-    shots, limits = FewShotExamples(recipe, known.rows), TokenLimits(recipe)
-    with_gold = [example for example in validation if example["gold"] is not None]
+    shots, limits = FewShotExamples(recipe, known.rows, lambda: _with_gold(known.rows("train"))), TokenLimits(recipe)
+    with_gold = list(_with_gold(validation))
     roles = COMPARED if recipe.task.gradable else ()
     choices = {role: ways for role in roles if len(ways := contenders(recipe, role, test)) > 1}
     for system in recipe.systems:
@@ -71,22 +72,23 @@ def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
             continue
         asked = test + (with_gold if system in choices.get(Role.TEACHER, []) else [])
         sent = requests(recipe, system, asked, shots, limits)
-        yield Planned(f"evaluate: {system.name}", recipe.asked(system), sent)
+        yield Planned(f"evaluate: {system.name}", recipe.asked(system), sent, estimated=system.uses_training_rows)
     yield from judge.planned(recipe, "evaluate: judge", test, len(recipe.systems))
     if choices:
         answers = sum(map(len, choices.values()))
         yield from judge.planned(recipe, "evaluate: judge of ways to ask", validation, answers)
 
 
+def _with_gold(examples: Iterable[Example]) -> Iterator[Example]:
+    return (example for example in examples if example["gold"] is not None)
+
+
 def _settings(recipe: Recipe, chosen: Mapping[str, str]) -> dict[str, Any]:
     """What is sealed with a test set."""
-    systems = {
-        system.name: {"model": _answers_of(recipe, system), "prompting": system.prompting.value}
-        for system in recipe.systems
-    }
+    names = {one.name: _answers_of(recipe, one) for one in recipe.systems}
+    systems = {one.name: {"model": names[one.name], "prompting": one.prompting.value} for one in recipe.systems}
     judge_model = recipe.evaluate.judge
-    asked = (system for system in recipe.systems if system.predictions is None)
-    limits = {system.prompting.prompt: recipe.max_tokens(system.prompting) for system in asked}
+    limits = {one.prompting.prompt: recipe.max_tokens(one.prompting) for one in recipe.systems if recipe.asks(one)}
     return {
         "margin": recipe.evaluate.margin,
         "confidence": recipe.evaluate.confidence,
@@ -95,23 +97,17 @@ def _settings(recipe: Recipe, chosen: Mapping[str, str]) -> dict[str, Any]:
         "task": recipe.task.model_dump(mode="json"),
         "prompts": recipe.generate.model_dump(mode="json", include={"output", "max_words", "shots"}),
         "limits": limits,
+        "retrieved": recipe.evaluate.retrieved,
         "systems": systems,
         "chosen": dict(chosen),
     }
 
 
 def _answers_of(recipe: Recipe, system: System) -> str:
-    """The name of a system's model, or of its file with the SHA-256 of the content."""
-    if system.predictions is None:
-        return recipe.asked(system).name
-    return f"{system.predictions.name} {predictions.digest(system.predictions)}"
-
-
-def _engine(recipe: Recipe, system: System) -> str:
-    """Where the answers of a system come from: `in process`, `server`, `data`, or `file`."""
-    if recipe.asks(system):
-        return recipe.asked(system).model.engine
-    return "data" if system.predictions is None else "file"
+    """The name of what answers: of a file with the SHA-256 of its content."""
+    if system.predictions is not None:
+        return f"{system.predictions.name} {predictions.digest(system.predictions)}"
+    return recipe.asked(system).name if system.asks_model else recipe.engine(system)
 
 
 def _evaluated(
@@ -120,9 +116,8 @@ def _evaluated(
     read = ((e, parsed.answer) for e, one in zip(examples, answers, strict=True) for parsed in one.parsed.values())
     task = judge.judged(recipe, run, run.task, read, system.name)
     rows = [_prediction(recipe, task, *pair) for pair in zip(examples, answers, strict=True)]
-    prompted = (task.tells_task(system.prompting, example) for example in examples)
-    tells_task = system.predictions is not None or all(prompted)
-    return Evaluated(system, rows, tells_task=tells_task, engine=_engine(recipe, system))
+    tells_task = not system.asks_model or all(task.tells_task(system.prompting, example) for example in examples)
+    return Evaluated(system, rows, tells_task=tells_task, engine=recipe.engine(system))
 
 
 def _prediction(recipe: Recipe, task: Task, example: Example, answer: Answer) -> Prediction:
