@@ -67,7 +67,7 @@ def _score(metric: "Metric", answers: list[str], references: list[list[str]]) ->
     return float(metric.corpus_score(*_streams(answers, references)).score)
 
 
-def _streams(answers: list[str], references: list[list[str]]) -> tuple[list[str], list[list[str | None]]]:
+def _streams(answers: list[str], references: list[list[str]]) -> tuple[list[str], Any]:
     """What sacrebleu takes: streams of references, each with one for every answer, None where an answer has fewer."""
     if not answers or len(answers) != len(references):
         raise ValueError(

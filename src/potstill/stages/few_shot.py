@@ -9,9 +9,9 @@ from math import log
 
 import numpy as np
 
-from potstill.answers.text_metrics import words
 from potstill.data.texts import hash64
 from potstill.errors import RecipeError
+from potstill.metrics.splitting import words
 from potstill.recipe.recipe import Recipe
 from potstill.tasks import Example, Prompting
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from potstill.answers.folding import fold
-from potstill.answers.text_metrics import words
 from potstill.errors import PotstillError
+from potstill.metrics.splitting import words
 from potstill.models import Completion
 from potstill.progress import echo
 from potstill.tasks import Example, Task
