@@ -91,4 +91,6 @@ def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
 def _model_name(run: Run, system: System) -> str:
     if system.predictions is not None:
         return system.predictions.name
-    return f"{run.recipe.name}/{system.name}" if system.role is Role.STUDENT else run.recipe.asked(system).name
+    if system.role is Role.STUDENT:
+        return f"{run.recipe.name}/{system.name}"
+    return run.recipe.asked(system).name if system.asks_model else run.recipe.engine(system)
