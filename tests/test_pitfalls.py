@@ -54,7 +54,7 @@ def test_a_question_word_for_word_in_training(row):
     assert set(pitfall) & CONTAMINATION == {"test-question-in-training"}
     figures = pitfall["test-question-in-training"].figures
     assert (figures["n"], figures["in_training"], figures["ids"]) == (20, 1, ["q0"])
-    assert pitfall["test-question-in-training"].message.startswith("1 of 20 test questions stand word for word in")
+    assert pitfall["test-question-in-training"].message.startswith("1 of 20 test questions are word for word in")
 
 
 def test_short_questions_are_found_as_a_whole_only():

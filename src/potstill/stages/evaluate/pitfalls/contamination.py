@@ -64,7 +64,7 @@ def _exact(evidence: Evidence, ids: list[str]) -> list[Pitfall]:
     return [
         Pitfall(
             "test-question-in-training",
-            f"{k} of {n} test questions stand word for word in what the student was trained on{_right(evidence, ids)}: take these "
+            f"{k} of {n} test questions are word for word in what the student was trained on{_right(evidence, ids)}: take these "
             "rows out of the training data and train again, or count these questions for no system.",
             {"n": n, "in_training": k, "ids": few(ids), **_counts(evidence, ids)},
         )

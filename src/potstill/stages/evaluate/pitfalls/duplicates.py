@@ -1,4 +1,4 @@
-"""Questions that stand in the test set several times: as they are, nearly, or with other numbers and names."""
+"""Questions that are in the test set several times: as they are, nearly, or with other numbers and names."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ def duplicates(evidence: Evidence) -> list[Pitfall]:
         found.append(
             Pitfall(
                 "duplicate-questions",
-                f"{n} test questions are only {len(times)} different ones, and {len(again)} stand there more than once, so that intervals "
+                f"{n} test questions are only {len(times)} different ones, and {len(again)} are there more than once, so that intervals "
                 "are too narrow: remove the repetitions.",
                 {"n": n, "different": len(times), "repeated": len(again), "ids": few(again)},
             )

@@ -227,7 +227,7 @@ def _short_parts(parts: Sequence[Ids], text: Ids, n: int) -> int:
 
 
 def _has(text: Ids, parts: Sequence[Ids]) -> bool:
-    """Whether each part stands in the text."""
+    """Whether each part is in the text."""
     written = _written(text)
     return all(_written(part) in written for part in parts if len(part))
 

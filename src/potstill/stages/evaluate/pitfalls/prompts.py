@@ -125,7 +125,7 @@ def _plain(messages: Messages) -> list[tuple[str, str]]:
 
 
 def _system(messages: Messages) -> str:
-    """The system messages of a prompt; a prompt without any is told apart from an empty one."""
+    """The system messages of a prompt; a prompt without any differs from an empty one."""
     systems = [message["content"] for message in messages if message["role"] == "system"]
     return "\0".join(["system", *systems]) if systems else ""
 
