@@ -1,4 +1,4 @@
-"""Extraction and comparison of answers, mostly through `potstill.tasks.equivalent`, and metrics of texts."""
+"""Extraction and comparison of answers, mostly through `potstill.tasks.equivalent`."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from potstill.answers import letters, numbers, text_metrics
+from potstill.answers import letters, numbers
 from potstill.answers.equivalence import same_number
 from potstill.answers.normalization import normalize
 from potstill.tasks import equivalent
@@ -145,47 +145,6 @@ def test_the_letter_that_a_text_chooses(text, letter):
 )  # fmt: skip
 def test_the_language_decides_whether_a_comma_is_a_decimal_point(gold, text, language, expected):
     assert equivalent(gold, text, language=language) is expected
-
-
-def test_rouge_agrees_with_the_published_examples():
-    # Lin 2004, section 3: S1 "police killed the gunman", S2 "police kill the gunman", S3 "the gunman kill police".
-    reference = "police killed the gunman"
-    assert text_metrics.rouge_l(reference, "police kill the gunman") == 0.75
-    assert text_metrics.rouge_l(reference, "the gunman kill police") == 0.5
-    assert text_metrics.rouge_n(reference, "police kill the gunman", 2) == pytest.approx(1 / 3)
-    assert text_metrics.rouge_l("", "a") == text_metrics.rouge_n("a", "", 1) == 0.0
-
-
-FOX = "The quick brown fox jumps over the lazy dog"
-
-
-@pytest.mark.parametrize(
-    ("reference", "text", "expected", "tolerance"),
-    [  # huggingface/lighteval, tests/unit/metrics/test_cases: rouge1, rouge2, rougeL and rouge_t5, with their tolerances
-        (FOX, FOX, {"rouge_1": 1.0, "rouge_2": 1.0, "rouge_l": 1.0}, 0.01),
-        (FOX, "The quick brown fox jumps", {"rouge_2": 0.666}, 0.1),
-        (FOX, "The brown quick fox jumps over the dog lazy", {"rouge_l": 0.8}, 0.1),
-        (FOX, "A cat sleeps on the mat", {"rouge_1": 0.13333, "rouge_2": 0.0, "rouge_l": 0.13333}, 0.0001),
-    ],
-)
-def test_rouge_agrees_with_another_implementation(reference, text, expected, tolerance):
-    scores = {f"rouge_{n}": text_metrics.rouge_n(reference, text, n) for n in (1, 2)}
-    scores["rouge_l"] = text_metrics.rouge_l(reference, text)
-    for name, value in expected.items():
-        assert scores[name] == pytest.approx(value, abs=tolerance), name
-
-
-def test_entities_of_a_summary():
-    source = "Ann Lee met Bob in Oslo on 12 May. They paid $30."
-    assert text_metrics.entities("On Monday, Ann Lee paid $30. The city was Oslo.") == [
-        "Monday",
-        "Ann Lee",
-        "Oslo",
-        "$30",
-    ]
-    assert text_metrics.unsupported_entities(source, "Ann Lee and Carl met in Oslo for $40.") == ["Carl", "$40"]
-    assert text_metrics.entity_density("Ann met Bob in Oslo.") > text_metrics.entity_density("They met in a city.")
-    assert text_metrics.repetition("a b c d a b c d") == pytest.approx(2 / 6)
 
 
 @pytest.mark.parametrize(

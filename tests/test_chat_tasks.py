@@ -79,7 +79,8 @@ def test_init_makes_answers_that_can_be_scored_gold(name, form, tmp_path):
         assert parsed.task.equivalent(
             parsed.task.parse_gold(answer, row), parsed.task.parse_gold(REPLIES[name](i), row)
         )
-    assert [system.name for system in parsed.systems] == ["base", "student", "teacher-plain"]
+    linear = ["linear"] if parsed.task.label_set else []
+    assert [system.name for system in parsed.systems] == ["base", *linear, "student", "teacher-plain"]
     assert (parsed.prompting, parsed.condition) == ("plain", "vanilla") or form == "log"
 
 

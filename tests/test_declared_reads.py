@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from potstill.pipeline import pipeline
-from potstill.pipeline.stages import STAGES
+from potstill.pipeline.stages import KEPT_ANSWERS, STAGES, TRAINED_ON
 from potstill.recipe import loading
 from potstill.workspace import artifacts
-from potstill.workspace.access import UndeclaredReadError
+from potstill.workspace.access import Access, UndeclaredReadError
 from potstill.workspace.artifacts import CALIBRATION, CURATED, DATA, EVALUATION, GENERATED, PREDICTIONS
 from potstill.workspace.run import Run
 
@@ -141,3 +141,24 @@ def test_training_reads_validation_answers_by_the_calibrated_task(run_with):
     before = stage("train").inputs(run)
     run.write_json(CALIBRATION, {"task": {"name": "summarization", "round": 2}, "why": ""})
     assert stage("train").inputs(run) != before
+
+
+def test_each_part_of_a_file_has_a_digest_of_its_own(run_with):
+    """The rationales of kept rows decide what is shown, and not what the student is trained on."""
+    run = run_with("")
+    trained_on, shown = TRAINED_ON, KEPT_ANSWERS
+    before = run.digest(trained_on), run.digest(shown)
+    run.write(CURATED, [one | {"answer": "8"} for one in run.read(CURATED)])
+    assert run.digest(trained_on) == before[0] != before[1]
+    assert run.digest(shown) != before[1]
+    run.folder.joinpath("digests.json").unlink(missing_ok=True)
+    with run.locked():  # which keeps digests
+        assert run.digest(trained_on) == before[0]
+        assert run.digest(shown) != before[0]
+
+
+def test_of_two_declared_parts_of_a_table_the_columns_of_both_are_seen(run_with):
+    run = run_with("")
+    with run.limited_to(Access("evaluate", (TRAINED_ON, KEPT_ANSWERS), ())):
+        (one,) = run.read(CURATED)
+    assert set(one) == {*TRAINED_ON.columns, *KEPT_ANSWERS.columns}

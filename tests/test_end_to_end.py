@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -56,12 +57,15 @@ def test_systems_answer_the_same_questions_and_the_verdict_names_both_splits(run
         systems = evaluation["splits"][split]["systems"]
         assert set(systems) == {"base", "student", "teacher-direct"}
         assert all(sum(s["outcomes"].values()) == s["n"] == n for s in systems.values())
+        assert "few-questions" in [pitfall["name"] for pitfall in evaluation["splits"][split]["pitfalls"]]
     printed = " ".join(output.stdout.split())
     lines = evaluation["verdict"]["lines"]
     assert all(line in printed for line in [*lines, *evaluation["verdict"]["notes"]])
     assert ["(test_unseen," in lines[1], "(test," in lines[2]] == [True, True]
     schema = json.loads(potstill("schema", "evaluation", cwd=folder).stdout)
     jsonschema.validate(evaluation, schema)
+    assert re.search(r"^\d+ pitfalls?: .*few-questions.*; see report$", output.stdout, re.M)
+    assert "<b>few-questions</b>" in (folder / "report.html").read_text()
     assert (folder / "report.html").read_text().count('<figure class="split">') == 2
 
 

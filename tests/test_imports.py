@@ -21,13 +21,28 @@ LAYERS = (
     ("recipe",),
     ("tasks",),
     ("models",),
+    ("metrics",),
     ("answers", "stats"),
     ("interrupt",),
     ("progress", "config", "processor"),
     ("errors",),
 )
 """Each part of the package imports only what comes after it; parts of one layer do not import each other."""
-HEAVY = ("torch", "transformers", "datasets", "scipy", "trl", "peft", "pyarrow", "aiohttp", "sympy", "numpy")
+HEAVY = (
+    "torch",
+    "transformers",
+    "datasets",
+    "scipy",
+    "sklearn",
+    "trl",
+    "peft",
+    "pyarrow",
+    "aiohttp",
+    "sympy",
+    "numpy",
+    "rouge_score",
+    "sacrebleu",
+)
 
 
 def modules():

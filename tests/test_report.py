@@ -25,6 +25,15 @@ teacher: {model: {url: "http://t/v1", model: t, price: {input: 1000, output: 200
 student: {model: packaged/b}
 evaluate: {systems: [base, student]}
 """
+PITFALLS = [
+    {"name": "template-in-training", "message": f"on purpose {HOSTILE}", "figures": {"n": 2}, "alarm": False},
+    {
+        "name": "few-questions",
+        "message": f"2 are few {HOSTILE}" + "x" * 300,
+        "figures": {"ids": [HOSTILE, "q" * 300]},
+        "alarm": True,
+    },
+]
 VALIDATION = [
     {"epoch": 1, "score": 0.25, "low": 0.125, "high": 0.75, "n": 20},
     {"epoch": 3, "score": 0.5, "low": None, "high": None, "n": 20},
@@ -67,7 +76,7 @@ def run(tmp_path):
     splits = {}
     for split in TEST_SPLITS:
         of_split = {s: [row for row in rows if row["id"].startswith(f"{split}-")] for s, rows in predictions.items()}
-        splits[split] = summarize(of_split, Math()) | {"sealed": seal}
+        splits[split] = summarize(of_split, Math()) | {"sealed": seal, "pitfalls": PITFALLS if split == "test" else []}
     run.write_json("evaluation.json", concluded(splits))
     left_out = {"train": {"rows": 9, "reasons": {f"empty '{HOSTILE}'": 2, "tool calls": 1}}}
     run.write_json("data.json", {"left_out": left_out, "contradictory": [f"1 question: {HOSTILE}"]})
@@ -101,6 +110,7 @@ def test_hostile_text_stays_text_at_every_width(run, width):
         assert page.locator("figure.split").count() == 2
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert "only student correct" in page.inner_text("body")
+        assert page.locator("ul.pitfalls li").count() == 2
         browser.close()
     assert requested == [run.report_path.as_uri()]
 
@@ -165,3 +175,11 @@ def test_the_report_says_which_rows_are_left_out_and_which_answers_contradict(ru
     run.remove("data.json")
     report(run.recipe, run)
     assert "Your rows" not in run.report_path.read_text(encoding="utf-8")
+
+
+def test_pitfalls_have_a_section_alarms_first(run):
+    html = run.report_path.read_text(encoding="utf-8")
+    section = html[html.index('<h2 id="pitfalls">') :]
+    assert section.index("<b>few-questions</b>") < section.index("About this split (template-in-training)")
+    assert "The checks found nothing." in section
+    assert "docs/footguns.md" in section

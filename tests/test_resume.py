@@ -112,6 +112,19 @@ def test_a_dry_run_says_which_stages_a_changed_field_concerns(undisturbed, recip
     assert teacher.seen.total() == requested
 
 
+def test_what_the_student_is_trained_on_concerns_evaluation_too(undisturbed):
+    """Test questions are looked for in it: it is no longer known whether they stand there."""
+    file = undisturbed / "runs" / "small" / "curated.parquet"
+    before, table = file.read_bytes(), pq.read_table(file)
+    completions = [text and f"{text} indeed" for text in table["completion"].to_pylist()]
+    column = table.schema.get_field_index("completion")
+    pq.write_table(table.set_column(column, table.schema.field(column), [completions]), file)
+    try:
+        assert stale(undisturbed) == {"curate", "train", "evaluate", "report"}
+    finally:
+        file.write_bytes(before)
+
+
 def test_a_dry_run_writes_nothing(tmp_path, recipe):
     (tmp_path / "r.yaml").write_text(recipe)
     assert potstill("run", "r.yaml", "--dry-run", cwd=tmp_path).stdout.count("will run: not done yet") == 6

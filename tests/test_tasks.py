@@ -10,8 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from potstill import tasks
-from potstill.answers import text_metrics
+from potstill import metrics, tasks
 from potstill.recipe.loading import parse
 from potstill.tasks import Prompting, PromptSpec, Status
 from potstill.tasks.registry import names, parse_task
@@ -265,7 +264,7 @@ def test_a_solved_chain_parses_back_and_its_summaries_have_similar_length():
         solved = extract_rounds(messages[1]["content"])
         assert len(solved) == 4
         assert max(len(text.split()) for text in solved) - min(len(text.split()) for text in solved) <= 6
-        densities = [text_metrics.entity_density(text) for text in solved]
+        densities = [metrics.entity_density(text) for text in solved]
         assert densities == sorted(densities)
     direct = one.messages(example("summarization"), PromptSpec(Prompting.DIRECT_FEWSHOT))
     assert direct[1]["content"].startswith("Emil will open")

@@ -327,6 +327,9 @@ def test_what_the_notes_rest_on_comes_from_the_recipe(more, gold, quantization):
     assert (known["gold"], known["tests"], known["train_seed"]) == (gold, 2, 4)
     assert known["base_quantization"] == recipe.student.model.quantization
     assert known["prompts"]["student"] == "plain"
+    assert known["not_asked"] == ["base-retrieved"]  # word problems have no labels for a linear model
+    text = in_words({"test": of_pair(pair(36, 12, 2, 0))}, not_asked=known["not_asked"])
+    assert "Cheaper ways that were not evaluated: base-retrieved" in text
 
 
 # The file and the terminal

@@ -28,6 +28,8 @@ def write_rows(folder):
         [{"id": f"n{i}", "question": f"N {i}?", "gold": str(i) if i else None} for i in range(4)],
     )
     _write(folder / "odd.jsonl", [{"id": f"o{i}", "question": f"O {i}?", "gold": "1" if i else "?"} for i in range(4)])
+    for name in ("one", "two"):
+        _write(folder / f"answers_{name}.jsonl", [{"question": "Three and four?", "completion": f"It is {name}."}])
     _write(folder / "log.jsonl", [_logged(f"Ask a{i}@b.org about item K-{i}{i}") for i in range(6)])
     _write(folder / "log2.jsonl", [_logged(f"Other {i}") for i in range(3)] + [CHAT])
 

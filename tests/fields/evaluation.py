@@ -21,6 +21,7 @@ from potstill.stages.few_shot import FewShotExamples
 from potstill.stages.limits import TokenLimits
 from potstill.stages.planned import KnownExamples
 from potstill.stages.report import stage as report
+from potstill.tasks import Prompting
 from potstill.workspace.run import Run
 
 TEST = example("Three and four?", split="test")
@@ -48,6 +49,19 @@ def batch_of_student(recipe):
     with mock.patch.object(asking, "complete", return_value=done) as complete:
         Asker(recipe, run).ask([student], [TEST])
     return complete.call_args.args[0].batch_size
+
+
+def retrieved(recipe):
+    """How many training rows go before a question that retrieves them."""
+    shots = FewShotExamples(recipe, lambda: iter(APPLES), lambda: iter(APPLES))
+    return len(shots(TEST, Prompting.RETRIEVED))
+
+
+def answer_of_first(recipe):
+    """What the first system answers, which is not asked."""
+    run = Run(Path(mkdtemp()), recipe, Path(mkdtemp()) / "store.sqlite")
+    first = recipe.systems[0]
+    return Asker(recipe, run).ask([first], [TEST])[first.name][0].completion.text
 
 
 def outcome(recipe):
@@ -118,6 +132,9 @@ CASES = [
          ("cot", 1), ("cot-fewshot", 5), **WITH_PEER),
     case("System.cheaper", "evaluate.systems.0.cheaper", lambda r: compared(r)["comparisons"][0]["cheaper"], (False, False),
          (True, True), **WITH_PEER),
+    case("System.predictions", "evaluate.systems.0.predictions", answer_of_first, ("@/answers_one.jsonl", "It is one."),
+         ("@/answers_two.jsonl", "It is two."), evaluate__systems=[{"name": "theirs"}, "student"]),
+    case("Evaluate.retrieved", "evaluate.retrieved", retrieved, (1, 1), (3, 3)),
     case("Judge.max_tokens", "evaluate.judge.max_tokens", judgement, (64, 64), (99, 99), **JUDGED),
     case("Report.examples", "report.examples", shown, (2, 2), (20, 9)),
     case("Needs.gpu_memory_gb", "needs.gpu_memory_gb", too_small, (None, False), (8, False), (80, True)),

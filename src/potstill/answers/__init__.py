@@ -5,6 +5,5 @@ Extraction: `extraction` (answer lines), `labels` and `mentions` (labels), `json
 `languages`.
 Comparison: `equivalence`; of mathematics first the form (`math_forms`), then its value through `math_worker_pool`, `math_worker`
 and `math_equivalence`.
-Both use `normalization` (numbers, mathematics) and `folding` (one spelling for what is typed differently). `text_metrics` scores
-texts of several sentences.
+Both use `normalization` (numbers, mathematics) and `folding` (one spelling for what is typed differently).
 """

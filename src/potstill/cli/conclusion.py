@@ -9,13 +9,16 @@ WIDTH = 120
 
 def conclusion(evaluation: Mapping[str, Any]) -> str:
     """The verdict's lines, a table of all systems on each test split, and the notes."""
+    from potstill.stages.evaluate.pitfalls.pitfall import in_a_line
+
     verdict = evaluation["verdict"]
     lines = [fill(line, WIDTH, break_on_hyphens=False, subsequent_indent="  ") for line in verdict["lines"]]
     notes = [
         fill(note, WIDTH, break_on_hyphens=False, initial_indent="- ", subsequent_indent="  ")
         for note in verdict["notes"]
     ]
-    return "\n".join([*lines, "", *_table(evaluation["splits"]), "", *notes])
+    pitfalls = in_a_line(evaluation["splits"])
+    return "\n".join([*lines, "", *_table(evaluation["splits"]), "", *notes, *([pitfalls] if pitfalls else [])])
 
 
 def _table(splits: Mapping[str, Any]) -> Iterator[str]:

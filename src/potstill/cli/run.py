@@ -1,6 +1,7 @@
 """Commands that carry out a recipe, and those about runs."""
 
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +9,13 @@ import typer
 
 from potstill.cli.conclusion import conclusion
 from potstill.cli.options import RUNS, AsJson, RecipeName, RunName, Runs, emit
+
+
+class Format(StrEnum):
+    """The tools whose viewers read an export."""
+
+    LM_EVAL = "lm-eval"
+    INSPECT = "inspect"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -52,14 +60,41 @@ def train(recipe: RecipeName, runs: Runs = RUNS) -> None:
     _up_to(recipe, runs, "train")
 
 
-def evaluate(name: RunName, runs: Runs = RUNS, as_json: AsJson = False) -> None:
+def evaluate(
+    name: RunName,
+    runs: Runs = RUNS,
+    as_json: AsJson = False,
+    predictions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--predictions", metavar="[NAME=]FILE", help="Add answers made elsewhere as a system; repeatable."
+        ),
+    ] = None,
+    export: Annotated[
+        Format | None, typer.Option("--export", help="Write what the viewers of another tool read.")
+    ] = None,
+) -> None:
     """Evaluate all systems on the test set."""
     from potstill.pipeline import pipeline
     from potstill.workspace.workspace import Workspace
 
     opened = Workspace(runs).open(name)
+    if predictions:
+        from potstill.pipeline.added import add_predictions
+
+        opened = add_predictions(opened, predictions)
     pipeline.carry_out_only(opened, "evaluate")
-    emit(opened.evaluation, as_json, lambda: conclusion(opened.evaluation))
+    folder = ""
+    if export:
+        from potstill.stages.export.export import export as write
+
+        folder = str(write(opened, export.value))
+    exported = {"export": folder} if folder else {}
+    emit(
+        opened.evaluation | exported,
+        as_json,
+        lambda: conclusion(opened.evaluation) + (f"\n\nExport: {folder}" if folder else ""),
+    )
 
 
 def report(name: RunName, runs: Runs = RUNS) -> None:

@@ -22,7 +22,7 @@ def check(run: Run) -> None:
     """Raises `RecipeError` or `PotstillError` for what would stop the run later."""
     for model in _models(run.recipe):
         model.check()
-    for path in run.recipe.data.files():
+    for path in (*run.recipe.data.files(), *run.recipe.prediction_files()):
         files.require_rows(path)
     _check_writable(run.folder)
     reused = sum(_size(run.path(name)) for name in (STUDENT, CHECKPOINTS))
@@ -72,7 +72,8 @@ def _models(recipe: Recipe) -> Iterator[ModelSpec]:
         yield recipe.teacher.model
     if recipe.evaluate.judge:
         yield recipe.evaluate.judge.model
-    yield from (recipe.asked(system).model for system in recipe.systems if system.role is Role.OTHER)
+    others = (system for system in recipe.systems if system.role is Role.OTHER and recipe.asks(system))
+    yield from (recipe.asked(system).model for system in others)
 
 
 def _size(folder: Path) -> int:

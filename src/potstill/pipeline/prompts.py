@@ -45,8 +45,9 @@ def check(recipe: Recipe) -> None:
 
 
 def _prompted(recipe: Recipe) -> Iterator[_Prompted]:
+    asked = [system for system in recipe.systems if recipe.asks(system)]
+
     def ways(*roles: Role) -> tuple[Prompting, ...]:
-        asked = (system for system in recipe.systems if not recipe.answered_by_data(system))
         return tuple(dict.fromkeys(system.prompting for system in asked if system.role in roles))
 
     yield _Prompted("student.model", recipe.student, (Prompting.PLAIN, *ways(Role.BASE, Role.STUDENT)))
@@ -55,7 +56,7 @@ def _prompted(recipe: Recipe) -> Iterator[_Prompted]:
         yield _Prompted("teacher.model", recipe.teacher, (*own, *ways(Role.TEACHER)))
     if recipe.evaluate.judge:
         yield _Prompted("evaluate.judge.model", recipe.evaluate.judge, ())
-    for system in recipe.systems:
+    for system in asked:
         if system.role is Role.OTHER:
             yield _Prompted(f"evaluate.systems: {system.name}", recipe.asked(system), (system.prompting,))
 

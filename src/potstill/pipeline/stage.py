@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from potstill.data import files
@@ -14,7 +15,6 @@ from potstill.recipe.recipe import Recipe
 from potstill.stages.planned import KnownExamples, Planned
 from potstill.tasks import Example
 from potstill.workspace.access import Access
-from potstill.workspace.artifacts import EXAMPLES
 from potstill.workspace.digests import Part
 from potstill.workspace.run import Run
 
@@ -34,6 +34,14 @@ def _never(recipe: Recipe) -> bool:
     return False
 
 
+def _no_files(recipe: Recipe) -> list[Path]:
+    return []
+
+
+def _no_parts(recipe: Recipe) -> tuple[Part, ...]:
+    return ()
+
+
 def _no_prompts(recipe: Recipe, run: Run) -> dict[str, Any]:
     return {}
 
@@ -49,9 +57,8 @@ class Stage:
         reads: parts of the run's files that decide.
         writes: files and folders.
         asked_keys: further keys of the recipe that decide if the data stage asks the teacher.
-        user_files: whether the user's own files decide.
-        shows_training: whether its prompts show training examples. Then all examples decide: one that is in another split,
-            too, is not shown.
+        user_files: the user's own files whose content decides.
+        shown: further parts that decide, where prompts show training examples or kept rows, or systems are fitted on them.
         shows_recipe: whether the result shows the recipe as it is, so that even keys matter that change no answer.
         scratch: folder of what it needs to resume after an interruption.
         packages: libraries whose version decides, besides potstill's own.
@@ -68,8 +75,8 @@ class Stage:
     reads: tuple[Part, ...] = ()
     writes: tuple[str, ...] = ()
     asked_keys: tuple[str, ...] = ()
-    user_files: bool = False
-    shows_training: Callable[[Recipe], bool] = _never
+    user_files: Callable[[Recipe], list[Path]] = _no_files
+    shown: Callable[[Recipe], tuple[Part, ...]] = _no_parts
     shows_recipe: bool = False
     scratch: str = ""
     packages: tuple[str, ...] = ()
@@ -81,7 +88,7 @@ class Stage:
 
     def parts(self, recipe: Recipe) -> tuple[Part, ...]:
         """The parts of the run's files that the stage reads."""
-        return (*self.reads, *([Part(EXAMPLES)] if self.shows_training(recipe) else []))
+        return (*self.reads, *self.shown(recipe))
 
     def access(self, recipe: Recipe) -> Access:
         """What the stage may read while it runs."""
@@ -94,8 +101,7 @@ class Stage:
         """
         values = self._recipe_values(run.recipe)
         values["rules and prompts of the task"] = run.recipe.task.code_digest()
-        if self.user_files:
-            values |= _user_files(run, run.stages.get(self.name, {}).get("inputs", {}))
+        values |= _digests(self.user_files(run.recipe), run.stages.get(self.name, {}).get("inputs", {}))
         for weights in {v for k, v in values.items() if k.split(".")[-1] == "model" and isinstance(v, str)}:
             if (path := LocalWeights(weights).path) and path.is_dir():
                 values[f"weights of {weights}"] = run.digest(Part(weights))
@@ -132,10 +138,10 @@ class Stage:
         return {k: v for k, v in values.items() if self.shows_recipe or not EXECUTION_ONLY_KEYS.match(k)}
 
 
-def _user_files(run: Run, before: Mapping[str, Any]) -> dict[str, Any]:
-    """Digests of the user's data. A file that was deleted since does not make a report stale that no longer needs it."""
+def _digests(paths: list[Path], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Digests of the user's files. A file that was deleted since does not make a report stale that no longer needs it."""
     digests = {}
-    for path in run.recipe.data.files():
+    for path in paths:
         name = f"content of {path}"
         contents = files.data_files(path)
         joined = "".join(file_sha256(file) for file in contents)

@@ -1,5 +1,7 @@
 """The stages in order, each with everything that decides its result."""
 
+from pathlib import Path
+
 from potstill.data.examples import examples
 from potstill.pipeline.stage import Stage
 from potstill.recipe.recipe import Recipe
@@ -35,12 +37,26 @@ def _data_does_not_ask(recipe: Recipe) -> bool:
     return not recipe.data.uses_teacher
 
 
-def _teacher_sees_training(recipe: Recipe) -> bool:
-    return recipe.generates and recipe.shows_training_examples([recipe.prompting])
+def _data_files(recipe: Recipe) -> list[Path]:
+    return recipe.data.files()
 
 
-def _systems_see_training(recipe: Recipe) -> bool:
-    return recipe.shows_training_examples(system.prompting for system in recipe.systems)
+TRAINED_ON = Part(CURATED.file, kept=True, columns=("student_messages", "completion", "turns"))
+"""What the student is trained on, and where test questions are looked for."""
+KEPT_ANSWERS = Part(CURATED.file, kept=True, columns=("id", "sample", "answer", "rationale", "kept"))
+"""Of kept rows, what systems other than the student see, besides the example."""
+
+
+def _shown_by_teacher(recipe: Recipe) -> tuple[Part, ...]:
+    """All examples: a training example that is in another split, too, is not shown."""
+    shows = recipe.generates and recipe.shows_training_examples([recipe.prompting])
+    return (Part(EXAMPLES),) if shows else ()
+
+
+def _shown_in_evaluation(recipe: Recipe) -> tuple[Part, ...]:
+    if recipe.uses_training_rows:
+        return Part(EXAMPLES), KEPT_ANSWERS
+    return (Part(EXAMPLES),) if recipe.shows_training_examples(one.prompting for one in recipe.systems) else ()
 
 
 STAGES: tuple[Stage, ...] = (
@@ -49,7 +65,7 @@ STAGES: tuple[Stage, ...] = (
         data.make_examples,
         recipe=("task", "data"),
         asked_keys=("teacher.model", "teacher.chat_template", "generate.seed"),
-        user_files=True,
+        user_files=_data_files,
         writes=(EXAMPLES, DATA, SYNTHESIS),
         downloads=_data_asks,
         planned=synthesize.planned,
@@ -61,7 +77,7 @@ STAGES: tuple[Stage, ...] = (
         recipe=("task", "teacher.model", "teacher.dtype", "teacher.chat_template", "condition", "generate", "curate.extraction", "data.seed"),
         reads=(Part(EXAMPLES, splits=("train", "validation")),),
         writes=(GENERATED.file, CALIBRATION),
-        shows_training=_teacher_sees_training,
+        shown=_shown_by_teacher,
         downloads=_data_does_not_ask,
         planned=generate.planned,
     ),
@@ -81,7 +97,7 @@ STAGES: tuple[Stage, ...] = (
             "evaluate.judge",
         ),
         reads=(
-            Part(CURATED.file, kept=True, columns=("student_messages", "completion", "turns")),
+            TRAINED_ON,
             Part(EXAMPLES, splits=("validation",)),
             Part(CALIBRATION),
         ),
@@ -101,9 +117,13 @@ STAGES: tuple[Stage, ...] = (
             "generate.max_tokens", "generate.output", "generate.max_words", "generate.shots", "generate.prompting",
             "condition", "data.seed",
         ),
-        reads=(Part(EXAMPLES, splits=("validation", *TEST_SPLITS)), Part(CALIBRATION), Part(STUDENT)),
+        reads=(
+            Part(EXAMPLES, splits=("validation", *TEST_SPLITS)), Part(CALIBRATION), Part(STUDENT), TRAINED_ON,
+        ),
         writes=(PREDICTIONS, EVALUATION),
-        shows_training=_systems_see_training,
+        user_files=Recipe.prediction_files,
+        shown=_shown_in_evaluation,
+        packages=("rouge-score", "scikit-learn"),
         loads_student=True,
         planned=evaluate.planned,
         prompts=student_prompts.of_evaluation,

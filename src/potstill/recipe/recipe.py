@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from contextlib import suppress
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, StringConstraints, model_validator
@@ -15,7 +16,8 @@ from potstill.models.store.store import FILE_NAME
 from potstill.recipe.asked import AskedModel, Judge, Teacher
 from potstill.recipe.data import Data
 from potstill.recipe.needs import Needs
-from potstill.recipe.systems import Role, System, system
+from potstill.recipe.systems import Role, System, default_systems, why_no_prompt
+from potstill.recipe.training import Train
 from potstill.tasks import Column, Prompting, PromptSpec, Task, registry
 
 
@@ -124,71 +126,20 @@ class Student(Section):
     limit of a prompt is doubled once, for all models, where it truncates more than 2 % of a system's answers."""
 
 
-class Lora(Section):
-    """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685) on all linear layers, merged into the weights at the end."""
-
-    rank: int = Field(default=16, ge=1)
-    """Rank of the adapters."""
-    alpha: int = Field(default=32, ge=1)
-    """Adapters are scaled by alpha / rank."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Dropout on the adapters' input."""
-
-
-DEFAULT_RATES = {"lora": 1e-3, "full": 1e-4}
-"""Peak learning rate by `train.method`."""
-
-
-class Train(Section):
-    """Supervised fine-tuning, loss on the completion only."""
-
-    method: Literal["lora", "full"] = "lora"
-    """Train adapters, or all weights."""
-    lora: Lora = Lora()
-    """The adapters; used by method `lora`."""
-    epochs: int = Field(default=3, ge=1, le=1000)
-    """Passes over the kept rows; a checkpoint is saved after each."""
-    learning_rate: float | None = Field(default=None, gt=0)
-    """Peak rate. Left out: 1e-3 for adapters and 1e-4 for full fine-tuning. Adapters need about ten times the rate of full
-    fine-tuning (Schulman et al. 2025, "LoRA Without Regret")."""
-    batch_size: int = Field(default=4, ge=1)
-    """Rows in one optimizer step."""
-    micro_batch: int | None = Field(default=None, ge=1)
-    """Rows in one forward pass, a divisor of `batch_size`: fewer need less memory and give the same steps. Left out:
-    `batch_size`."""
-    warmup_ratio: float = Field(default=0.1, ge=0, lt=1)
-    """Fraction of the steps in which the rate rises; afterwards it follows a cosine to zero."""
-    seed: Seed | None = None
-    """Seed of adapters, order of the rows and dropout. Left out: the recipe's `seed`."""
-    weight_decay: float = Field(default=0.0, ge=0)
-    """AdamW's weight decay."""
-    max_length: int = Field(default=1024, ge=8)
-    """Limit on the tokens of prompt, completion and end token; longer rows are labelled `too-long`, never truncated."""
-
-    @model_validator(mode="after")
-    def _fill_in(self) -> "Train":
-        if self.batch_size % self.rows_at_once:
-            raise ValueError(f"micro_batch {self.micro_batch} does not divide batch_size {self.batch_size}")
-        if self.learning_rate is None:  # a frozen model can be completed only before anybody sees it
-            object.__setattr__(self, "learning_rate", DEFAULT_RATES[self.method])
-        return self
-
-    @property
-    def rows_at_once(self) -> int:
-        """Rows in one forward pass."""
-        return self.micro_batch or self.batch_size
-
-
 class Evaluate(Section):
     """Which systems answer the test questions, and how answers are extracted."""
 
     systems: list[System] | None = Field(default=None, min_length=1)
     """Systems that answer the same questions of each test split: known names, such as `base-direct` or `teacher-cot`, and
-    `{name, model, prompting}` for any other model. Left out: the base with the plain prompt and in a way that tells it the
-    task, the student, and the teacher without solved examples and as it was asked for training data."""
+    `{name, model, prompting}` for any other model, or `{name, predictions}` for answers in a file; for a task with labels, `linear`
+    is a linear model that is fitted on the student's training rows. Left out: the base with the plain prompt and in a way that
+    tells it the task, `linear`, the student, and the teacher without solved examples and as it was asked for training data."""
     extraction: Literal["lenient", "strict"] = "lenient"
     """How the answers to validation and test questions are read: `strict` only in the requested form; `lenient` also where a
     text says its answer in other words. Training data is read by `curate.extraction`."""
+    retrieved: int = Field(default=4, ge=1, le=64)
+    """Number of training rows, those most similar to the question (TF-IDF), that come first in the promptings `retrieved` and
+    `direct-retrieved`, as in `base-retrieved`."""
     judge: Judge | None = None
     """The judge, where the task's scorer is `judge`."""
     margin: float = Field(default=0.05, gt=0, lt=1)
@@ -286,29 +237,13 @@ class Recipe(Section):
         """The systems that answer the test questions."""
         if self.evaluate.systems:
             return self.evaluate.systems
-        if self.data.has_answers or self._gives_prompts:
-            return [system(Role.BASE), system(Role.STUDENT), system(Role.TEACHER)]
-        return [*self._ways_of_base(), system(Role.STUDENT), *self._ways_of_teacher()]
+        given = self.data.has_answers or self._gives_prompts
+        return default_systems(self.task, given, self.prompting if self.condition.asks_teacher else None)
 
     @property
     def _gives_prompts(self) -> bool:
         """Whether chats of the data are the prompts of all models, to which nothing is added."""
         return self.data.real.gives_prompts and Column.MESSAGES not in self.task.columns.values()
-
-    def _ways_of_base(self) -> list[System]:
-        """With the plain prompt, with solved examples, and in a way that tells it the task if these do not."""
-        ways = [Prompting.PLAIN, *([Prompting.FEWSHOT] if self.task.shots else [])]
-        told = any(self.task.tells_task(way) for way in ways)
-        ways += [] if told or Prompting.DIRECT not in self.task.promptings else [Prompting.DIRECT]
-        return [system(Role.BASE, way) for way in ways]
-
-    def _ways_of_teacher(self) -> list[System]:
-        """Zero-shot, and as it was asked for training data."""
-        ways = [Prompting.PLAIN if self.task.tells_task(Prompting.PLAIN) else Prompting.DIRECT, Prompting.COT]
-        ways += [self.prompting] if self.condition.asks_teacher else []
-        if self.task.direct_is_plain:
-            ways = [Prompting.PLAIN if way is Prompting.DIRECT else way for way in ways]
-        return [system(Role.TEACHER, way) for way in dict.fromkeys(ways) if way in self.task.promptings]
 
     def max_tokens(self, prompting: Prompting) -> int:
         """Limit on the new tokens of an answer, by prompt: the same for all models, in validation and evaluation."""
@@ -328,8 +263,25 @@ class Recipe(Section):
         """Whether a system's answers are in the data, so that it is not asked."""
         return self.data.has_answers and system.role is Role.TEACHER and system.prompting is Prompting.PLAIN
 
+    def asks(self, system: System) -> bool:
+        """Whether a model is asked the questions."""
+        return system.asks_model and not self.answered_by_data(system)
+
+    def engine(self, system: System) -> str:
+        """Where a system's answers come from: `in process` or `server` where a model is asked, otherwise `data`, `file` or
+        `linear`."""
+        if self.answered_by_data(system):
+            return "data"
+        return str(self.asked(system).model.engine) if system.asks_model else system.answers_from
+
+    def prediction_files(self) -> list[Path]:
+        """The files of answers that were made elsewhere."""
+        return [system.predictions for system in self.systems if system.predictions is not None]
+
     def asked(self, system: System) -> AskedModel:
-        """The model of a system, and how it is asked. The student's is the model that it was before training."""
+        """The model of a system that `asks_model`, and how it is asked. The student's is the model that it was before training."""
+        if not system.asks_model:
+            raise ValueError(f"{system.name} asks no model")
         match system.model:
             case AskedModel():
                 return system.model
@@ -347,13 +299,19 @@ class Recipe(Section):
     @property
     def asks_teacher(self) -> bool:
         """Whether the teacher gets any request."""
-        evaluated = any(s.role is Role.TEACHER and not self.answered_by_data(s) for s in self.systems)
+        evaluated = any(s.role is Role.TEACHER and self.asks(s) for s in self.systems)
         return self.generates or evaluated or self.data.uses_teacher
 
     def shows_training_examples(self, promptings: Iterable[Prompting]) -> bool:
-        """Whether one of the promptings shows training examples. Chains of density are always the task's own."""
+        """Whether one of the promptings shows training examples with their gold. Chains of density are the task's own."""
         source = self.generate.shots.source or ("task" if self.task.shots else "train")
-        return source == "train" and any(one.is_few_shot and one.prompt != "cod" for one in promptings)
+        shown = (way for way in promptings if way.is_few_shot and not way.is_retrieved and way.prompt != "cod")
+        return source == "train" and any(shown)
+
+    @property
+    def uses_training_rows(self) -> bool:
+        """Whether some systems are shown, or fitted on, the rows that the student is trained on."""
+        return any(system.uses_training_rows for system in self.systems)
 
     def prompt_spec(self, prompting: Prompting) -> PromptSpec:
         """How a model is prompted; nothing is added to the user's plain prompt."""
@@ -386,15 +344,11 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _task_supports(self) -> "Recipe":
-        available = self.task.promptings
-        wanted = {"generate.prompting": self.prompting} if self.condition.asks_teacher else {}
-        wanted |= {f"evaluate.systems: {system.name}": system.prompting for system in self.systems}
-        for place, prompting in wanted.items():
-            if prompting not in available:
-                raise ValueError(
-                    f"{place}: the task {self.task.name} has no prompt '{prompting.prompt}'; it has "
-                    f"{', '.join(sorted({p.prompt for p in available}))}. Add one under task.prompts, or leave it out"
-                )
+        reasons = {f"evaluate.systems: {system.name}": system.why_not(self.task) for system in self.systems}
+        if self.condition.asks_teacher:
+            reasons = {"generate.prompting": why_no_prompt(self.task, self.prompting)} | reasons
+        if where := next((where for where, reason in reasons.items() if reason), None):
+            raise ValueError(f"{where}: {reasons[where]}")
         if self.task.judged != (self.evaluate.judge is not None):
             raise ValueError(
                 "the scorer `judge` needs evaluate.judge, as in evaluate: {judge: {model: packaged/NAME}}"

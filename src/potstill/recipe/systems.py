@@ -2,31 +2,42 @@
 
 from collections.abc import Iterator
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, GetJsonSchemaHandler, StringConstraints, model_serializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    model_serializer,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from potstill.config import Section
+from potstill.config import Section, resolve_against_recipe
 from potstill.errors import did_you_mean
 from potstill.recipe.asked import AskedModel
-from potstill.tasks import Prompting
+from potstill.tasks import Prompting, Task
 
 
 class Role(StrEnum):
-    """The model of a system: the student before training, after training, the teacher, or one that only answers the test
-    questions."""
+    """What answers in a system: the student before training, after training, the teacher, a linear model on TF-IDF that is fitted on
+    the training rows, or a model that only answers the test questions."""
 
     BASE = "base"
     STUDENT = "student"
     TEACHER = "teacher"
+    LINEAR = "linear"
     OTHER = "other"
 
 
 def _asked_model(value: Any) -> Any:
     """A model source alone, or a mapping of ``model`` and how it is asked."""
-    is_asked = isinstance(value, AskedModel | Role) or (isinstance(value, dict) and not {"url", "serve"} & set(value))
+    is_asked = isinstance(value, AskedModel | Role | None) or (
+        isinstance(value, dict) and not {"url", "serve"} & set(value)
+    )
     return value if is_asked or value in _ROLES else {"model": value}
 
 
@@ -34,28 +45,56 @@ class System(Section):
     """What answers the test questions: a model and how it is prompted, under a name.
 
     A known name refers to the run's own models: `base`, `student` (both with the plain prompt), or a role with a prompting,
-    such as `base-direct` or `teacher-cot-fewshot`.
+    such as `base-direct` or `teacher-cot-fewshot`. `linear` is a linear model on TF-IDF, fitted on the rows that the student is
+    trained on.
     """
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=60)]
     """Name in tables, files and the report."""
-    model: Annotated[Role | AskedModel, BeforeValidator(_asked_model)]
+    model: Annotated[Role | AskedModel | None, BeforeValidator(_asked_model)] = None
     """Any model: `packaged/NAME`, `hf/ORG/NAME`, a folder, `{url, model}` or `{serve, model}`; or `{model: ..., batch_size,
     dtype, budget, min_success}`."""
     prompting: Prompting = Prompting.PLAIN
     """How it is prompted."""
+    predictions: Annotated[Path, AfterValidator(resolve_against_recipe)] | None = None
+    """In place of a model, a file of its answers, made elsewhere: rows with the `id` of a test question or its columns, and
+    `completion`, the text; optionally `finish_reason`, `tokens` and `seconds`. Questions without a row are left out and counted."""
     cheaper: bool = False
-    """Whether this model would be cheaper than the student: where it is as good, the verdict says not to distil. The base always
-    is, since nothing has to be trained."""
+    """Whether this model would be cheaper than the student: where it is as good, the verdict says not to distil. The base and
+    `linear` always are."""
 
     @property
     def is_cheaper(self) -> bool:
         """Whether the student is not worth training where this system is as good."""
-        return self.cheaper or self.role is Role.BASE
+        return self.cheaper or self.role in (Role.BASE, Role.LINEAR)
 
     @property
     def role(self) -> Role:
         return self.model if isinstance(self.model, Role) else Role.OTHER
+
+    @property
+    def asks_model(self) -> bool:
+        """Whether a language model is asked, with a prompt."""
+        return self.role is not Role.LINEAR and self.predictions is None
+
+    @property
+    def answers_from(self) -> str:
+        """Where the answers of a system that asks no model come from."""
+        return self.role.value if self.predictions is None else "file"
+
+    @property
+    def uses_training_rows(self) -> bool:
+        """Whether its answers depend on the rows that the student is trained on, besides the student."""
+        return self.prompting.is_retrieved or self.role is Role.LINEAR
+
+    def why_not(self, task: Task) -> str:
+        """Why it cannot answer the questions of a task, and what to do, in words; empty where it can."""
+        if self.role is Role.LINEAR and not task.label_set:
+            return (
+                f"a linear model chooses between labels that are the same for all questions, and the task {task.name} has none; "
+                "leave it out"
+            )
+        return why_no_prompt(task, self.prompting)
 
     @model_validator(mode="before")
     @classmethod
@@ -65,11 +104,19 @@ class System(Section):
         names = {name: parts for name, *parts in _known_systems()}
         if value not in names:
             raise ValueError(
-                f"'{value}' is no known system.{did_you_mean(value, list(names))} Known are base, student, and a role with a "
-                "prompting, as in base-direct; any other model is {name: NAME, model: MODEL, prompting: PROMPTING}"
+                f"'{value}' is no known system.{did_you_mean(value, list(names))} Known are base, student, linear, and a role with "
+                "a prompting, as in base-direct; any other model is {name: NAME, model: MODEL, prompting: PROMPTING}"
             )
         role, prompting = names[value]
         return {"name": value, "model": role, "prompting": prompting}
+
+    @model_validator(mode="after")
+    def _answers_somehow(self) -> "System":
+        if (self.model is None) == (self.predictions is None):
+            raise ValueError(f"the system {self.name} needs a model or predictions, and not both")
+        if self.predictions is not None and self.prompting is not Prompting.PLAIN:
+            raise ValueError("prompting is for models that are asked; leave it out where predictions has the answers")
+        return self
 
     @model_validator(mode="after")
     def _own_name(self) -> "System":
@@ -78,12 +125,16 @@ class System(Section):
         if self.cheaper and self.role is not Role.OTHER:
             raise ValueError("`cheaper` is for models other than the run's own")
         if self.role is not Role.OTHER and self.name not in KNOWN:
-            raise ValueError(f"the {self.role.value} has names of its own, such as {_name(self.role, self.prompting)}")
+            raise ValueError(
+                f"model {self.role.value} has names of its own, such as {_name(self.role, self.prompting)}"
+            )
         return self
 
     @model_serializer(mode="wrap")
     def _as_name(self, handler: Any) -> Any:
-        return handler(self) if self.role is Role.OTHER else self.name
+        if self.role is not Role.OTHER:
+            return self.name
+        return {name: value for name, value in handler(self).items() if value is not None}
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -99,9 +150,10 @@ def _known_systems() -> Iterator[tuple[str, Role, Prompting]]:
     for role in (Role.BASE, Role.STUDENT, Role.TEACHER):
         for prompting in Prompting:
             yield _name(role, prompting), role, prompting
+    yield _name(Role.LINEAR, Prompting.PLAIN), Role.LINEAR, Prompting.PLAIN
 
 
-_ROLES = (Role.BASE, Role.STUDENT, Role.TEACHER)
+_ROLES = (Role.BASE, Role.STUDENT, Role.TEACHER, Role.LINEAR)
 KNOWN = tuple(name for name, *_ in _known_systems())
 """The names of systems of the run's own models."""
 STUDENT = "student"
@@ -111,3 +163,45 @@ STUDENT = "student"
 def system(role: Role, prompting: Prompting = Prompting.PLAIN) -> System:
     """One of the run's own models with a prompting."""
     return System(name=_name(role, prompting), model=role, prompting=prompting)
+
+
+def why_no_prompt(task: Task, way: Prompting) -> str:
+    """Why a task cannot be asked with a prompting, and what to do, in words; empty where it can."""
+    prompts = sorted({one.prompt for one in task.promptings})
+    if way in task.promptings:
+        return ""
+    if way.prompt in prompts:
+        return f"the prompts of the task {task.name} show no solved examples; choose a prompting without"
+    return (
+        f"the task {task.name} has no prompt '{way.prompt}'; it has {', '.join(prompts)}. Add one under task.prompts, or leave it "
+        "out"
+    )
+
+
+def default_systems(task: Task, given_prompts: bool, training_way: Prompting | None) -> list[System]:
+    """The systems of a recipe that lists none.
+
+    given_prompts: whether the data's prompts are those of all models, to which nothing is added. training_way: how the teacher is
+    asked for training data; None where it is not.
+    """
+    linear = [system(Role.LINEAR)] if task.label_set else []
+    if given_prompts:
+        return [system(Role.BASE), *linear, system(Role.STUDENT), system(Role.TEACHER)]
+    return [*_ways_of_base(task), *linear, system(Role.STUDENT), *_ways_of_teacher(task, training_way)]
+
+
+def _ways_of_base(task: Task) -> list[System]:
+    """With the plain prompt, with solved examples, and in a way that tells it the task if these do not."""
+    ways = [Prompting.PLAIN, *([Prompting.FEWSHOT] if task.shots else [])]
+    told = any(task.tells_task(way) for way in ways)
+    ways += [] if told or Prompting.DIRECT not in task.promptings else [Prompting.DIRECT]
+    return [system(Role.BASE, way) for way in ways]
+
+
+def _ways_of_teacher(task: Task, training_way: Prompting | None) -> list[System]:
+    """Zero-shot, and as it was asked for training data."""
+    ways = [Prompting.PLAIN if task.tells_task(Prompting.PLAIN) else Prompting.DIRECT, Prompting.COT]
+    ways += [training_way] if training_way else []
+    if task.direct_is_plain:
+        ways = [Prompting.PLAIN if way is Prompting.DIRECT else way for way in ways]
+    return [system(Role.TEACHER, way) for way in dict.fromkeys(ways) if way in task.promptings]

@@ -49,6 +49,10 @@ class Classification(Task):
         return super().labels_of(answer)
 
     @property
+    def takes_several_labels(self) -> bool:
+        return self.multi
+
+    @property
     def columns(self) -> Mapping[str, Column]:
         return {"text": Column.TEXT}
 

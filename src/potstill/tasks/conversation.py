@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from potstill.answers import text_metrics
+from potstill.metrics.overlap import rouge
+from potstill.metrics.repeats import repetition
+from potstill.metrics.splitting import word_count
 from potstill.models import Message
 from potstill.tasks import PLAIN, WHOLE_TEXT, Column, Example, ExtractedAnswer, Prompting, PromptSpec, Task, parse_text
 
@@ -84,10 +86,10 @@ class Conversation(Task):
 
     def scores(self, answer: str, example: Example) -> dict[str, float]:
         gold = example["gold"]
-        overlap = {} if gold is None else {"rouge_l": text_metrics.rouge_l(gold, answer)}
+        overlap = {} if gold is None else {"rouge_l": rouge(answer, gold, ["rougeL"])["rougeL"]}
         return overlap | {
-            "words": float(text_metrics.word_count(answer)),
-            "repetition": text_metrics.repetition(answer),
+            "words": float(word_count(answer)),
+            "repetition": repetition(answer),
         }
 
     def target_text(self, rationale: str, answer: str) -> str:

@@ -45,6 +45,7 @@ class MultipleChoice(Task):
     they are the text of an option."""
 
     answer_placeholder = "MARK"
+    labels_are_places = True
     question_tells_task = True
 
     @property

@@ -6,12 +6,15 @@ from typing import Literal
 
 
 class Prompting(StrEnum):
-    """The user's plain prompt, or one of the task's prompts; each with or without solved examples."""
+    """The user's plain prompt, or one of the task's prompts; alone, after solved examples, or after the training rows that are most
+    similar to the question."""
 
     PLAIN = "plain"
     FEWSHOT = "fewshot"
+    RETRIEVED = "retrieved"
     DIRECT = "direct"
     DIRECT_FEWSHOT = "direct-fewshot"
+    DIRECT_RETRIEVED = "direct-retrieved"
     COT = "cot"
     COT_FEWSHOT = "cot-fewshot"
     COD = "cod"
@@ -20,12 +23,19 @@ class Prompting(StrEnum):
     @property
     def prompt(self) -> str:
         """The name of the task's prompt template."""
-        return "plain" if self is Prompting.FEWSHOT else self.value.removesuffix("-fewshot")
+        if self in (Prompting.FEWSHOT, Prompting.RETRIEVED):
+            return "plain"
+        return self.value.removesuffix("-fewshot").removesuffix("-retrieved")
 
     @property
     def is_few_shot(self) -> bool:
         """Whether solved examples come first."""
-        return self.value.endswith("fewshot")
+        return self.value.endswith("fewshot") or self.is_retrieved
+
+    @property
+    def is_retrieved(self) -> bool:
+        """Whether these are rows that the student is trained on, chosen for each question."""
+        return self.value.endswith("retrieved")
 
 
 @dataclass(frozen=True)

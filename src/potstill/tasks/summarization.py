@@ -12,8 +12,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from potstill.answers import text_metrics
 from potstill.answers.json_replies import parse_json
+from potstill.metrics.names import entity_density, unsupported_entities
+from potstill.metrics.overlap import rouge
+from potstill.metrics.repeats import repetition
+from potstill.metrics.splitting import word_count
 from potstill.tasks import (
     WHOLE_TEXT,
     Column,
@@ -65,7 +68,7 @@ class Summarization(Task):
         indices = range(ROUNDS)
         if with_gold:
             overlaps = [
-                mean(text_metrics.rouge_l(gold, summaries[i]) for gold, summaries in with_gold) for i in indices
+                mean(rouge(summaries[i], gold, ["rougeL"])["rougeL"] for gold, summaries in with_gold) for i in indices
             ]
             best = max(indices, key=lambda i: overlaps[i])
             reason = "overlap with gold (ROUGE-L) " + ", ".join(f"{overlap:.3f}" for overlap in overlaps)
@@ -91,13 +94,13 @@ class Summarization(Task):
         gold, source = example["gold"], example["document"]
         overlap: dict[str, float | None] = {}
         if gold is not None:
-            overlap = {"rouge_l": text_metrics.rouge_l(gold, answer)}
-            overlap |= {f"rouge_{n}": text_metrics.rouge_n(gold, answer, n) for n in (1, 2)}
-        unsupported = text_metrics.unsupported_entities(source, answer)
+            found = rouge(answer, gold)
+            overlap = {"rouge_l": found["rougeL"], "rouge_1": found["rouge1"], "rouge_2": found["rouge2"]}
+        unsupported = unsupported_entities(source, answer)
         return overlap | {
-            "density": text_metrics.entity_density(answer),
-            "words": float(text_metrics.word_count(answer)),
-            "repetition": text_metrics.repetition(answer),
+            "density": entity_density(answer),
+            "words": float(word_count(answer)),
+            "repetition": repetition(answer),
             "unsupported": None if unsupported is None else float(len(unsupported)),
         }
 
@@ -121,7 +124,7 @@ class Summarization(Task):
 
 def _first_dense_round(chains: Sequence[Sequence[str]]) -> tuple[int, str]:
     """The index of the first round that reaches the density of human summaries, and why; the last if density has no score."""
-    by_round = [[text_metrics.entity_density(chain[i]) for chain in chains] for i in range(ROUNDS)]
+    by_round = [[entity_density(chain[i]) for chain in chains] for i in range(ROUNDS)]
     scored = [[density for density in densities if density is not None] for densities in by_round]
     if not all(scored):
         return (

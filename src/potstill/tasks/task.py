@@ -47,6 +47,8 @@ class Task(BaseModel, ABC):
     """Whether scores against gold say which answer is correct. If not, people or a judge must decide."""
     descriptive_scores: ClassVar[tuple[str, ...]] = ()
     """Scores that describe an answer and do not measure its quality."""
+    labels_are_places: ClassVar[bool] = False
+    """Whether its labels are places, as the marks of options are, none of which should be preferred."""
     question_tells_task: ClassVar[bool] = False
     """Whether a question alone says what is wanted, as a math problem does and a text to classify does not."""
     answer_placeholder: ClassVar[str] = "ANSWER"
@@ -128,6 +130,11 @@ class Task(BaseModel, ABC):
     def labels_of(self, answer: str | None) -> frozenset[str]:
         """The labels that an answer names, for a task with a ``label_score``; none for no answer."""
         return frozenset() if answer is None else frozenset([answer])
+
+    @property
+    def takes_several_labels(self) -> bool:
+        """Whether an answer of a task with a ``label_set`` names any number of labels, and not exactly one."""
+        return False
 
     def group(self, example: Example) -> str | None:
         """Group key for data without a group column: examples with the same key always land in the same split. None: each
@@ -274,10 +281,10 @@ class Task(BaseModel, ABC):
     def tells_task(self, prompting: Prompting, example: Example | None = None) -> bool:
         """Whether a prompting tells a model the task, its labels or its schema.
 
-        The task's prompts for the teacher do. The plain prompt does if it has words of its own, or if the example has a prompt or
-        system prompt of its own; a model that was not trained on it cannot guess what a bare text is for.
+        The task's prompts for the teacher do, and training rows that are similar to the question. The plain prompt does if it has
+        words, or if the example has a prompt or system prompt of its own; without training a bare text does not say what it is for.
         """
-        if prompting.prompt != "plain" or self.question_tells_task:
+        if prompting.prompt != "plain" or prompting.is_retrieved or self.question_tells_task:
             return True
         if example is not None and (example.get("prompt") or example.get("system")):
             return True
@@ -385,9 +392,10 @@ class Task(BaseModel, ABC):
 
 
 def _shared_files() -> list[Path]:
-    """The files that decide about every task: those of this folder that are no task, the answers package, and the rule for
-    repeating texts."""
+    """The files that decide about every task: those of this folder that are no task, the packages answers and metrics, and
+    the rule for repeating texts."""
     here = Path(__file__).parent
     shared = [file for file in here.glob("*.py") if not file.with_suffix(".yaml").exists()]
     rule = Path(inspect.getfile(repetition))
-    return [here / "forms.yaml", *sorted(shared), *sorted((here.parent / "answers").glob("*.py")), rule]
+    rules = (file for part in ("answers", "metrics") for file in sorted((here.parent / part).glob("*.py")))
+    return [here / "forms.yaml", *sorted(shared), *rules, rule]

@@ -23,11 +23,14 @@ class Access:
     writes: tuple[str, ...]
 
     def allowed(self, file: str, splits: Sequence[str] = ()) -> Part:
-        """The declared part of a file of which some splits are read, or all rows. Raises `UndeclaredReadError`."""
+        """The declared part of a file of which some splits are read, or all rows: of several, what one of them has. Raises
+        `UndeclaredReadError`."""
         known = [part for part in (*self.reads, *map(Part, (*self.writes, *BOOKKEEPING))) if _is_in(file, part.file)]
-        for part in known:
-            if not part.splits:
-                return part
+        if whole := [part for part in known if not part.splits]:
+            columns = (
+                [] if any(not part.columns for part in whole) else [name for part in whole for name in part.columns]
+            )
+            return Part(file, kept=all(part.kept for part in whole), columns=tuple(dict.fromkeys(columns)))
         if splits and {*splits} <= {split for part in known for split in part.splits}:
             return Part(file, splits=tuple(splits))
         raise UndeclaredReadError(

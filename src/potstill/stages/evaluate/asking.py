@@ -2,17 +2,21 @@
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 
+from potstill.data import predictions
 from potstill.models import Completion, Request, Sampling
 from potstill.models.complete import Billing, complete, complete_within_budget
 from potstill.models.opening import open_folder
 from potstill.progress import echo
 from potstill.recipe.recipe import Recipe
 from potstill.recipe.systems import Role, System
+from potstill.stages.evaluate.linear import LinearModel
 from potstill.stages.few_shot import FewShotExamples
 from potstill.stages.generate import logged_completion
 from potstill.stages.limits import TokenLimits, truncated, truncates_too_many
+from potstill.stages.training_rows import training_rows
 from potstill.tasks import Example, Parsed, Task
 from potstill.workspace.artifacts import STUDENT
 from potstill.workspace.run import Run
@@ -38,7 +42,14 @@ class Asker:
         self.limits = TokenLimits(recipe)
         self._last: Hashable = None
         """The model that was asked last: it is still in memory, if it runs in this process."""
-        self._shots = FewShotExamples(recipe, run.examples)
+        self._shots = FewShotExamples(recipe, run.examples, self._training_rows)
+
+    def _training_rows(self) -> Iterator[Example]:
+        return training_rows(self.recipe, self.run)
+
+    @cached_property
+    def _linear(self) -> LinearModel:
+        return LinearModel(self.task, self._training_rows(), self.recipe.data_seed)
 
     def ask(self, systems: Sequence[System], examples: Sequence[Example], of: str = "") -> dict[str, list[Answer]]:
         """The answers of each system, by its name, in the order of the examples; ``of`` ends the label of the progress.
@@ -53,7 +64,7 @@ class Asker:
             self.limits.double(prompting)
         for system in self._without_reloading([one for one in systems if one.prompting.prompt in prompts]):
             again = truncated(_lenient(answers[system.name]))
-            if again and not self.recipe.answered_by_data(system):
+            if again and self.recipe.asks(system):
                 limit = self.limits(system.prompting)
                 echo(f"  {system.name}{of}: {len(again)} truncated answers are requested again, up to {limit} tokens")
                 longer = self._ask(system, [examples[i] for i in again], system.name + of, required=False)
@@ -71,10 +82,12 @@ class Asker:
         yield from chain(first, *by_model.values())
 
     def _model(self, system: System) -> Hashable:
-        return STUDENT if system.role is Role.STUDENT else self.recipe.asked(system).name
+        if system.role is Role.STUDENT:
+            return STUDENT
+        return self.recipe.asked(system).name if self.recipe.asks(system) else system.name
 
     def _is_too_low(self, system: System, answers: Sequence[Answer]) -> bool:
-        if self.recipe.answered_by_data(system) or not self.limits.can_double(system.prompting):
+        if not self.recipe.asks(system) or not self.limits.can_double(system.prompting):
             return False
         return truncates_too_many(_lenient(answers))
 
@@ -89,8 +102,13 @@ class Asker:
     def _complete(
         self, system: System, sent: list[Request], examples: Sequence[Example], name: str, required: bool
     ) -> Iterable[Completion]:
-        if self.recipe.answered_by_data(system):
-            return [logged_completion(example) for example in examples]
+        match self.recipe.engine(system):
+            case "data":
+                return [logged_completion(example) for example in examples]
+            case "linear":
+                return self._linear.answers(examples)
+        if system.predictions is not None:
+            return predictions.completions(system.predictions, self.task, examples)
         run, self._last = self.run, self._model(system)
         if system.role is Role.STUDENT:
             student = self.recipe.student
@@ -102,9 +120,9 @@ class Asker:
 def requests(
     recipe: Recipe, system: System, examples: Iterable[Example], shots: FewShotExamples, limits: TokenLimits
 ) -> list[Request]:
-    """What a system is asked about some questions."""
+    """What a system is asked about some questions; without room for an answer where no model is asked."""
     task, spec = recipe.task, recipe.prompt_spec(system.prompting)
-    sampling = Sampling(limits(system.prompting))
+    sampling = Sampling(limits(system.prompting) if recipe.asks(system) else 0)
     return [
         Request(
             example["id"],

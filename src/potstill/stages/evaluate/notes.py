@@ -4,17 +4,19 @@ from collections.abc import Iterator, Mapping
 from typing import cast
 
 from potstill.recipe.recipe import Condition, Filter, Recipe
-from potstill.recipe.systems import STUDENT
+from potstill.recipe.systems import STUDENT, Role, system
 from potstill.stages.evaluate.choosing import COMPARED
 from potstill.stages.evaluate.compare import NOT_TOLD
 from potstill.stages.evaluate.decision import spoken_of, why_not
 from potstill.stages.evaluate.result import About, Comparison, Seal, Split
+from potstill.tasks import Prompting
 
 
 def about(recipe: Recipe, tests: int) -> About:
     """What the verdict rests on besides the questions; ``tests`` is the number of tests that it speaks of."""
     trained_on = recipe.condition in (Condition.GOLD, Condition.GOLD_RATIONALE) or recipe.data.has_answers
     filtered = Filter.CORRECT in recipe.curate.filters
+    cheaper = [system(Role.BASE, Prompting.RETRIEVED), system(Role.LINEAR)]
     return About(
         train_seed=recipe.train_seed,
         training_seeds=1,
@@ -25,7 +27,8 @@ def about(recipe: Recipe, tests: int) -> About:
         extraction=recipe.evaluate.extraction,
         tests=tests,
         gold="trained on" if trained_on else "filtered by" if filtered else "not used",
-        prompts={system.name: system.prompting.value for system in recipe.systems},
+        prompts={one.name: one.prompting.value for one in recipe.systems},
+        not_asked=[one.name for one in cheaper if not one.why_not(recipe.task) and one not in recipe.systems],
     )
 
 
@@ -54,6 +57,8 @@ def _of_decided(splits: Mapping[str, Split], about: About) -> Iterator[str]:
             "tables are corrected by Benjamini and Hochberg's."
         )
     yield f"Answers were read by {about['extraction']} extraction."
+    if about["not_asked"]:
+        yield f"Cheaper ways that were not evaluated: {', '.join(about['not_asked'])} (add them to evaluate.systems)."
     ways = {name: way for name, way in about["prompts"].items() if way != about["prompts"].get(STUDENT, way)}
     spoken = {c["b"] for values in splits.values() for c in spoken_of(values)}
     if named := [f"{name} with {way}" for name, way in ways.items() if name in spoken]:

@@ -147,6 +147,16 @@ class Majority(TypedDict):
     share: float
 
 
+class PitfallFound(TypedDict):
+    """What makes a result say more than it knows (`potstill.stages.evaluate.pitfalls`). ``alarm`` is false for what is as it is on
+    purpose; ``figures`` are the numbers of the ``message``."""
+
+    name: str
+    message: str
+    figures: dict[str, Any]
+    alarm: bool
+
+
 class Split(TypedDict):
     """One test split. ``groups`` counts groups of questions that vary together; ``majority`` is null where a task has no labels."""
 
@@ -160,6 +170,7 @@ class Split(TypedDict):
     comparisons: list[Comparison] | list[Description]
     without_gold: int
     sealed: NotRequired[Seal]
+    pitfalls: NotRequired[list[PitfallFound]]
 
 
 class Chosen(TypedDict):
@@ -172,7 +183,8 @@ class Chosen(TypedDict):
 
 class About(TypedDict):
     """What the verdict rests on besides the questions. ``tests`` is the number of tests that the verdict speaks of, which Holm's
-    method corrects for. ``gold``: what became of the gold answers of training questions."""
+    method corrects for. ``gold``: what became of the gold answers of training questions. ``not_asked``: known cheaper systems that
+    were not evaluated."""
 
     train_seed: int
     training_seeds: int
@@ -184,6 +196,7 @@ class About(TypedDict):
     tests: int
     gold: Literal["trained on", "filtered by", "not used"]
     prompts: dict[str, str]
+    not_asked: list[str]
 
 
 class Verdict(TypedDict):

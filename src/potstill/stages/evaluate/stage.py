@@ -1,8 +1,10 @@
 """Evaluate all systems on the same test questions: predictions/ and evaluation.json."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, cast
 
+from potstill.data import predictions
 from potstill.recipe.recipe import Recipe
 from potstill.recipe.systems import Role, System
 from potstill.stages import judge, sealed
@@ -11,7 +13,10 @@ from potstill.stages.evaluate.choosing import COMPARED, choose, contenders
 from potstill.stages.evaluate.decision import corrected
 from potstill.stages.evaluate.notes import about
 from potstill.stages.evaluate.outcome import outcome_of
-from potstill.stages.evaluate.result import Evaluation, Seal, Split
+from potstill.stages.evaluate.pitfalls.evidence import Evidence
+from potstill.stages.evaluate.pitfalls.find import pitfalls
+from potstill.stages.evaluate.pitfalls.training import Training
+from potstill.stages.evaluate.result import Evaluation, PitfallFound, Seal, Split
 from potstill.stages.evaluate.summary import Evaluated, summary
 from potstill.stages.evaluate.verdict import verdict
 from potstill.stages.few_shot import FewShotExamples
@@ -19,7 +24,7 @@ from potstill.stages.limits import TokenLimits
 from potstill.stages.planned import KnownExamples, Planned
 from potstill.tasks import Example, Task
 from potstill.workspace import artifacts
-from potstill.workspace.artifacts import EVALUATION, PREDICTIONS, STUDENT, TEST_SPLITS, Prediction
+from potstill.workspace.artifacts import CURATED, EVALUATION, PREDICTIONS, STUDENT, TEST_SPLITS, CuratedRow, Prediction
 from potstill.workspace.digests import Part
 from potstill.workspace.run import Run
 
@@ -28,6 +33,9 @@ def evaluate(recipe: Recipe, run: Run) -> None:
     """Choose the ways to ask, ask every system, write predictions/SYSTEM.parquet and evaluation.json."""
     examples = list(run.examples(*TEST_SPLITS))
     used = [split for split in TEST_SPLITS if any(example["split"] == split for example in examples)]
+    for system in recipe.systems:
+        if system.predictions is not None:  # a faulty file stops the stage before anything is requested
+            predictions.completions(system.predictions, recipe.task, examples)
     run.remove(PREDICTIONS)
     asker = Asker(recipe, run)
     frozen: dict[str, str] = {}
@@ -41,47 +49,61 @@ def evaluate(recipe: Recipe, run: Run) -> None:
     evaluated = [_evaluated(recipe, run, system, examples, answers[system.name]) for system in recipe.systems]
     for one in evaluated:
         run.write(artifacts.predictions(one.system.name), one.rows)
+    training = Training(_trained_on(run))
     alone: dict[str, Split] = {}
     for split in used:
-        ids = {example["id"] for example in examples if example["split"] == split}
-        alone[split] = summary([one.only(ids) for one in evaluated], recipe.task, recipe.evaluate, chosen)
+        asked = [example for example in examples if example["split"] == split]
+        parts = [one.only({example["id"] for example in asked}) for one in evaluated]
+        alone[split] = summary(parts, recipe.task, recipe.evaluate, chosen)
         alone[split]["sealed"] = cast(Seal, seals[split])
+        on_purpose = recipe.data.real.shares_groups and split == "test"
+        evidence = Evidence(run.task, asked, parts, training, recipe.evaluate, on_purpose)
+        alone[split]["pitfalls"] = [cast(PitfallFound, asdict(pitfall)) for pitfall in pitfalls(evidence)]
     splits, tests = corrected(alone)
     rests_on = about(recipe, tests)
     evaluation = Evaluation(splits=splits, chosen=chosen, about=rests_on, verdict=verdict(splits, rests_on))
     run.write_json(EVALUATION, evaluation)
 
 
+def _trained_on(run: Run) -> list[CuratedRow]:
+    """The kept rows; none where the student was trained elsewhere."""
+    return [row for row in run.read(CURATED) if row["turns"]] if run.path(CURATED.file).exists() else []
+
+
 def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
     """The requests about validation questions, where a way of asking is chosen on them, and about test questions.
 
-    Base and student answer in this process and are not planned.
+    Base and student answer in this process and are not planned. Training examples with their gold stand for the rows that the
+    student will be trained on.
     """
     validation, test = list(known.rows("validation")), list(known.rows(*TEST_SPLITS))
-    shots, limits = FewShotExamples(recipe, known.rows), TokenLimits(recipe)
-    with_gold = [example for example in validation if example["gold"] is not None]
+    shots, limits = FewShotExamples(recipe, known.rows, lambda: _with_gold(known.rows("train"))), TokenLimits(recipe)
+    with_gold = list(_with_gold(validation))
     roles = COMPARED if recipe.task.gradable else ()
     choices = {role: ways for role in roles if len(ways := contenders(recipe, role, test)) > 1}
     for system in recipe.systems:
-        if system.role in (Role.BASE, Role.STUDENT) or recipe.answered_by_data(system):
+        if system.role in (Role.BASE, Role.STUDENT) or not recipe.asks(system):
             continue
         asked = test + (with_gold if system in choices.get(Role.TEACHER, []) else [])
         sent = requests(recipe, system, asked, shots, limits)
-        yield Planned(f"evaluate: {system.name}", recipe.asked(system), sent)
+        yield Planned(f"evaluate: {system.name}", recipe.asked(system), sent, estimated=system.uses_training_rows)
     yield from judge.planned(recipe, "evaluate: judge", test, len(recipe.systems))
     if choices:
         answers = sum(map(len, choices.values()))
         yield from judge.planned(recipe, "evaluate: judge of ways to ask", validation, answers)
 
 
+def _with_gold(examples: Iterable[Example]) -> Iterator[Example]:
+    return (example for example in examples if example["gold"] is not None)
+
+
 def _settings(recipe: Recipe, chosen: Mapping[str, str]) -> dict[str, Any]:
     """What is sealed with a test set."""
     systems = {
-        system.name: {"model": recipe.asked(system).name, "prompting": system.prompting.value}
-        for system in recipe.systems
+        one.name: {"model": _answers_of(recipe, one), "prompting": one.prompting.value} for one in recipe.systems
     }
     judge_model = recipe.evaluate.judge
-    limits = {system.prompting.prompt: recipe.max_tokens(system.prompting) for system in recipe.systems}
+    limits = {one.prompting.prompt: recipe.max_tokens(one.prompting) for one in recipe.systems if recipe.asks(one)}
     return {
         "margin": recipe.evaluate.margin,
         "confidence": recipe.evaluate.confidence,
@@ -90,9 +112,17 @@ def _settings(recipe: Recipe, chosen: Mapping[str, str]) -> dict[str, Any]:
         "task": recipe.task.model_dump(mode="json"),
         "prompts": recipe.generate.model_dump(mode="json", include={"output", "max_words", "shots"}),
         "limits": limits,
+        "retrieved": recipe.evaluate.retrieved if any(one.prompting.is_retrieved for one in recipe.systems) else None,
         "systems": systems,
         "chosen": dict(chosen),
     }
+
+
+def _answers_of(recipe: Recipe, system: System) -> str:
+    """The name of a system's model, or of its file with the SHA-256 of the content."""
+    if system.predictions is not None:
+        return f"{system.predictions.name} {predictions.digest(system.predictions)}"
+    return recipe.asked(system).name if system.asks_model else system.answers_from
 
 
 def _evaluated(
@@ -101,9 +131,8 @@ def _evaluated(
     read = ((e, parsed.answer) for e, one in zip(examples, answers, strict=True) for parsed in one.parsed.values())
     task = judge.judged(recipe, run, run.task, read, system.name)
     rows = [_prediction(recipe, task, *pair) for pair in zip(examples, answers, strict=True)]
-    tells_task = all(task.tells_task(system.prompting, example) for example in examples)
-    engine = "data" if recipe.answered_by_data(system) else recipe.asked(system).model.engine
-    return Evaluated(system, rows, tells_task=tells_task, engine=engine)
+    tells_task = not system.asks_model or all(task.tells_task(system.prompting, example) for example in examples)
+    return Evaluated(system, rows, tells_task=tells_task, engine=recipe.engine(system))
 
 
 def _prediction(recipe: Recipe, task: Task, example: Example, answer: Answer) -> Prediction:
