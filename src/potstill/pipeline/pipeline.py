@@ -166,8 +166,9 @@ def _carry_out(stage: Stage, run: Run) -> None:
     try:
         if stage.downloads(run.recipe):
             download_weights(run.recipe)
-        prompted = stage.prompts(run.recipe, run)
-        stage.carry_out(run.recipe, run)
+        with run.limited_to(stage.access(run.recipe)):
+            prompted = stage.prompts(run.recipe, run)
+            stage.carry_out(run.recipe, run)
     except Exception as error:
         record("started")
         run.log("stopped", stage=stage.name, why=str(error))

@@ -14,13 +14,11 @@ from potstill.models.local.weights import LocalWeights
 from potstill.recipe.recipe import Recipe
 from potstill.stages.planned import KnownExamples, Planned
 from potstill.tasks import Example
-from potstill.workspace.artifacts import CURATED, EXAMPLES
+from potstill.workspace.access import Access
 from potstill.workspace.digests import Part
 from potstill.workspace.run import Run
 
 SYSTEMS = "evaluate.systems"
-SHOWN_COLUMNS = ("id", "sample", "answer", "rationale")
-"""Columns of a kept row that systems other than the student see, besides its example."""
 EXECUTION_ONLY_KEYS = re.compile(
     r"(?:teacher|evaluate\.judge|evaluate\.systems\..+?\.model)\.(?:budget|min_success|model\.(?:concurrency|requests_per_minute"
     r"|tokens_per_minute|timeout|first_token_timeout|max_attempts|mode|api_key_env|api_key_header|price))(?:\.|$)"
@@ -40,6 +38,10 @@ def _no_files(recipe: Recipe) -> list[Path]:
     return []
 
 
+def _no_parts(recipe: Recipe) -> tuple[Part, ...]:
+    return ()
+
+
 def _no_prompts(recipe: Recipe, run: Run) -> dict[str, Any]:
     return {}
 
@@ -56,7 +58,7 @@ class Stage:
         writes: files and folders.
         asked_keys: further keys of the recipe that decide if the data stage asks the teacher.
         user_files: the user's own files whose content decides.
-        may_show_training: whether training examples or kept rows decide, if systems are shown, or fitted on, some.
+        shown: further parts that decide, where prompts show training examples or kept rows, or systems are fitted on them.
         shows_recipe: whether the result shows the recipe as it is, so that even keys matter that change no answer.
         scratch: folder of what it needs to resume after an interruption.
         packages: libraries whose version decides, besides potstill's own.
@@ -74,7 +76,7 @@ class Stage:
     writes: tuple[str, ...] = ()
     asked_keys: tuple[str, ...] = ()
     user_files: Callable[[Recipe], list[Path]] = _no_files
-    may_show_training: bool = False
+    shown: Callable[[Recipe], tuple[Part, ...]] = _no_parts
     shows_recipe: bool = False
     scratch: str = ""
     packages: tuple[str, ...] = ()
@@ -86,12 +88,11 @@ class Stage:
 
     def parts(self, recipe: Recipe) -> tuple[Part, ...]:
         """The parts of the run's files that the stage reads."""
-        if not self.may_show_training:
-            return self.reads
-        examples = recipe.shows_training_examples or recipe.uses_training_rows
-        shown = [Part(EXAMPLES, splits=("train",))] if examples else []
-        shown += [Part(CURATED.file, kept=True, columns=SHOWN_COLUMNS)] if recipe.uses_training_rows else []
-        return (*self.reads, *shown)
+        return (*self.reads, *self.shown(recipe))
+
+    def access(self, recipe: Recipe) -> Access:
+        """What the stage may read while it runs."""
+        return Access(self.name, self.parts(recipe), self.writes)
 
     def inputs(self, run: Run, overrides: Mapping[str, str] | None = None) -> dict[str, Any]:
         """What decides the stage's result, by name: values of the recipe, digests of what it reads, versions.

@@ -43,6 +43,20 @@ def _data_files(recipe: Recipe) -> list[Path]:
 
 TRAINED_ON = Part(CURATED.file, kept=True, columns=("student_messages", "completion", "turns"))
 """What the student is trained on, and where test questions are looked for."""
+KEPT_ANSWERS = Part(CURATED.file, kept=True, columns=("id", "sample", "answer", "rationale", "kept"))
+"""Of kept rows, what systems other than the student see, besides the example."""
+
+
+def _shown_by_teacher(recipe: Recipe) -> tuple[Part, ...]:
+    """All examples: a training example that is in another split, too, is not shown."""
+    shows = recipe.generates and recipe.shows_training_examples([recipe.prompting])
+    return (Part(EXAMPLES),) if shows else ()
+
+
+def _shown_in_evaluation(recipe: Recipe) -> tuple[Part, ...]:
+    if recipe.uses_training_rows:
+        return Part(EXAMPLES), KEPT_ANSWERS
+    return (Part(EXAMPLES),) if recipe.shows_training_examples(one.prompting for one in recipe.systems) else ()
 
 
 STAGES: tuple[Stage, ...] = (
@@ -63,6 +77,7 @@ STAGES: tuple[Stage, ...] = (
         recipe=("task", "teacher.model", "teacher.dtype", "teacher.chat_template", "condition", "generate", "curate.extraction", "data.seed"),
         reads=(Part(EXAMPLES, splits=("train", "validation")),),
         writes=(GENERATED.file, CALIBRATION),
+        shown=_shown_by_teacher,
         downloads=_data_does_not_ask,
         planned=generate.planned,
     ),
@@ -84,6 +99,7 @@ STAGES: tuple[Stage, ...] = (
         reads=(
             TRAINED_ON,
             Part(EXAMPLES, splits=("validation",)),
+            Part(CALIBRATION),
         ),
         writes=(STUDENT, TRAINING),
         scratch=CHECKPOINTS,
@@ -106,7 +122,7 @@ STAGES: tuple[Stage, ...] = (
         ),
         writes=(PREDICTIONS, EVALUATION),
         user_files=Recipe.prediction_files,
-        may_show_training=True,
+        shown=_shown_in_evaluation,
         packages=("rouge-score", "scikit-learn"),
         loads_student=True,
         planned=evaluate.planned,
@@ -117,7 +133,7 @@ STAGES: tuple[Stage, ...] = (
         report.report,
         recipe=(
             "name", "task", "data", "teacher", "condition", "generate", "curate", "student", "train", "evaluate", "report",
-            "seed",
+            "needs", "seed",
         ),
         reads=(
             Part(EXAMPLES), Part(DATA), Part(GENERATED.file), Part(CURATED.file), Part(TRAINING), Part(PREDICTIONS),

@@ -1,5 +1,6 @@
 """What a recipe may say. `potstill.recipe.loading` reads it from YAML; the JSON Schema comes from these models."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -301,12 +302,11 @@ class Recipe(Section):
         evaluated = any(s.role is Role.TEACHER and self.asks(s) for s in self.systems)
         return self.generates or evaluated or self.data.uses_teacher
 
-    @property
-    def shows_training_examples(self) -> bool:
-        """Whether some prompts of test questions contain training examples with their gold."""
+    def shows_training_examples(self, promptings: Iterable[Prompting]) -> bool:
+        """Whether one of the promptings shows training examples with their gold. Chains of density are the task's own."""
         source = self.generate.shots.source or ("task" if self.task.shots else "train")
-        ways = (system.prompting for system in self.systems)
-        return source == "train" and any(way.is_few_shot and not way.is_retrieved for way in ways)
+        shown = (way for way in promptings if way.is_few_shot and not way.is_retrieved and way.prompt != "cod")
+        return source == "train" and any(shown)
 
     @property
     def uses_training_rows(self) -> bool:

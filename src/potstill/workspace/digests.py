@@ -23,7 +23,7 @@ class Part:
     columns: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        what = ", ".join((*self.splits, *(["kept rows"] if self.kept else [])))
+        what = ", ".join((*self.splits, *(["kept rows"] if self.kept else []), *self.columns))
         return f"{self.file} ({what})" if what else self.file
 
     @property

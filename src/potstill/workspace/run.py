@@ -23,6 +23,7 @@ from potstill.recipe.recipe import Recipe
 from potstill.tasks import Example, Task
 from potstill.tasks.registry import parse_task
 from potstill.workspace import artifacts, lock
+from potstill.workspace.access import Access
 from potstill.workspace.artifacts import MANIFEST, Row, Table
 from potstill.workspace.digests import Part, digest_of_files, digest_of_rows
 
@@ -36,6 +37,7 @@ class Run:
     def __init__(self, folder: Path, recipe: Recipe, store_path: Path, source: str = "") -> None:
         self.folder, self.recipe, self.store_path, self.source = folder, recipe, store_path, source
         self._locked = False
+        self._access: Access | None = None
 
     @cached_property
     def store(self) -> Store:
@@ -49,6 +51,7 @@ class Run:
     @property
     def student_folder(self) -> Path:
         """The student's weights and tokenizer."""
+        self._allowed(artifacts.STUDENT)
         return self.path(artifacts.STUDENT)
 
     @property
@@ -103,6 +106,7 @@ class Run:
 
     def examples(self, *splits: str) -> Iterator[Example]:
         """Examples of some splits, or all, read in batches. Raises `PotstillError` before the data stage is done."""
+        self._allowed(artifacts.EXAMPLES, splits)
         with pq.ParquetFile(self._existing(artifacts.EXAMPLES)) as file:
             for batch in file.iter_batches(ROWS_PER_BATCH):
                 wanted = batch.filter(pc.is_in(batch["split"], pa.array(splits))) if splits else batch
@@ -110,6 +114,7 @@ class Run:
 
     def count_examples(self, split: str) -> int:
         """The number of examples of a split."""
+        self._allowed(artifacts.EXAMPLES, (split,))
         column = pq.read_table(self._existing(artifacts.EXAMPLES), columns=["split"])["split"]
         return int(pc.sum(pc.equal(column, split)).as_py() or 0)
 
@@ -119,8 +124,13 @@ class Run:
         return self.folder / name
 
     def read(self, table: Table[Row]) -> list[Row]:
-        """All rows of a table. Raises `PotstillError` when no stage has written it."""
-        rows: list[Row] = pq.read_table(self._existing(table.file)).to_pylist(maps_as_pydicts="strict")
+        """All rows of a table; within `limited_to`, the declared rows and columns. Raises `PotstillError` when no stage has
+        written it."""
+        part = self._allowed(table.file)
+        declared: dict[str, Any] = {"columns": list(part.columns) or None}
+        if part.kept:
+            declared["filters"] = [("kept", "=", True)]
+        rows: list[Row] = pq.read_table(self._existing(table.file), **declared).to_pylist(maps_as_pydicts="strict")
         return rows
 
     def write(self, table: Table[Row], rows: Iterable[Row]) -> None:
@@ -132,6 +142,7 @@ class Run:
 
     def read_json(self, name: str) -> dict[str, Any]:
         """A JSON file of the run; empty where there is none. Raises `PotstillError` for a corrupt file."""
+        self._allowed(name)
         return artifacts.read_json(self.path(name))
 
     def write_json(self, name: str, values: Mapping[str, Any]) -> None:
@@ -158,6 +169,19 @@ class Run:
         line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), "event": event} | values)
         with self.path(artifacts.LOG).open("a", encoding="utf-8") as file:
             file.write(line + "\n")
+
+    @contextmanager
+    def limited_to(self, access: Access) -> Iterator[None]:
+        """Raise `UndeclaredReadError` in the context where something else is read than ``access`` allows."""
+        self._access = access
+        try:
+            yield
+        finally:
+            self._access = None
+
+    def _allowed(self, file: str, splits: Sequence[str] = ()) -> Part:
+        """The part of a file that may be read."""
+        return self._access.allowed(file, splits) if self._access else Part(file)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -1,0 +1,141 @@
+"""Fields that decide who answers the test questions, how answers are read and compared, and what is shown."""
+
+from pathlib import Path
+from tempfile import mkdtemp
+from unittest import mock
+
+from scipy.stats import binomtest
+
+from fields.asking import APPLES, example
+from fields.case import case
+from golden import pair
+from potstill.models import Completion, Request
+from potstill.models.local import gpu
+from potstill.pipeline import preflight
+from potstill.stages import judge
+from potstill.stages.evaluate import asking
+from potstill.stages.evaluate import stage as evaluate
+from potstill.stages.evaluate.asking import Answer, Asker
+from potstill.stages.evaluate.summary import Evaluated, summary
+from potstill.stages.few_shot import FewShotExamples
+from potstill.stages.limits import TokenLimits
+from potstill.stages.planned import KnownExamples
+from potstill.stages.report import stage as report
+from potstill.tasks import Prompting
+from potstill.workspace.run import Run
+
+TEST = example("Three and four?", split="test")
+
+
+def planned(recipe):
+    """The requests of the evaluation to models that are asked elsewhere."""
+    known = KnownExamples(lambda *splits: iter([TEST] if "test" in splits else APPLES), complete=True)
+    return list(evaluate.planned(recipe, known))
+
+
+def limit_of_student(recipe):
+    student = next(system for system in recipe.systems if system.role == "student")
+    shots = FewShotExamples(recipe, lambda: iter(APPLES))
+    (request,) = asking.requests(recipe, student, [TEST], shots, TokenLimits(recipe))
+    return request.sampling.max_tokens
+
+
+def batch_of_student(recipe):
+    """How many answers of the student are generated at once."""
+    run = Run(Path(mkdtemp()), recipe, Path(mkdtemp()) / "store.sqlite")
+    run.student_folder.symlink_to(recipe.student.model.download())
+    student = next(system for system in recipe.systems if system.role == "student")
+    done = [Completion(TEST["id"], 0, text="Answer: 7", finish_reason="stop")]
+    with mock.patch.object(asking, "complete", return_value=done) as complete:
+        Asker(recipe, run).ask([student], [TEST])
+    return complete.call_args.args[0].batch_size
+
+
+def retrieved(recipe):
+    """How many training rows go before a question that retrieves them."""
+    shots = FewShotExamples(recipe, lambda: iter(APPLES), lambda: iter(APPLES))
+    return len(shots(TEST, Prompting.RETRIEVED))
+
+
+def answer_of_first(recipe):
+    """What the first system answers, which is not asked."""
+    run = Run(Path(mkdtemp()), recipe, Path(mkdtemp()) / "store.sqlite")
+    first = recipe.systems[0]
+    return Asker(recipe, run).ask([first], [TEST])[first.name][0].completion.text
+
+
+def outcome(recipe):
+    """What becomes of an answer that is given in a sentence only."""
+    completion = Completion(TEST["id"], 0, text="So she has 7 apples.", finish_reason="stop")
+    parsed = asking._read(recipe.task, TEST, completion)
+    return evaluate._prediction(recipe, recipe.task, TEST, Answer(Request("a", []), completion, parsed))["outcome"]
+
+
+def compared(recipe):
+    """Two systems on 50 questions: the first answers 38 correctly, the second, the first of the recipe's, 36."""
+    student = next(system for system in recipe.systems if system.name == "student")
+    first, second = pair(34, 4, 2, 10)
+    return summary([Evaluated(student, first), Evaluated(recipe.systems[0], second)], recipe.task, recipe.evaluate, {})
+
+
+def lower_limit(confidence):
+    return round(binomtest(38, 50).proportion_ci(confidence, method="wilson").low, 9)
+
+
+def judgement(recipe):
+    (one,) = judge.planned(recipe, "judge", [TEST], 1)
+    return next(iter(one.requests)).sampling.max_tokens
+
+
+def shown(recipe):
+    """The number of test questions that the report shows side by side."""
+    run = mock.MagicMock()
+    run.examples.side_effect = lambda: iter([example(f"q{i}", split="test") for i in range(9)])
+    run.read.side_effect = lambda table: []
+    run.read_json.side_effect = lambda name: {"loss": [], "validation": [{"n": 1}]}
+    with mock.patch.object(report, "Environment") as environment, mock.patch.object(report, "cost"):
+        report.report(recipe, run)
+    return len(environment.return_value.get_template.return_value.render.call_args.kwargs["shown"])
+
+
+def too_small(recipe):
+    """Whether a machine with a GPU of 10 GB is refused."""
+    with mock.patch.object(gpu, "memory_bytes", return_value=10e9):
+        return bool(preflight.shortage(recipe))
+
+
+PEER = {"name": "peer", "model": {"model": {"url": "http://p/v1", "model": "p"}}}
+WITH_PEER = {"evaluate__systems": [PEER, "student"]}
+JUDGED = {
+    "task": {"name": "custom", "prompts": {"plain": "{{ question }}"}, "scorer": "judge"},
+    "data": {"source": "files", "train": "@/rows.jsonl", "validation": 1, "test": 1},
+    "generate__prompting": "plain",
+    "evaluate__systems": ["base", "student"],
+    "evaluate__judge__model": "packaged/j",
+}
+
+CASES = [
+    case("Student.max_tokens", "student.max_tokens", limit_of_student, (40, 40), (50, 50)),
+    case("Student.batch_size", "student.batch_size", batch_of_student, (3, 3), (5, 5)),
+    case("Evaluate.systems", "evaluate.systems", lambda r: [one.what for one in planned(r)],
+         (["base", "student", "teacher-direct"], ["evaluate: teacher-direct"]), (["student", "teacher-cot"], ["evaluate: teacher-cot"])),
+    case("Evaluate.extraction", "evaluate.extraction", outcome, ("strict", "unparseable"), ("lenient", "correct")),
+    case("Evaluate.margin", "evaluate.margin", lambda r: compared(r)["comparisons"][0]["not_worse"]["shown"], (0.01, False), (0.3, True)),
+    case("Evaluate.confidence", "evaluate.confidence",
+         lambda r: round(compared(r)["systems"]["student"]["metrics"]["accuracy"]["low"], 9),
+         (0.9, lower_limit(0.9)), (0.99, lower_limit(0.99))),
+    case("System.name", "evaluate.systems.0.name", lambda r: [one.what for one in planned(r)], ("one", ["evaluate: one"]),
+         ("two", ["evaluate: two"]), **WITH_PEER),
+    case("System.model", "evaluate.systems.0.model.model.model", lambda r: [one.model.name for one in planned(r)], ("p1", ["p1"]),
+         ("p2", ["p2"]), **WITH_PEER),
+    case("System.prompting", "evaluate.systems.0.prompting", lambda r: len(next(iter(planned(r)[0].requests)).messages),
+         ("cot", 1), ("cot-fewshot", 5), **WITH_PEER),
+    case("System.cheaper", "evaluate.systems.0.cheaper", lambda r: compared(r)["comparisons"][0]["cheaper"], (False, False),
+         (True, True), **WITH_PEER),
+    case("System.predictions", "evaluate.systems.0.predictions", answer_of_first, ("@/answers_one.jsonl", "It is one."),
+         ("@/answers_two.jsonl", "It is two."), evaluate__systems=[{"name": "theirs"}, "student"]),
+    case("Evaluate.retrieved", "evaluate.retrieved", retrieved, (1, 1), (3, 3)),
+    case("Judge.max_tokens", "evaluate.judge.max_tokens", judgement, (64, 64), (99, 99), **JUDGED),
+    case("Report.examples", "report.examples", shown, (2, 2), (20, 9)),
+    case("Needs.gpu_memory_gb", "needs.gpu_memory_gb", too_small, (None, False), (8, False), (80, True)),
+]  # fmt: skip
