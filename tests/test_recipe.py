@@ -8,6 +8,7 @@ from potstill.errors import RecipeError
 from potstill.models.prices import Price
 from potstill.models.specs import Endpoint
 from potstill.recipe import loading as recipe_file
+from potstill.recipe.recipe import Condition
 
 GOOD = """\
 name: x
@@ -47,6 +48,14 @@ def test_faults_are_named_with_place_and_cure(text, pieces):
         recipe_file.parse(text, "r.yaml")
     for piece in pieces:
         assert piece in str(error.value)
+
+
+def test_the_readme_explains_each_condition():
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    _, *lines = readme[readme.index("| `condition` |") :].split("\n\n")[0].splitlines()
+    explained = [line.split("`")[1] for line in lines[1:]]
+    assert sorted(explained) == sorted(Condition)
+    assert f"| `{recipe_file.parse(GOOD).condition}` (default) |" in readme
 
 
 def test_the_recipes_in_the_readme_are_recipes():

@@ -4,6 +4,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
+from golden import prediction, summarize
 from potstill.errors import PotstillError, RecipeError
 from potstill.recipe import loading as recipe_file
 from potstill.stages.few_shot import FewShotExamples
@@ -87,6 +88,11 @@ def halves(answer, gold, example):
     return {"half": 1.0 if answer == gold else 0.5, "length": len(answer)}
 
 
+def usurper(answer, gold, example):
+    """A score that decides, and others under the names of potstill's metrics: in all of these each answer has 0.25."""
+    return {"right": float(answer == gold)} | dict.fromkeys(("accuracy", "strict", "lenient", "macro_f1"), 0.25)
+
+
 def broken(answer, gold, example):
     raise ZeroDivisionError("no")
 
@@ -94,7 +100,7 @@ def broken(answer, gold, example):
 @pytest.fixture
 def scorers(monkeypatch):
     custom_task._scorer.cache_clear()
-    entries = [EntryPoint(name, f"{__name__}:{name}", "potstill.tasks") for name in ("halves", "broken")]
+    entries = [EntryPoint(name, f"{__name__}:{name}", "potstill.tasks") for name in ("halves", "broken", "usurper")]
     monkeypatch.setattr(custom_task, "entry_points", lambda group: entries)
     yield
     custom_task._scorer.cache_clear()
@@ -106,9 +112,24 @@ def custom(scorer):
 
 def test_a_scorer_from_another_package(scorers):
     row = {"id": "7", "q": "?", "gold": "yes"}
-    assert custom("halves").scores("yes", row) == {"half": 1.0, "length": 3.0}
+    assert custom("halves").scores("yes", row) == {"halves.half": 1.0, "halves.length": 3.0}
     with pytest.raises(PotstillError, match="The scorer 'broken' raised ZeroDivisionError: no for the example 7"):
         custom("broken").scores("yes", row)
+
+
+def test_scores_of_a_scorer_take_the_place_of_no_metric(scorers):
+    """Two of four answers are correct."""
+    task, table = custom("usurper"), []
+    for i, answer in enumerate(["yes", "yes", "no", "no"]):
+        scores = task.all_scores(answer, {"id": f"q{i}", "q": "?", "gold": "yes"})
+        kinds = dict.fromkeys(("strict", "lenient"), float(answer == "yes"))
+        one = prediction(i, "correct" if answer == "yes" else "incorrect", gold="yes", answer=answer)
+        table.append(one | {"scores": {**scores, **kinds}})
+    metrics = summarize({"student": table}, task)["systems"]["student"]["metrics"]
+    assert {name: metric["estimate"] for name, metric in metrics.items()} == {
+        "accuracy": 0.5, "strict": 0.5, "lenient": 0.5,
+        **dict.fromkeys(("usurper.accuracy", "usurper.strict", "usurper.lenient", "usurper.macro_f1"), 0.25),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

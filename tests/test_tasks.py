@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import test_imports
 from potstill import metrics, tasks
 from potstill.recipe.loading import parse
 from potstill.tasks import Prompting, PromptSpec, Status
@@ -319,9 +320,33 @@ def test_the_code_of_the_guide_to_a_new_task_works(tmp_path, monkeypatch):
     assert yaml.safe_load((tmp_path / "plural.yaml").read_text())["examples"]
 
 
-@pytest.mark.parametrize(
-    "name", ["math.py", "math.yaml", "forms.yaml", "task.py", "parsing.py", "prompts.py", "extraction.py", "numbers.py"]
-)
+DECIDE_NOTHING = {"potstill", "potstill.errors", "potstill.config", "potstill.models.prices"}
+"""Modules with nothing but the words of messages, prices, and what other packages import."""
+
+
+def reachable(module):
+    """Modules that a module imports, and what these import."""
+    found, waiting = set(), [module]
+    while waiting:
+        one = waiting.pop()
+        if one not in found:
+            found.add(one)
+            waiting += test_imports.GRAPH[one] - DECIDE_NOTHING
+    return found
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_digest_of_a_task_reads_every_module_that_its_own_imports(name, monkeypatch):
+    needed = reachable(f"potstill.tasks.{name}")
+    digested, read = set(), Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda file: (digested.add(file), read(file))[1])
+    task(name).code_digest()
+    files = {Path(importlib.import_module(one).__file__) for one in needed}
+    assert len(files) > 25
+    assert files <= digested
+
+
+@pytest.mark.parametrize("name", ["math.py", "math.yaml", "forms.yaml"])
 def test_the_digest_of_a_task_depends_on_every_file_that_decides_how_an_answer_is_read(name, monkeypatch):
     before, read = parse_task("math").code_digest(), Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda file: read(file) + b"#" * (file.name == name))

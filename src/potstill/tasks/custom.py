@@ -2,7 +2,7 @@
 
 The columns are those that the prompts name. A scorer from another package is a function ``score(answer, gold, example)``, an
 entry point in the group ``potstill.tasks``; it returns a number from 0 to 1, where 1 is correct, or a mapping of names to such
-numbers, the first of which decides.
+numbers, the first of which decides. They are shown as SCORER.NAME, so that none takes the place of a metric of potstill's.
 """
 
 import inspect
@@ -142,8 +142,8 @@ class Custom(Task):
             return {"accuracy": float(self._is_correct(gold, answer))}
         try:
             result = _scorer(self.scorer)(answer, gold, example)
-            scores = {name: float(score) for name, score in result.items()} if isinstance(result, Mapping) else {}
-            scores = scores or {"score": float(result)}
+            named = result if isinstance(result, Mapping) and result else {"score": result}
+            scores = {f"{self.scorer}.{name}": float(score) for name, score in named.items()}
         except Exception as error:
             raise PotstillError(
                 f"The scorer '{self.scorer}' raised {type(error).__name__}: {error} for the example {example['id']}. "

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, Self
 from jinja2 import TemplateError
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from potstill import models
 from potstill.answers.extraction import ExtractedAnswer, rationale_before
 from potstill.answers.folding import fold
 from potstill.answers.json_replies import answer_object, rationale_from_json, without_raw_json
@@ -392,10 +393,10 @@ class Task(BaseModel, ABC):
 
 
 def _shared_files() -> list[Path]:
-    """The files that decide about every task: those of this folder that are no task, the packages answers and metrics, and
-    the rule for repeating texts."""
+    """The files that decide about every task: those of this folder that are no task, the packages answers and metrics, the
+    rule for repeating texts, and that for texts that cannot be encoded."""
     here = Path(__file__).parent
     shared = [file for file in here.glob("*.py") if not file.with_suffix(".yaml").exists()]
-    rule = Path(inspect.getfile(repetition))
+    of_texts = [Path(inspect.getfile(repetition)), Path(inspect.getfile(models))]
     rules = (file for part in ("answers", "metrics") for file in sorted((here.parent / part).glob("*.py")))
-    return [here / "forms.yaml", *sorted(shared), *rules, rule]
+    return [here / "forms.yaml", *sorted(shared), *rules, *of_texts]

@@ -150,7 +150,8 @@ class Batch:
 
     @torch.inference_mode()
     def prefill(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Add prompts as the last rows; returns the logits [prompts, vocabulary] of their first tokens."""
+        """Add prompts as the last rows; returns the logits [prompts, vocabulary] of their first tokens, on the model's
+        device and in its number format."""
         shared = self.prefix.get_seq_length()
         own = max(map(len, prompts)) - shared
         ids = torch.zeros(len(prompts), own, dtype=torch.long)
@@ -216,7 +217,7 @@ class Batch:
             logits_to_keep=1,
             **attention,
         )
-        logits: torch.Tensor = output.logits[:, -1].float().cpu()
+        logits: torch.Tensor = output.logits[:, -1]
         return logits
 
 

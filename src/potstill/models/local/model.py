@@ -177,9 +177,12 @@ class LocalModel:
 
 
 def _next_tokens(logits: torch.Tensor, rows: Sequence[_Row]) -> list[int]:
-    greedy = logits.argmax(-1).tolist()
+    """The next token of each row, from logits [rows, vocabulary] on any device: from there only ids travel, and the logits of
+    rows that are drawn."""
+    # A CPU is slower in argmax of bfloat16 than in a copy in float32 and its argmax. Both give the first of equal maxima.
+    greedy = (logits.float() if logits.device.type == "cpu" else logits).argmax(-1).tolist()
     return [
-        token if row.generator is None else _draw(logits[i], row.request.sampling, row.generator)
+        token if row.generator is None else _draw(logits[i].float().cpu(), row.request.sampling, row.generator)
         for i, (row, token) in enumerate(zip(rows, greedy, strict=True))
     ]
 
