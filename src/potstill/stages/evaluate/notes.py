@@ -27,7 +27,7 @@ def about(recipe: Recipe, tests: int) -> About:
         extraction=recipe.evaluate.extraction,
         tests=tests,
         gold="trained on" if trained_on else "filtered by" if filtered else "not used",
-        prompts={one.name: one.prompting.value for one in recipe.systems},
+        prompts={one.name: one.prompting.value for one in recipe.systems if one.asks_model},
         not_asked=[one.name for one in cheaper if not one.why_not(recipe.task) and one not in recipe.systems],
     )
 
