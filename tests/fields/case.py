@@ -23,7 +23,14 @@ BASE = {
     "student": {"model": "@/tiny", "dtype": "float32"},
 }
 """A valid recipe; ``@`` stands for the folder with the tiny model and the files of `rows_on_disk`."""
-LEFT_OUT = object()
+
+
+class _LeftOut:
+    def __repr__(self) -> str:
+        return "left out"
+
+
+LEFT_OUT = _LeftOut()
 """As a value: the field is not in the recipe."""
 
 
