@@ -4,8 +4,8 @@ A SmolLM2-135M student is trained on word problems (gold answers with reasoning)
 environment of its own and at the batch size that is fastest for it on the first questions, answer the same 300 questions
 greedily, with at most 96 new tokens, in the same number format, from the same token ids: once with the student's plain prompt, once with
 four solved examples. Times are those of generation after a warm-up, without loading. ``identical_share`` is the fraction of
-our answers that equal those to one question at a time, ``identical_share_float32`` the same in float32; of few-shot questions and in
-float32 the first 100 are compared.
+our answers to the first 100 questions with each prompt that equal those to one question at a time, ``identical_share_float32`` the
+same with the plain prompt in float32.
 Last come the seconds of the slowest statistic over 1,000,000 rows, and of the bootstrap.
 ``--quick`` asks 16 questions, and its figures do not count.
 """
@@ -70,7 +70,7 @@ def main() -> None:
             theirs = fastest_of_theirs(python, student, dtype, requests, n_trial, Path(folder))
             print(f"{name}: lm-eval {theirs:.1f} s, {n / theirs:.2f} questions/s", flush=True)
             figures[f"vs_lm_eval_{name}"] = round(theirs / seconds, 2)
-            some = requests if name == "plain" else requests[:n_alone]
+            some = requests[:n_alone]
             identical += count_identical(student, dtype, tokenizer, some, texts)
             compared += len(some)
         some = asked(n_alone, Prompting.PLAIN)

@@ -186,7 +186,7 @@ def test_holm_for_what_the_verdict_speaks_of_and_benjamini_hochberg_for_the_rest
     assert adjusted["teacher-cot"] == ("holm", pytest.approx(p["teacher-cot"]))
     assert adjusted["base-fewshot"] == ("bh", pytest.approx(0.5))
     assert values["about"]["tests"] == 2
-    assert "2 tests decide, corrected by Holm's method" in "\n".join(values["verdict"]["notes"])
+    assert "The verdict rests on 2 tests, corrected by Holm's method" in "\n".join(values["verdict"]["notes"])
 
 
 def test_a_finding_does_not_survive_many_tests():
@@ -294,7 +294,7 @@ def test_the_notes():
         "Gold answers of training questions were used: they filtered the teacher's answers.",
         "read by lenient extraction",
         "The prompts differ: the student was asked with plain, base with fewshot.",
-        "Intervals are at 95 %; 1 tests decide",
+        "Intervals are at 95 %. The verdict rests on 1 test, corrected by Holm's method",
     ):
         assert note in text
     assert "dequantized" not in in_words({"test": values})
@@ -355,7 +355,7 @@ def test_the_terminal_shows_the_verdict_first_then_the_table():
     tables = {"base": rows((100, "correct"), (100, "incorrect")), "student": STUDENT, "teacher-cot": STUDENT}
     text = conclusion(concluded({"test": summarize(tables, Math())}))
     assert text.startswith("DISTILLED: ")
-    assert text.index("DISTILLED") < text.index("correct, %") < text.index("- Intervals are at 95 %")
+    assert text.index("DISTILLED") < text.index("correct, %") < text.index("- Intervals are at 95 %.")
     assert max(map(len, text.splitlines())) <= 120
     assert "base         50 [43, 57]  student better" in text
     assert ABOUT["extraction"] in text

@@ -53,8 +53,8 @@ def _of_decided(splits: Mapping[str, Split], about: About) -> Iterator[str]:
     confidence = next(iter(splits.values()))["confidence"]
     if about["tests"]:
         yield (
-            f"Intervals are at {100 * confidence:.3g} %; {about['tests']} tests decide, corrected by Holm's method; the others of the "
-            "tables are corrected by Benjamini and Hochberg's."
+            f"Intervals are at {100 * confidence:.3g} %. The verdict rests on {about['tests']} test{'s' if about['tests'] > 1 else ''}, corrected by "
+            "Holm's method; the others of the tables are corrected by Benjamini and Hochberg's."
         )
     yield f"Answers were read by {about['extraction']} extraction."
     if about["not_asked"]:
