@@ -3,12 +3,10 @@
 from collections.abc import Mapping, Sequence
 from math import ceil, isnan
 
-from typing_extensions import TypedDict
-
 from potstill import stats
 from potstill.recipe.recipe import Evaluate
 from potstill.stages.evaluate.outcome import Outcome
-from potstill.stages.evaluate.result import Bounds, Difference, Finding, Metric, Needed, OneSided
+from potstill.stages.evaluate.result import Bounds, Difference, Finding, Metric, Needed, OneSided, Tests
 from potstill.tasks import Task
 from potstill.workspace.artifacts import Prediction
 
@@ -117,18 +115,7 @@ def _difference(
     return Difference(only_a=only_a, only_b=only_b, **_tests(a, b, groups, options))
 
 
-class _Tests(TypedDict):
-    difference: float
-    low: float
-    high: float
-    p_value: float
-    sign_flip_p_value: float | None
-    design_effect: float | None
-    not_worse: OneSided
-    matched: OneSided
-
-
-def _tests(a: list[int], b: list[int], groups: list[str] | None, options: Evaluate) -> _Tests:
+def _tests(a: list[int], b: list[int], groups: list[str] | None, options: Evaluate) -> Tests:
     """All intervals and tests of the difference of answers (1 correct, 0 incorrect), independent or clustered."""
     confidence, margin = options.confidence, options.margin
     if groups is None:
@@ -143,7 +130,7 @@ def _tests(a: list[int], b: list[int], groups: list[str] | None, options: Evalua
         p_value, flips, effect = interval.p_value, interval.sign_flip_p_value, interval.design_effect
         below = stats.clustered_noninferiority(a, b, groups, margin, confidence)
         above = stats.clustered_noninferiority(b, a, groups, margin, confidence)
-    return _Tests(
+    return Tests(
         difference=interval.difference,
         low=interval.low,
         high=interval.high,

@@ -26,12 +26,10 @@ class OneSided(TypedDict):
     shown: bool
 
 
-class Difference(TypedDict):
-    """The paired difference of accuracies a - b. ``not_worse``: a is not worse than b by the margin; ``matched``: b is not worse
+class Tests(TypedDict):
+    """The paired difference of accuracies a - b, and what it shows. ``not_worse``: a is not worse than b by the margin; ``matched``: b is not worse
     than a by the margin. ``design_effect`` is null where questions are independent, or one group says nothing of it."""
 
-    only_a: int
-    only_b: int
     difference: float
     low: float
     high: float
@@ -40,6 +38,28 @@ class Difference(TypedDict):
     design_effect: float | None
     not_worse: OneSided
     matched: OneSided
+
+
+class Difference(Tests):
+    """The same with the number of questions that only a, and only b, answers correctly."""
+
+    only_a: int
+    only_b: int
+
+
+class Pair(TypedDict):
+    """The student ``a`` and the system ``b``. ``chosen``: whether b represents its role, on so many validation questions
+    (``chosen_on``). ``cheaper``: whether b needs no training of a student."""
+
+    a: str
+    b: str
+    role: str
+    cheaper: bool
+    chosen: bool
+    chosen_on: int
+    n: int
+    excluded: int
+    finding: Finding
 
 
 class Bounds(TypedDict):
@@ -57,24 +77,14 @@ class Needed(TypedDict):
     not_worse: int | None
 
 
-class Comparison(Difference):
-    """The student ``a`` against the system ``b``. ``chosen``: whether b represents its role, on so many validation questions
-    (``chosen_on``). ``cheaper``: whether b needs no training of a student. ``p_adjusted``: the p-value of the finding after
-    ``correction`` for the number of tests."""
+class Comparison(Pair, Difference):
+    """The student against another system where gold decides. ``p_adjusted``: the p-value of the finding after ``correction`` for the
+    number of tests."""
 
-    a: str
-    b: str
-    role: str
-    cheaper: bool
-    chosen: bool
-    chosen_on: int
-    n: int
-    excluded: int
     groups: int
     clustered: bool
     p_adjusted: float
     correction: Literal["none", "holm", "bh"]
-    finding: Finding
     bounds: Bounds | None
     needed: Needed
     labels: dict[str, Metric]
@@ -87,18 +97,9 @@ class Matched(TypedDict):
     scores: dict[str, Metric]
 
 
-class Description(TypedDict):
+class Description(Pair):
     """Two systems where nothing decides: mean paired differences of scores, a - b, and how often the answers are the same."""
 
-    a: str
-    b: str
-    role: str
-    cheaper: bool
-    chosen: bool
-    chosen_on: int
-    n: int
-    excluded: int
-    finding: Finding
     scores: dict[str, Metric]
     matched: Matched | None
     agreement: NotRequired[Metric]
