@@ -57,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick
-    n, n_trial, n_alone, rows = (16, 4, 8, 16) if quick else (300, 32, 60, 150)
+    n, n_trial, n_alone, rows = (16, 4, 8, 16) if quick else (300, 64, 60, 150)
     python = environment("lm_eval", REQUIREMENTS)
     with tempfile.TemporaryDirectory() as folder:
         student = train_student(Path(folder), rows)
