@@ -116,8 +116,7 @@ def clustered_difference(
         low, high = difference - half, difference + half
         p_value = 2 * float(stdtr(df, -abs(difference) / error))
     else:
-        bounded = bool(min(first.min(), second.min()) >= 0 and max(first.max(), second.max()) <= 1)
-        low, high = limits_without_variation(difference, n_groups, level, bounded)
+        low, high = limits_without_variation(difference, n_groups, level, _are_bounded(first, second))
         p_value = 2.0 ** (1 - n_groups) if difference else 1.0
     spread = float(differences.var(ddof=1)) / len(differences) if len(differences) > 1 else 0.0
     effect = error**2 / spread if spread > 0 else 1.0 if n_groups > 1 else nan
@@ -135,16 +134,17 @@ def clustered_noninferiority(
     first, second = vectors(a=a, b=b)
     groups, n_groups = codes("clusters", clusters, len(first))
     mean, _, _, cr2, df = errors_of_mean(sums_by(groups, n_groups, first - second), sums_by(groups, n_groups))
-    low = clustered_difference(first, second, clusters, 2 * level - 1).low
-    error = float(cr2)
+    difference, error = float(mean), float(cr2)
     if error > 0:
-        p_value = float(stdtr(df, -(float(mean) + margin) / error))
-    elif n_groups == 1 or low == -inf:
-        p_value = 1.0
+        low = difference - error * float(stdtrit(df, level))
+        p_value = float(stdtr(df, -(difference + margin) / error))
     else:
-        only_a, only_b = n_groups * max(float(mean), 0.0), n_groups * max(-float(mean), 0.0)
-        p_value = float(ndtr(-tango.score(only_a, only_b, n_groups, -margin)))
-    return NonInferiority(float(mean), low, margin, p_value, p_value < 1 - level)
+        low, _ = limits_without_variation(difference, n_groups, 2 * level - 1, _are_bounded(first, second))
+        p_value = 1.0
+        if n_groups > 1 and low > -inf:
+            only_a, only_b = n_groups * max(difference, 0.0), n_groups * max(-difference, 0.0)
+            p_value = float(ndtr(-tango.score(only_a, only_b, n_groups, -margin)))
+    return NonInferiority(difference, low, margin, p_value, p_value < 1 - level)
 
 
 def clustered_proportion_interval(
@@ -172,6 +172,11 @@ def clustered_proportion_interval(
     effect = max(float(error**2 * (sizes.sum() - 1) / (mean * (1 - mean))), 1.0)
     df = degrees_of_freedom(sizes[:-2] / n)
     return wilson_limits(float(values.mean()), n / effect, float(stdtrit(df, (1 + level) / 2)))
+
+
+def _are_bounded(first: Floats, second: Floats) -> bool:
+    """Whether all scores lie between 0 and 1."""
+    return bool(min(first.min(), second.min()) >= 0 and max(first.max(), second.max()) <= 1)
 
 
 def limits_without_variation(mean: float, n_groups: int, level: float, bounded: bool) -> tuple[float, float]:
