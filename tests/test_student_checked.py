@@ -1,6 +1,9 @@
 """What is wrong with a student or another model in this process is found before the teacher is paid; its prompts agree."""
 
 import json
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -97,6 +100,29 @@ def test_commands_that_only_look_say_so_too(recipe, tmp_path, teacher):
 def test_students_of_all_families_pass(recipe, family):
     system = "" if students.FAMILIES[family].refuses else SYSTEM
     prompts.check(recipe_file.load(recipe(family, data=system)))
+
+
+@pytest.mark.parametrize(("family", "data", "code"), [("chatml", SYSTEM, 0), ("gemma", "", 0), ("gemma", SYSTEM, 2)])
+def test_what_was_checked_is_not_loaded_again(recipe, tmp_path, monkeypatch, family, data, code):
+    monkeypatch.setenv("POTSTILL_CACHE", str(tmp_path / "cache"))
+    recipe(family, data=data)
+    command = "import sys; sys.argv = ['potstill', 'run', '--dry-run', 'r.yaml']\nfrom potstill.cli import main\n"
+    command += "try: main()\nfinally: print('torch' in sys.modules)"
+    loaded = []
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        loaded.append(done.stdout.splitlines()[-1])
+    assert loaded == ["True", "False"]
+    (kept,) = (tmp_path / "cache" / "chat-checks").iterdir()
+    before = kept.read_bytes()
+    kept.write_bytes(before[:-2])
+    with suppress(RecipeError):
+        prompts.check(recipe_file.load("r.yaml"))
+    assert kept.read_bytes() == before
+    (tmp_path / "student" / "chat_template.jinja").write_text("{% for m in messages %}{{ m.role")
+    with pytest.raises(RecipeError, match="unexpected end of template"):
+        prompts.check(recipe_file.load("r.yaml"))
 
 
 def test_a_system_message_that_a_template_leaves_out_is_told(recipe, tmp_path):

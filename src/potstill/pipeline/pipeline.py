@@ -17,7 +17,6 @@ from potstill.pipeline.stage import Stage
 from potstill.pipeline.stages import STAGES
 from potstill.progress import echo
 from potstill.recipe import loading
-from potstill.workspace import lock
 from potstill.workspace.artifacts import EXAMPLES, MANIFEST
 from potstill.workspace.digests import digest_of_rows
 from potstill.workspace.run import Run
@@ -47,17 +46,8 @@ def start(recipe_name: str, runs: Path = Path("runs")) -> Run:
     source = file.stem if file.parent == loading.BUILT_IN else os.path.relpath(file, runs)
     run = Workspace(runs).run(recipe, source)
     check(run)
-    # It loads tokenizers, which takes seconds. A process that has the run has checked it.
-    if not lock.is_held(run.folder) and not _answered(run):
-        prompts.check(recipe)
+    prompts.check(recipe)
     return run
-
-
-def _answered(run: Run) -> bool:
-    """Whether the stages that prompt models are up to date."""
-    prompting = STAGES[:-1]
-    done = all(run.stages.get(stage.name, {}).get("state") == "done" for stage in prompting)
-    return done and not any(stage.stale_reason(run, stage.inputs(run)) for stage in prompting)
 
 
 def plan(run: Run) -> list[StagePlan]:

@@ -1,21 +1,17 @@
 """Whether the models in this process can be prompted as the recipe will prompt them, before anything is paid for."""
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from potstill.data.examples import examples
 from potstill.errors import PotstillError, RecipeError
+from potstill.models.local import chat_check
 from potstill.recipe.asked import AskedModel
 from potstill.recipe.recipe import Recipe, Student
 from potstill.recipe.systems import Role
 from potstill.tasks import Prompting
 from potstill.tasks.prompts import Instruction
-
-if TYPE_CHECKING:
-    from potstill.models.local.chat_template import ChatTemplate
 
 
 @dataclass(frozen=True)
@@ -34,14 +30,12 @@ def check(recipe: Recipe) -> None:
     """
     for one in _prompted(recipe):
         if folder := one.section.model.cached_folder():
-            from potstill.models.local import loading
-
             try:
-                chat = loading.load_chat(folder, one.section.chat_template)
-                _check_tokens(chat, folder)
+                refusals = chat_check.refusals(folder, one.section.chat_template)
             except PotstillError as error:
                 raise RecipeError(f"{one.where}: {error}") from error
-            _check_chats(recipe, one, chat)
+            if any(refusals.values()):
+                _check_chats(recipe, one, folder, refusals)
 
 
 def _prompted(recipe: Recipe) -> Iterator[_Prompted]:
@@ -61,36 +55,19 @@ def _prompted(recipe: Recipe) -> Iterator[_Prompted]:
             yield _Prompted(f"evaluate.systems: {system.name}", recipe.asked(system), (system.prompting,))
 
 
-def _check_tokens(chat: "ChatTemplate", folder: Path) -> None:
-    """Raises `PotstillError` where an answer cannot end, or the weights lack a token of the template."""
-    from potstill.models.local.chat_template import PROBE, SHAPES
-
-    shown = [shape for shape in SHAPES if not chat.refusal(shape)]
-    chats = ([{"role": role, "content": PROBE[role]} for role in shape] for shape in shown)
-    largest = max([chat.end, *(token for one in chats for token in chat.tokens(one))])
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    size = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
-    if size and largest >= size:
-        token = chat.tokenizer.convert_ids_to_tokens(largest)
-        raise PotstillError(
-            f"{folder}: its chat template writes {token!r}, token {largest}, and its weights know {size} tokens. Use the tokenizer "
-            "that belongs to the weights, or enlarge their embeddings."
-        )
-
-
-def _check_chats(recipe: Recipe, one: _Prompted, chat: "ChatTemplate") -> None:
-    """Raises `RecipeError` for the first chat of roles that the template refuses."""
-    from potstill.models.local.chat_template import SHAPES
-
-    if not any(map(chat.refusal, SHAPES)):
-        return
+def _check_chats(recipe: Recipe, one: _Prompted, folder: Path, refusals: chat_check.Refusals) -> None:
+    """Raises `RecipeError` for the first chat of roles that the template in ``folder`` refuses."""
     if not one.promptings:
-        _refuse(one, ("user",), chat.refusal(("user",)))
+        _refuse(one, ("user",), refusals[("user",)])
     for roles, row, prompt in _chats(recipe, one.promptings):
         instructs = any(name == prompt and isinstance(p, Instruction) for name, p in recipe.task.prompts.items())
         own = "data.system and data.columns.system and put their text into task.prompts.plain"
         cure = f"the system message of task.prompts.{prompt} and write it as a user's turn" if instructs else own
-        _refuse(one, roles, chat.refusal(roles), f", as {row} with the prompt {prompt}", cure)
+        if roles not in refusals:
+            from potstill.models.local import loading
+
+            refusals[roles] = loading.load_chat(folder, one.section.chat_template).refusal(roles)
+        _refuse(one, roles, refusals[roles], f", as {row} with the prompt {prompt}", cure)
 
 
 def _chats(recipe: Recipe, promptings: Iterable[Prompting]) -> Iterator[tuple[tuple[str, ...], str, str]]:
