@@ -14,6 +14,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+import forked
 from potstill.models import Request
 
 TEMPLATE = "{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}{% if add_generation_prompt %}a:{% endif %}"
@@ -146,11 +147,39 @@ def questions(n):
     return [Request(str(i), [{"role": "user", "content": f"q{i}"}]) for i in range(n)]
 
 
+OFFLINE = {"HF_HUB_OFFLINE": "1"}
+
+
 def potstill(*arguments, cwd, before=(), env=()):
-    """The command as a user types it, offline; its output and exit code."""
+    """The command as a user types it, offline; its output and exit code. ``before``: words that precede it, as of ``nice``."""
+    env = {**os.environ, **OFFLINE, **dict(env)}
+    if not before:
+        return forked.run([*map(str, arguments)], cwd, env)
     command = [*before, sys.executable, "-m", "potstill", *map(str, arguments)]
-    env = {**os.environ, "HF_HUB_OFFLINE": "1", **dict(env)}
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+
+
+class Begun:
+    """The command as a user types it, offline, while it runs. Its output is not kept."""
+
+    def __init__(self, *arguments, cwd):
+        reading, writing = os.pipe()
+        self.stderr = os.fdopen(reading)
+        with open(writing, "wb") as errors, open(os.devnull, "wb") as nothing:
+            self._command = forked.Command([*arguments], cwd, {**os.environ, **OFFLINE}, nothing, errors)
+        self.pid, self.send_signal = self._command.pid, self._command.send_signal
+
+    def wait_for(self, line):
+        """Read what it prints until that contains ``line``."""
+        for printed in self.stderr:
+            if line in printed:
+                return
+        raise AssertionError(f"it ended without printing {line!r}")
+
+    def end(self):
+        """The rest of what it prints until it ends, and its exit code."""
+        with self.stderr:
+            return self.stderr.read(), self._command.wait()
 
 
 RECIPE = """\

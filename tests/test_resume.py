@@ -1,36 +1,29 @@
 """The same command again: what is up to date is left alone, what was interrupted resumes, nothing is requested twice."""
 
 import json
-import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import pyarrow.parquet as pq
 import pytest
 
 import small
-from small import potstill
+from small import Begun, potstill
 
-POTSTILL = [sys.executable, "-m", "potstill"]
 TIMES = {"seconds"}
 STAGES = ["data", "generate", "curate", "train", "evaluate", "report"]
 
 
-def begin(*arguments, cwd):
-    env = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    return subprocess.Popen([*POTSTILL, *arguments], cwd=cwd, env=env, stderr=subprocess.PIPE, text=True)
-
-
-def wait_for(process, line):
-    """Read the output of a process until it contains ``line``."""
-    for printed in process.stderr:
-        if line in printed:
-            return
-    raise AssertionError(f"it ended without printing {line!r}")
+def wait_in(stage, folder, teacher):
+    """Until a stage that has started has done a part of its work."""
+    checkpoints = folder / "runs" / "small" / "student-checkpoints"
+    while stage == "generate" and teacher.seen.total() < 6:
+        time.sleep(0.005)
+    while stage == "train" and not list(checkpoints.glob("checkpoint-*/complete")):
+        time.sleep(0.005)
+    time.sleep(0.05)
 
 
 def rows(run):
@@ -170,11 +163,11 @@ def test_what_is_corrupt_or_missing_is_written_again(undisturbed, teacher):
 def test_a_run_killed_in_a_stage_resumes_to_the_same_result(undisturbed, tmp_path, recipe, teacher, stage):
     (tmp_path / "r.yaml").write_text(recipe)
     teacher.seen.clear()
-    process = begin("run", "r.yaml", cwd=tmp_path)
-    wait_for(process, f"{stage}: started")
-    time.sleep({"generate": 0.1, "train": 1.0, "evaluate": 0.05}[stage])
-    process.kill()
-    process.communicate()
+    process = Begun("run", "r.yaml", cwd=tmp_path)
+    process.wait_for(f"{stage}: started")
+    wait_in(stage, tmp_path, teacher)
+    process.send_signal(signal.SIGKILL)
+    process.end()
     again = potstill("run", "r.yaml", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert f"{stage}: resuming" in again.stderr
@@ -186,12 +179,12 @@ def test_a_run_killed_in_a_stage_resumes_to_the_same_result(undisturbed, tmp_pat
 def test_ctrl_c_saves_what_is_in_flight_and_says_how_to_resume(undisturbed, tmp_path, recipe, teacher, stage):
     (tmp_path / "r.yaml").write_text(recipe.replace("epochs: 2", "epochs: 60") if stage == "train" else recipe)
     teacher.seen.clear()
-    process = begin("run", "r.yaml", cwd=tmp_path)
-    wait_for(process, f"{stage}: started")
-    time.sleep(0.2 if stage == "generate" else 8)
+    process = Begun("run", "r.yaml", cwd=tmp_path)
+    process.wait_for(f"{stage}: started")
+    wait_in(stage, tmp_path, teacher)
     process.send_signal(signal.SIGINT)
-    _, output = process.communicate(timeout=60)
-    assert process.returncode == 130, output
+    output, code = process.end()
+    assert code == 130, output
     assert "Stopping" in output
     assert "rerun the same command" in output
     assert "Traceback" not in output
@@ -207,13 +200,13 @@ def test_ctrl_c_saves_what_is_in_flight_and_says_how_to_resume(undisturbed, tmp_
 def test_ctrl_c_does_not_wait_for_a_busy_server(tmp_path, recipe):
     with small.Teacher(busy_after=3) as server:
         (tmp_path / "r.yaml").write_text(re.sub('url: "[^"]*"', f'url: "{server.url}"', recipe))
-        process = begin("run", "r.yaml", cwd=tmp_path)
+        process = Begun("run", "r.yaml", cwd=tmp_path)
         while server.seen.total() < 6:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         began = time.monotonic()
-        _, output = process.communicate(timeout=60)
-    assert process.returncode == 130, output
+        output, code = process.end()
+    assert code == 130, output
     assert "interrupted with 3 of 24 answers" in output
     assert time.monotonic() - began < 10
 
@@ -231,11 +224,11 @@ def test_changed_weights_of_the_same_name_are_noticed(tmp_path, recipe, tiny_fol
 
 def test_a_second_process_learns_who_holds_the_run(undisturbed, tmp_path, recipe):
     (tmp_path / "r.yaml").write_text(recipe)
-    process = begin("run", "r.yaml", cwd=tmp_path)
-    wait_for(process, "generate: started")
+    process = Begun("run", "r.yaml", cwd=tmp_path)
+    process.wait_for("generate: started")
     second = potstill("run", "r.yaml", cwd=tmp_path)
-    process.kill()
-    process.communicate()
+    process.send_signal(signal.SIGKILL)
+    process.end()
     assert second.returncode == 1
     assert f"in use by process {process.pid} on " in second.stderr
     assert potstill("generate", "r.yaml", cwd=tmp_path).returncode == 0  # the dead owner's lock is free

@@ -21,7 +21,7 @@ from potstill.models.remote.rate_limit import RateLimiter
 from potstill.models.remote.server import Server
 from potstill.models.specs import Endpoint
 
-GROUP_SIZE = 16
+GROUP_SIZE = 32
 """Completions handed over, and workers started, in one step of the event loop: the first need not wait for the others."""
 MIN_RETRY_QUEUE_REQUESTS = 64
 """Requests that may wait for a retry while new ones are sent, if the endpoint's concurrency is lower than this."""
@@ -33,9 +33,10 @@ UNREADABLE = (ErrorKind.BAD_RESPONSE, ErrorKind.NO_ANSWER)
 OWN_WHILE_OTHERS_SUCCEED = (ErrorKind.TIMEOUT, *UNREADABLE)
 """Faults of a request itself if another one was answered since its first attempt began; those of others only if one was answered
 after that attempt had failed."""
-HEAD_START_SECONDS = {True: 0.25, False: 1.0}
-"""The longest that other requests wait for the answer to the first, with open connections, on this machine and elsewhere: a server
-that does not take a field says so within a few round trips, and one refusal teaches all."""
+HEAD_START_SECONDS = {True: 0.03, False: 1.0}
+"""The longest that other requests wait for the answer to the first, on this machine and elsewhere: a server that does not take a
+field says so within a few round trips, and one refusal teaches all. On this machine it is about the time that the others need to
+open their connections."""
 MAX_UNREACHED_ATTEMPTS = 4
 """Attempts at a request to a server that was never reached."""
 
