@@ -6,7 +6,7 @@
 import itertools
 import re
 
-from potstill.answers import numbers
+from potstill.answers import number_words, numbers
 from potstill.answers.latex import as_formula, last_box, math_spans
 from potstill.answers.normalization import MAX_CHARACTERS, normalize
 from potstill.answers.notation import plain_numbers, words_to_digits
@@ -75,7 +75,8 @@ def extract_value(text: str, language: str = "english") -> str | None:
     an equation of variables stays whole), a range (5 to 7), a list, the complete text as a formula, the last formula of the
     sentence, the number that the text begins with, what follows the last "is" or similar, the last number.
     """
-    text = normalize(plain_numbers(text[-MAX_VALUE_CHARACTERS:], language))
+    text = number_words.words_to_digits(text[-MAX_VALUE_CHARACTERS:], language)
+    text = normalize(plain_numbers(text, language))
     return _value(text, math_spans(text))
 
 
@@ -100,7 +101,7 @@ def value_in_text(text: str, language: str = "english") -> str | None:
 
 def is_value(text: str, language: str = "english") -> bool:
     """Whether a text is nothing but a value: a number in any notation, a formula, a list, a range."""
-    plain = normalize(plain_numbers(text, language))
+    plain = normalize(plain_numbers(number_words.words_to_digits(text, language), language))
     if numbers.parse(plain) is not None or as_formula(text) or last_box(text):
         return True
     value = extract_value(text, language) or ""

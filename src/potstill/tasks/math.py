@@ -37,8 +37,8 @@ class Math(Task):
     name: Literal["math"] = "math"
     """The task's name."""
     language: Annotated[str, AfterValidator(_validate_language)] = "english"
-    """The language of questions and answers, by its English name. It decides what a comma and a point in a number mean: in
-    German, 1.234 is 1234 and 0,5 is a half."""
+    """The language of questions and answers, by its English name. It decides what a comma and a point in a number mean (in
+    German, 1.234 is 1234 and 0,5 is a half), and whose number words are read besides the English ones."""
 
     answer_placeholder = "NUMBER"
     question_tells_task = True
