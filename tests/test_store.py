@@ -266,3 +266,22 @@ def test_import_rejects_a_file_with_an_invalid_row(tmp_path, field, value):
     text = "\ufeff" + json.dumps(row) + "\n\n"
     (tmp_path / "c.jsonl").write_bytes(gzip.compress(text.encode()))
     assert admin.import_(new, tmp_path / "c.jsonl") == (1, 0)
+
+
+def test_what_servers_do_not_take_is_exported_too(tmp_path):
+    filled(tmp_path / "s.sqlite", 1)
+    Store(tmp_path / "s.sqlite").leave_out("http://a m", ("seed", "top_p"))
+    assert admin.export(tmp_path / "s.sqlite", tmp_path / "a.jsonl") == (1, 0)
+    new = Store(tmp_path / "new.sqlite")
+    new.leave_out("http://a m", ("stop",))
+    assert admin.import_(new, tmp_path / "a.jsonl") == (1, 0)
+    assert new.left_out("http://a m") == ("stop", "seed", "top_p")
+    for line in (
+        {"server": "s", "left_out": "seed"},
+        {"server": "s", "left_out": [1]},
+        {"server": 1, "left_out": []},
+        [],
+    ):
+        (tmp_path / "b.jsonl").write_text(json.dumps(line))
+        with pytest.raises(PotstillError, match="line 1: not an exported completion"):
+            admin.import_(new, tmp_path / "b.jsonl")

@@ -45,7 +45,7 @@ def export(
     runs: Runs = RUNS,
     store: StoreFile = None,
 ) -> None:
-    """Write every completion as JSON lines; of a corrupt store, those that are intact."""
+    """Write every completion, and the fields that servers do not take, as JSON lines; of a corrupt store, what is intact."""
     from potstill.models.store import admin
 
     written, lost = admin.export(_path(store, runs), file)
