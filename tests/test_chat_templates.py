@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, ByT5Tokenizer, PreTrainedTokenizerFast
 
 import students
 from potstill.errors import PotstillError, RecipeError
@@ -88,6 +88,23 @@ def test_a_reply_that_quotes_its_end_has_one_end(family):
     plain = tokenized(chat, {"student_messages": user("Why?"), "completion": "It says.", "turns": 1})["input_ids"]
     assert ids_of_marks(chat, ids) == ids_of_marks(chat, plain)
     assert chat.count(row["student_messages"], row["completion"]) == len(ids)
+
+
+PYTHON_TEMPLATE = "{% for m in messages %}{{ m.content }}</s>{% endfor %}"
+
+
+def in_python():
+    """A tokenizer without a Rust backend: one token for each byte."""
+    return ChatTemplate(ByT5Tokenizer(chat_template=PYTHON_TEMPLATE))
+
+
+@given(st.lists(st.sampled_from(["</s>", "<pad>", "<extra_id_3>", " ", "a", "é", "<", "</s"])).map("".join))
+def test_a_tokenizer_in_python_takes_quoted_control_tokens_for_text(text):
+    chat, text = in_python(), f"q{text}q"  # it strips spaces beside control tokens
+    bytes_of_text = [byte + 3 for byte in text.encode()]
+    assert chat.tokens(user(text)) == [*bytes_of_text, chat.end]
+    assert chat.reply_tokens(text) == bytes_of_text
+    assert chat.tokens([*user("Hi"), *user("Ho")]) == present_path(chat, [*user("Hi"), *user("Ho")])
 
 
 def test_each_turn_of_a_chat_keeps_its_own_end_alone():

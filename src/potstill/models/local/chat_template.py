@@ -107,8 +107,6 @@ class ChatTemplate:
     @cached_property
     def _quoted(self) -> QuotedTokens:
         tokenizer, written = self.tokenizer, self._rendered_probe(self.text) + self._after_reply
-        if not tokenizer.is_fast:
-            return QuotedTokens(tokenizer, [])
         marks = [token for token in added_tokens(tokenizer) if token in written]
         return QuotedTokens(tokenizer, control_tokens(tokenizer, marks))
 

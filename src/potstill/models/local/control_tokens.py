@@ -10,7 +10,7 @@ import re
 import secrets
 from collections.abc import Collection, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
@@ -29,7 +29,8 @@ def added_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
 
 def control_tokens(tokenizer: PreTrainedTokenizerBase, marks: Collection[str]) -> list[str]:
     """The tokenizer's special tokens, and added ones among the ``marks`` of its chat template, longest first."""
-    special = [one.content for one in tokenizer.added_tokens_decoder.values() if one.special or one.content in marks]
+    known = {*marks, *tokenizer.all_special_tokens}
+    special = [one.content for one in tokenizer.added_tokens_decoder.values() if one.special or one.content in known]
     named = [text for text in special if len(text) >= SHORTEST and not text.isalnum() and not text.isspace()]
     return sorted(named, key=len, reverse=True)
 
@@ -54,10 +55,29 @@ class QuotedTokens:
         """Token ids of a text, in which hidden tokens are text and all others control tokens."""
         if self._begin not in text:
             return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        if not self._tokenizer.is_fast:
+            return self._encode_in_python(text)
         tokenizer, ids = self._apart
         named = self._pattern.sub(lambda found: self._name("c", found[0]), text)
-        shown = self._hidden.sub(lambda found: self._tokens[int(found[1])], named)
+        shown = self._shown(named)
         return [ids.get(id, id) for id in tokenizer.encode(shown, add_special_tokens=False).ids]
+
+    def _encode_in_python(self, text: str) -> list[int]:
+        """The same by a tokenizer without a Rust backend, which itself tokenizes the texts between added tokens one by one."""
+        tokenizer, ids, start, added = self._tokenizer, list[int](), 0, added_tokens(self._tokenizer)
+        for found in (*self._pattern.finditer(text), None):
+            piece = text[start : found.start() if found else len(text)]
+            words = tokenizer.tokenize(self._shown(piece), split_special_tokens=self._begin in piece)
+            words = [str(tokenizer.unk_token) if word in self._index else word for word in words]
+            ids += cast(list[int], tokenizer.convert_tokens_to_ids(words))
+            if found:
+                ids.append(added[found[0]])
+                start = found.end()
+        return ids
+
+    def _shown(self, text: str) -> str:
+        """The text with the control tokens that were hidden in it."""
+        return self._hidden.sub(lambda found: self._tokens[int(found[1])], text)
 
     def _name(self, kind: str, token: str) -> str:
         return f"{self._begin}{kind}{self._index[token]}\ue001"
