@@ -20,6 +20,7 @@ class Conversation(Task):
     gradable = False
     question_tells_task = True
     descriptive_scores = ("words", "repetition")
+    rubric_name = "conversation"
 
     @property
     def columns(self) -> Mapping[str, Column]:
@@ -83,6 +84,12 @@ class Conversation(Task):
 
     def answer_from_json(self, reply: Mapping[str, Any], example: Example) -> str | None:
         return None
+
+    def asked(self, example: Example) -> Sequence[Message]:
+        return [message for message in example["messages"] if message["role"] != "system"]
+
+    def shown_answer(self, text: str, rationale: str, answer: str | None) -> str:
+        return text if answer is None else answer
 
     def scores(self, answer: str, example: Example) -> dict[str, float]:
         gold = example["gold"]

@@ -17,6 +17,7 @@ from potstill.metrics.names import entity_density, unsupported_entities
 from potstill.metrics.overlap import rouge
 from potstill.metrics.repeats import repetition
 from potstill.metrics.splitting import word_count
+from potstill.models import Message
 from potstill.tasks import (
     WHOLE_TEXT,
     Column,
@@ -44,6 +45,7 @@ class Summarization(Task):
     gradable = False
     descriptive_scores = ("density", "words", "repetition", "unsupported")
     answer_placeholder = "SUMMARY"
+    rubric_name = "summarization"
 
     @property
     def columns(self) -> Mapping[str, Column]:
@@ -89,6 +91,15 @@ class Summarization(Task):
     def answer_from_json(self, reply: Mapping[str, Any], example: Example) -> str | None:
         summary = reply["answer"]
         return summary.strip() or None if isinstance(summary, str) else None
+
+    def asked(self, example: Example) -> Sequence[Message]:
+        return [{"role": "user", "content": "Summarize the source."}]
+
+    def source(self, example: Example) -> str | None:
+        return str(example["document"])
+
+    def shown_answer(self, text: str, rationale: str, answer: str | None) -> str:
+        return text if answer is None else answer
 
     def scores(self, answer: str, example: Example) -> dict[str, float | None]:
         gold, source = example["gold"], example["document"]

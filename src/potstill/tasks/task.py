@@ -54,6 +54,8 @@ class Task(BaseModel, ABC):
     """Whether a question alone says what is wanted, as a math problem does and a text to classify does not."""
     answer_placeholder: ClassVar[str] = "ANSWER"
     """The placeholder for the answer in instructions."""
+    rubric_name: ClassVar[str] = "rationale"
+    """The shipped rubric (`potstill.rubrics`) that its answers are graded by where none is named."""
 
     @model_validator(mode="after")
     def _validate_prompts(self) -> Self:
@@ -109,6 +111,19 @@ class Task(BaseModel, ABC):
         """Scores of an answer against ``example["gold"]``, by name; None where a score does not apply to the answer (names are not
         counted in a script without capitals). For a gradable task, the first is 1.0 for a correct answer.
         Empty if gold is missing and no score works without it."""
+
+    def asked(self, example: Example) -> Sequence[Message]:
+        """What the user asks, for people and judges to read: messages without the system's."""
+        columns = (column.display(example[name]) for name, column in self.columns.items())
+        return [{"role": "user", "content": "\n\n".join(columns)}]
+
+    def source(self, example: Example) -> str | None:
+        """The text that an answer must keep to; None where the task has none."""
+        return None
+
+    def shown_answer(self, text: str, rationale: str, answer: str | None) -> str:
+        """A system's answer for people and judges to read, in one form for all systems: the rationale, then the answer."""
+        return text if answer is None else f"{rationale.strip()}\n\n{answer}".strip()
 
     def equivalent(self, a: str | None, b: str | None) -> bool:
         """Whether two answers mean the same; False if one is None."""

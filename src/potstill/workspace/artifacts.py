@@ -121,7 +121,7 @@ _TYPES: dict[Any, pa.DataType] = {
 }  # fmt: skip
 
 
-def _table(file: str, row: type[Row]) -> Table[Row]:
+def table(file: str, row: type[Row]) -> Table[Row]:
     """A table whose schema is that of its row type."""
     return Table(file, pa.schema([(name, _TYPES[kind]) for name, kind in _fields(row).items()]))
 
@@ -132,8 +132,8 @@ def _fields(row: type[Any]) -> dict[str, Any]:
     return fields
 
 
-GENERATED: Table[GeneratedRow] = _table("generated.parquet", GeneratedRow)
-CURATED: Table[CuratedRow] = _table("curated.parquet", CuratedRow)
+GENERATED: Table[GeneratedRow] = table("generated.parquet", GeneratedRow)
+CURATED: Table[CuratedRow] = table("curated.parquet", CuratedRow)
 EXAMPLES = "examples.parquet"
 
 LOGGED = pa.struct(
@@ -155,7 +155,7 @@ def examples(task: Task) -> Table[Example]:
 
 def predictions(system: str) -> Table[Prediction]:
     """The answers of a system, by its name."""
-    return _table(f"{PREDICTIONS}/{system}.parquet", Prediction)
+    return table(f"{PREDICTIONS}/{system}.parquet", Prediction)
 
 
 def read_json(path: Path) -> dict[str, Any]:
