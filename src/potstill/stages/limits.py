@@ -1,10 +1,12 @@
 """Limits on the new tokens of validation and test answers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from potstill.recipe.recipe import Recipe
 from potstill.tasks import Parsed, Prompting, Status
 
+T = TypeVar("T")
 MAX_TRUNCATED = 0.02
 """Fraction of a system's answers that a limit may truncate before it is doubled."""
 
@@ -23,18 +25,24 @@ class TokenLimits:
         """The limit, in tokens."""
         return self._recipe.max_tokens(prompting) * (2 if prompting.prompt in self._doubled else 1)
 
-    def can_double(self, prompting: Prompting) -> bool:
-        return prompting.prompt not in self._doubled
+    def is_too_low(self, prompting: Prompting, answers: Sequence[Parsed]) -> bool:
+        """Whether the limit truncates more than `MAX_TRUNCATED` of the answers, and is not doubled yet."""
+        too_many = sum(map(_is_truncated, answers)) > MAX_TRUNCATED * len(answers)
+        return too_many and prompting.prompt not in self._doubled
 
     def double(self, prompting: Prompting) -> None:
         self._doubled.add(prompting.prompt)
 
 
-def truncated(answers: Sequence[Parsed]) -> list[int]:
-    """The indices of the truncated answers."""
-    return [i for i, parsed in enumerate(answers) if parsed.status is Status.TRUNCATED]
+def replace_truncated(
+    answers: list[T], parsed: Callable[[T], Parsed], ask: Callable[[list[int]], Iterable[T | None]]
+) -> None:
+    """Put longer answers in place of the truncated ones, whose indices ``ask`` gets; None leaves the truncated one."""
+    again = [i for i, answer in enumerate(answers) if _is_truncated(parsed(answer))]
+    for i, answer in zip(again, ask(again) if again else (), strict=True):
+        if answer is not None:
+            answers[i] = answer
 
 
-def truncates_too_many(answers: Sequence[Parsed]) -> bool:
-    """Whether more than `MAX_TRUNCATED` of the answers are truncated."""
-    return len(truncated(answers)) > MAX_TRUNCATED * len(answers)
+def _is_truncated(parsed: Parsed) -> bool:
+    return parsed.status is Status.TRUNCATED

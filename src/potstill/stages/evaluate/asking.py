@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 
 from potstill.data import predictions
@@ -15,7 +15,7 @@ from potstill.recipe.systems import Role, System
 from potstill.stages.evaluate.linear import LinearModel
 from potstill.stages.few_shot import FewShotExamples
 from potstill.stages.generate import logged_completion
-from potstill.stages.limits import TokenLimits, truncated, truncates_too_many
+from potstill.stages.limits import TokenLimits, replace_truncated
 from potstill.stages.training_rows import training_rows
 from potstill.tasks import Example, Parsed, Task
 from potstill.workspace.artifacts import STUDENT
@@ -32,6 +32,9 @@ class Answer:
     request: Request
     completion: Completion
     parsed: Mapping[str, Parsed]
+
+    def read_leniently(self) -> Parsed:
+        return self.parsed["lenient"]
 
 
 class Asker:
@@ -63,15 +66,19 @@ class Asker:
         for prompting in too_low:
             self.limits.double(prompting)
         for system in self._without_reloading([one for one in systems if one.prompting.prompt in prompts]):
-            again = truncated(_lenient(answers[system.name]))
-            if again and self.recipe.asks(system):
-                limit = self.limits(system.prompting)
-                echo(f"  {system.name}{of}: {len(again)} truncated answers are requested again, up to {limit} tokens")
-                longer = self._ask(system, [examples[i] for i in again], system.name + of, required=False)
-                for i, answer in zip(again, longer, strict=True):
-                    if not answer.completion.error:  # a server may refuse the larger limit, or not answer in time
-                        answers[system.name][i] = answer
+            if self.recipe.asks(system):
+                ask = partial(self._ask_for_more, system, examples, of)
+                replace_truncated(answers[system.name], Answer.read_leniently, ask)
         return answers
+
+    def _ask_for_more(
+        self, system: System, examples: Sequence[Example], of: str, again: list[int]
+    ) -> Iterator[Answer | None]:
+        limit = self.limits(system.prompting)
+        echo(f"  {system.name}{of}: {len(again)} truncated answers are requested again, up to {limit} tokens")
+        for answer in self._ask(system, [examples[i] for i in again], system.name + of, required=False):
+            # A server may refuse the larger limit, or not answer in time.
+            yield None if answer.completion.error else answer
 
     def _without_reloading(self, systems: Iterable[System]) -> Iterator[System]:
         """The systems, those of one model together, and first those of the model that was asked last."""
@@ -87,9 +94,8 @@ class Asker:
         return self.recipe.asked(system).name if self.recipe.asks(system) else system.name
 
     def _is_too_low(self, system: System, answers: Sequence[Answer]) -> bool:
-        if not self.recipe.asks(system) or not self.limits.can_double(system.prompting):
-            return False
-        return truncates_too_many(_lenient(answers))
+        read = [answer.read_leniently() for answer in answers]
+        return self.recipe.asks(system) and self.limits.is_too_low(system.prompting, read)
 
     def _ask(self, system: System, examples: Sequence[Example], name: str, *, required: bool = True) -> list[Answer]:
         sent = requests(self.recipe, system, examples, self._shots, self.limits)
@@ -138,7 +144,3 @@ def _read(task: Task, example: Example, completion: Completion) -> dict[str, Par
     return {
         kind: task.parse(completion.text, completion.finish_reason, example, strict=kind == "strict") for kind in KINDS
     }
-
-
-def _lenient(answers: Sequence[Answer]) -> list[Parsed]:
-    return [answer.parsed["lenient"] for answer in answers]

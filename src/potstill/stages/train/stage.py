@@ -13,7 +13,7 @@ from potstill.models.complete import Billing, complete
 from potstill.progress import echo
 from potstill.recipe.recipe import Recipe
 from potstill.stages import judge
-from potstill.stages.limits import TokenLimits, truncated, truncates_too_many
+from potstill.stages.limits import TokenLimits, replace_truncated
 from potstill.stages.planned import KnownExamples, Planned
 from potstill.stages.train import checkpoints, choosing
 from potstill.stages.train.student import Checkpoint, warnings_about
@@ -118,11 +118,9 @@ def _validation_scores(recipe: Recipe, run: Run, checkpoint: Checkpoint, name: s
         ]
 
     read = ask(examples)
-    if limits.can_double(Prompting.PLAIN) and truncates_too_many(read):
+    if limits.is_too_low(Prompting.PLAIN, read):
         limits.double(Prompting.PLAIN)
-        again = truncated(read)
-        for i, parsed in zip(again, ask([examples[i] for i in again]), strict=True):
-            read[i] = parsed
+        replace_truncated(read, lambda parsed: parsed, lambda again: ask([examples[i] for i in again]))
     answers = [parsed.answer for parsed in read]
     task = judge.judged(recipe, run, task, zip(examples, answers, strict=True), name)
     scores = [task.main_score(answer, e) for e, answer in zip(examples, answers, strict=True) if e["gold"] is not None]
