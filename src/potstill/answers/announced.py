@@ -2,9 +2,9 @@
 
 import re
 
-from potstill.answers.languages import ANSWER_WORDS
+from potstill.answers.languages import ANSWER_WORDS, CLEAR_COPULAS, pattern
 
-_IS = r"(?:is|was|are|equals?|est|es|ist|è|é|är|er|jest|adalah|là|olur)\b|是|为|為|は|هو|هي|है|="
+_IS = f"{pattern(f'{CLEAR_COPULAS}|equals|equal|olur')}|="
 _STATED = re.compile(
     rf"(?<![^\W\d_])(?i:{ANSWER_WORDS})(?:\s{{1,3}}[^\W\d_][\w'’]{{0,20}}){{0,6}}?\s{{0,3}}(?i:{_IS})(?!\s{{1,3}}(?:not|n['’]t|nicht|pas|no|non)\b)"
     r"[\s:：*_]{0,6}(?P<answer>[^\n]{1,400})"

@@ -40,19 +40,16 @@ _JOINTS = re.compile(
     r"(?<!\w)(?:to|but|even|partly|somewhat|sometimes|possibly|maybe|perhaps|slightly|mostly|more|rather|yet|bordering on|leaning)(?!\w))*"
 )
 """The text between two labels that are both the answer."""
-_ALTERNATIVE = re.compile(
-    r"[)\]\"'*}.]{0,4}\s?[,;(]?\s?(?:(?:or|oder|ou|eller|lub|albo|nebo|vagy|или|або|veya|atau|hoặc)(?!\w)|或|または|또는|أو |या |หรือ|\|)"
-)
+_ALTERNATIVE = re.compile(rf"[)\]\"'*}}.]{{0,4}}\s?[,;(]?\s?(?:{languages.pattern(languages.CLEAR_OR_WORDS)}|\|)")
 _LIST_JOINTS = re.compile(rf"(?:[^\w\-]|-(?!\w)|(?<!\w)\d{{1,2}}[.)] |{languages.pattern(languages.AND_WORDS)})*")
 _ITEM = re.compile(r"\s*(?:[-*•–+]|\d{1,2}[.)])\s+")
 _EXPLANATION = re.compile(
-    r"\s(?:because|since|as(?= (?:the|it|there|he|she|they|we|i)\b)|denn|weil|car|parce que|porque|perché|omdat|ponieważ|потому что)\s.*|(?:,| -) (?:because|since|denn|car) .*"
+    rf"\s(?:{languages.REASON_WORDS}|as(?= (?:the|it|there|he|she|they|we|i)\b))\s.*|(?:,| -) (?:{languages.REASON_WORDS}) .*"
 )
 _ITEM_EXPLANATION = re.compile(r"[*_'\")\]]{0,4}(?::| -)[*_]{0,2} .*")
 _PARENTHESES = re.compile(r"\([^()]{0,200}\)")
 _NONE = re.compile(
-    r"(?:none|neither|nothing|n/a|no (?:label|labels|class|category)|keine?[sr]?|nichts|aucune?|rien|ningun[oa]|ningún|nessun[oa]?|"
-    r"nenhum[oa]?|geen|inga?|ingen|żaden|žádn[ýáé]|нет|ничего|никакой|无|無|没有|なし|없음)"
+    rf"(?:{languages.NONE_WORDS})"
     r"(?: (?:of|de|von|di|del?) (?:them|these|those|it|the \w{1,12}(?: \w{1,12})?|above|eux|ellos|loro|diesen|ihnen)| (?:fits?|appl(?:y|ies)|gilt|passt|label|etikett))?"
 )
 _ANNOUNCEMENT = re.compile(
@@ -62,9 +59,7 @@ _ANNOUNCEMENT = re.compile(
     rf"(?: \w{{1,20}}){{0,6}}?[\"'*]{{0,3}} ?(?:(?:is|are|was|would be|should be|must be|as|{fold(languages.COPULAS)})(?!\w)|[:=]|->|是|为|為|は|が)|"
     r"(?<!#)#{2,4} |(?<!\w)(?:classif\w{1,6}|label(?:l?ed)?|rated?|categori[sz]ed?) (?:\w{1,20} ){0,6}?as )"
 )
-_FIRST_WORD_ENDS = re.compile(
-    r"[)\]\"'*}]{0,4}(?:\s?(?:[.,;:!(]| - )|\s(?:because|since|as|denn|weil|car|porque|perché)(?!\w))"
-)
+_FIRST_WORD_ENDS = re.compile(rf"[)\]\"'*}}]{{0,4}}(?:\s?(?:[.,;:!(]| - )|\s(?:{languages.REASON_WORDS}|as)(?!\w))")
 
 
 class _Reading(NamedTuple):

@@ -27,20 +27,25 @@ LEAD_IN_WORDS = (
 )
 """Words that only lead to an announced answer."""
 
-COPULAS = (
-    "is|are|was|be|ist|sind|est|es|son|è|é|är|er|on|jest|to|je|este|adalah|ialah|ay|là|είναι|это|ni|"
-    "是|为|為|は|が|은|는|هو|هي|הוא|היא|है|হল|হলো|คือ"
-)
-"""Verbs between the answer word and the answer."""
+CLEAR_COPULAS = "is|are|was|ist|est|es|è|é|är|er|jest|adalah|là|是|为|為|は|هو|هي|है"
+"""Verbs between the answer word and the answer, those that mean nothing else in a text of another language."""
+COPULAS = f"{CLEAR_COPULAS}|be|sind|son|on|to|je|este|ialah|ay|είναι|это|ni|が|은|는|הוא|היא|হল|হলো|คือ"
 
+CLEAR_OR_WORDS = "or|oder|ou|eller|lub|albo|nebo|vagy|или|або|veya|atau|hoặc|或|または|또는|أو|या|หรือ"
+"""Those that mean nothing else in a text of another language: Dutch "of" is not one of them."""
 OR_WORDS = (
-    "or|oder|ou|o|u|eller|of|lub|albo|nebo|vagy|tai|sau|или|або|чи|ή|veya|ya da|atau|o kaya|hoặc|hay|或|或者|还是|または|"
-    "もしくは|또는|혹은|أو|یا|או|या|অথবা|বা|அல்லது|หรือ|au|vs|versus"
+    f"{CLEAR_OR_WORDS}|o|u|of|tai|sau|чи|ή|ya da|o kaya|hay|或者|还是|もしくは|혹은|یا|או|অথবা|বা|அல்லது|au|vs|versus"
 )
-AND_WORDS = (
-    "and|und|et|y|e|i|en|og|och|ja|a|és|și|и|й|та|і|και|ve|dan|at|và|和|与|與|及|以及|と|および|和|및|와|과|그리고|و|ו|"
-    "और|এবং|மற்றும்|และ|na|plus|as well as|but also|also"
+CLEAR_AND_WORDS = (
+    "and|und|et|y|e|og|och|és|și|и|та|і|και|ve|và|和|与|與|及|以及|と|および|및|와|과|그리고|و|ו|और|এবং|மற்றும்|และ"
 )
+AND_WORDS = f"{CLEAR_AND_WORDS}|en|dan|i|ja|a|й|at|na|plus|as well as|but also|also"
+REASON_WORDS = "because|since|denn|weil|car|parce que|porque|perché|omdat|ponieważ|потому что"
+NONE_WORDS = (
+    "none|neither|nothing|n/a|no (?:label|labels|class|category)|keine?[sr]?|nichts|aucune?|rien|ningun[oa]|ningún|nessun[oa]?|"
+    "nenhum[oa]?|geen|inga?|ingen|żaden|žádn[ýáé]|нет|ничего|никакой|无|無|没有|なし|없음"
+)
+"""Answers that no label fits: regular expressions of folded words."""
 
 NEGATIONS = (
     r"not|cannot|\w{2,6}n't|no|nor|neither|never|none|nothing|nobody|hardly|barely|scarcely|without|far from|rather than|instead of|"

@@ -2,7 +2,8 @@
 
 import re
 
-from potstill.answers.languages import ANSWER_WORDS
+from potstill.answers.languages import ANSWER_WORDS, CLEAR_AND_WORDS, CLEAR_COPULAS, CLEAR_OR_WORDS
+from potstill.answers.languages import pattern as any_of
 
 _STANDALONE = r"(?<![A-Za-z0-9'’])(?P<letter>[A-Z])(?![A-Za-z0-9'’])"
 _LOWER_CASE = r"(?<![A-Za-z0-9'’])(?P<lower>[a-z])(?=[ \t]{0,3}(?:[.,;:)\]}\"'*。，、\n]|$))"
@@ -13,12 +14,13 @@ _BOXED = re.compile(
     rf"\\boxed\{{[^{{}}A-Z]{{0,3}}(?:\\(?:text|mathrm|mathbf|textbf)\{{)?[^{{}}A-Za-z]{{0,3}}{_STANDALONE}"
 )
 _STATED = re.compile(
-    rf"(?:{_ANSWER}|\b(?i:correct|right|best|choice|choose|pick|select)\b)[^\n.。]{{0,60}}?(?:\b(?:is|est|es|ist|è|é|är|jest|adalah|là)\b|是|为|は|هو|هي|है|:|：|\n){_OPENING_MARKS}{_STANDALONE}"
+    rf"(?:{_ANSWER}|\b(?i:correct|right|best|choice|choose|pick|select)\b)[^\n.。]{{0,60}}?(?:{any_of(CLEAR_COPULAS)}|:|：|\n){_OPENING_MARKS}{_STANDALONE}"
 )
 _AT_START = re.compile(rf"^[\s*(\[\"']{{0,4}}{_STANDALONE}(?=[\s.,:;)\]。、，：]|$)")
 _ANYWHERE = re.compile(_STANDALONE)
+_JOINT = any_of(f"{CLEAR_OR_WORDS}|{CLEAR_AND_WORDS}|o|of|en|か")
 _SECOND = re.compile(
-    r"[)\]\"'*`}$.]{0,4}\s{0,2}(?:[,;]\s?(?:and|or)(?!\w)|[,;/&+|]|(?:and|or|und|oder|et|ou|y|o|e|en|of|и|или)(?!\w)|或|和|と|か|또는)\s{0,2}"
+    rf"[)\]\"'*`}}$.]{{0,4}}\s{{0,2}}(?:[,;]\s?{_JOINT}|[,;/&+|]|{_JOINT})\s{{0,2}}"
     r"(?:either )?[(\[\"'*`$]{0,3}(?P<letter>[A-Z]|\d{1,2})(?![\w'’])"
 )
 _ENGLISH_WORD = re.compile(r"A\s+(?!(?:because|since|is|as|was|and|or|but|if|while|over)\b)[a-z]|I\s+[a-z]|I['’]")

@@ -7,6 +7,7 @@ import itertools
 import re
 
 from potstill.answers import number_words, numbers
+from potstill.answers.languages import CLEAR_AND_WORDS, CLEAR_OR_WORDS, pattern
 from potstill.answers.latex import as_formula, last_box, math_spans
 from potstill.answers.normalization import MAX_CHARACTERS, normalize
 from potstill.answers.notation import plain_numbers, words_to_digits
@@ -39,7 +40,7 @@ _RANGE = re.compile(
     rf"(?P<opening>between|from)?\s?{_N}(?:\s?{_UNIT_WORD})?(?P<link>\s?(?:–|—|-|to\b|through\b|until\b|and\b)\s?){_N}(?![\w^*/(\\.=:])",
     re.IGNORECASE,
 )
-_AND_OR = r"(?:\b(?:and|or|und|oder|et|ou|y|e|i|и|или)\b|[&和或])"
+_AND_OR = f"(?:{pattern(f'{CLEAR_AND_WORDS}|{CLEAR_OR_WORDS}|i')}|&)"
 _GAP = re.compile(rf"\s?(?:[,;/]|(?:{_UNIT_WORD}\s?){{0,2}},?\s?\(?{_AND_OR}|{_UNIT_WORD}\s?)\s?{_SIGN}", re.IGNORECASE)
 _CONJUNCTION = re.compile(_AND_OR, re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"\s*\d{1,40},\d{1,40}\s*")
