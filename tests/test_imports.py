@@ -26,7 +26,7 @@ LAYERS = (
     ("answers", "stats", "rubrics"),
     ("interrupt",),
     ("progress", "config", "processor"),
-    ("errors",),
+    ("errors", "lazy"),
 )
 """Each part of the package imports only what comes after it; parts of one layer do not import each other."""
 HEAVY = (

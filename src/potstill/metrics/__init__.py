@@ -4,8 +4,7 @@ Every function is importable from here, pure, and takes the answer before the re
 The libraries behind them (rouge-score, sacrebleu) load with the first function that needs one.
 """
 
-from importlib import import_module
-from typing import Any
+from potstill.lazy import lookup
 
 FUNCTIONS = {
     "drop": ("drop_score", "normalize_drop"),
@@ -31,13 +30,4 @@ FUNCTIONS = {
 }
 """The functions of each module of this package."""
 
-
-def __getattr__(name: str) -> Any:
-    for module, functions in FUNCTIONS.items():
-        if name in functions:
-            return getattr(import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *(name for functions in FUNCTIONS.values() for name in functions)])
+__getattr__, __dir__ = lookup(__name__, FUNCTIONS)

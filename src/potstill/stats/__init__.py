@@ -1,7 +1,6 @@
 """Intervals and tests. Every function is importable from here; numpy and scipy load with the first that is used."""
 
-from importlib import import_module
-from typing import Any
+from potstill.lazy import lookup
 
 FUNCTIONS = {
     "agreement": ("cohen_kappa", "fleiss_kappa", "gwet_ac1", "krippendorff_alpha"),
@@ -27,13 +26,4 @@ FUNCTIONS = {
 }
 """The functions of each module of this package."""
 
-
-def __getattr__(name: str) -> Any:
-    for module, functions in FUNCTIONS.items():
-        if name in functions:
-            return getattr(import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *(name for functions in FUNCTIONS.values() for name in functions)])
+__getattr__, __dir__ = lookup(__name__, FUNCTIONS)
