@@ -86,7 +86,12 @@ def shown_text(task: Task, row: Prediction) -> str:
     """An answer in the form that is shown, the same whatever form the system used, clipped. Empty where there is none."""
     if row["error"] or row["finish_reason"] == "content_filter":
         return ""
-    text = task.shown_answer(row["text"], row["rationale"], row["answer"]).strip()
+    return clipped(task.shown_answer(row["text"], row["rationale"], row["answer"]))
+
+
+def clipped(text: str) -> str:
+    """An answer without white space around it, of the length that is shown."""
+    text = text.strip()
     return text if len(text) <= MAX_CHARACTERS else text[:MAX_CHARACTERS].rstrip() + CUT_MARK
 
 

@@ -82,4 +82,6 @@ class Workspace:
         with suppress(PotstillError):
             if "evaluate" in done:
                 verdict = artifacts.read_json(folder / artifacts.EVALUATION)["verdict"]["lines"][0]
+            if judged := artifacts.read_json(folder / artifacts.JUDGED):
+                verdict += f"\n  {judged['verdict']['lines'][0]}"
         return Summary(name, state, verdict)
