@@ -14,6 +14,7 @@ FUNCTIONS = {
         "clustered_proportion_interval",
         "clustered_standard_error",
     ),
+    "corrected": ("corrected_mean",),
     "gap": ("recovered_gap",),
     "judges": ("expected_calibration_error", "ppi_mean"),
     "labels": ("macro_f1", "macro_f1_difference", "macro_f1_interval"),
