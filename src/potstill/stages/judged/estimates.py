@@ -4,13 +4,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isnan, nan
-from typing import cast
+from typing import TYPE_CHECKING
 
 from potstill import stats
 from potstill.labels.table import Form, State
 from potstill.stages.evaluate.result import Metric, OneSided
 from potstill.stages.judged.result import Corrected, Estimate, Measure, Rates, Score, Shown, WorstCase
 from potstill.stages.judged.series import Series, Value
+
+if TYPE_CHECKING:
+    from potstill.stats.corrected import Corrected as Mean
 
 FEW_GROUPS = 30
 """Below which a comparison also needs the sign-flip test, as that of gold answers."""
@@ -31,14 +34,15 @@ class Level:
     margin: float
 
 
-def mean(values: Mapping[str, float], scale: tuple[float, float], level: Level) -> stats.Corrected:
+def mean(values: Mapping[str, float], scale: tuple[float, float], level: Level) -> "Mean":
     """Mean of values by question, clustered by group; of no values anything within the scale."""
     gold = list(values.values()) or [nan]
     groups = [level.groups[question] for question in values] or [""]
-    return stats.corrected_mean(gold, None, groups, None, scale, level.confidence)
+    found: Mean = stats.corrected_mean(gold, None, groups, None, scale, level.confidence)
+    return found
 
 
-def metric(found: stats.Corrected) -> Metric:
+def metric(found: "Mean") -> Metric:
     return Metric(estimate=found.mean, low=found.low, high=found.high)
 
 
@@ -72,7 +76,7 @@ def estimate(series: Series, people: Series | None, level: Level) -> Estimate:
     )
 
 
-def mean_of(series: Series, level: Level) -> stats.Corrected:
+def mean_of(series: Series, level: Level) -> "Mean":
     """The mean of a series; of people's labels of a random draw, each counts by the inverse of its probability."""
     given = series.given
     weighted = series.kind == "people" and given and all(question in series.probabilities for question in given)
@@ -80,29 +84,42 @@ def mean_of(series: Series, level: Level) -> stats.Corrected:
         return mean(given, series.scale, level)
     weights = [1 / series.probabilities[question] for question in given]
     groups = [level.groups[question] for question in given]
-    return stats.corrected_mean(list(given.values()), None, groups, weights, series.scale, level.confidence)
+    found: Mean = stats.corrected_mean(list(given.values()), None, groups, weights, series.scale, level.confidence)
+    return found
 
 
 def worst_case(series: Series, level: Level) -> WorstCase | None:
-    """The means if every missing value were the lowest, and the highest, that it may be; people's questions that were skipped are not missing:
-    the draw is random, and so is what was not reached."""
-    if all(one.value is not None for one in series.values.values()):
+    """The means if every missing value were the lowest, and the highest, that it may be; None where none is missing."""
+    if not missing(series):
         return None
-    lower, upper = (
-        metric(mean({q: one.low if i == 0 else one.high for q, one in series.values.items()}, series.scale, level))
-        for i in (0, 1)
-    )
-    return WorstCase(lower=lower, upper=upper)
+    lower, upper = worst_means(series, level)
+    return WorstCase(lower=metric(lower), upper=metric(upper))
 
 
-def correction(series: Series, people: Series, level: Level) -> stats.Corrected | None:
+def worst_means(series: Series, level: Level) -> "tuple[Mean, Mean]":
+    """The same with what tests need; the mean twice where no value is missing."""
+    if not missing(series):
+        found = mean_of(series, level)
+        return found, found
+    low = mean({question: one.low for question, one in series.values.items()}, series.scale, level)
+    return low, mean({question: one.high for question, one in series.values.items()}, series.scale, level)
+
+
+def missing(series: Series) -> bool:
+    """Whether values are missing. What people skipped is not: their draw is random, and so is what they did not reach."""
+    return series.kind != "people" and any(one.value is None for one in series.values.values())
+
+
+def correction(series: Series, people: Series, level: Level) -> "Mean | None":
     """The mean that people would give, from their labels of a random draw; None where there are none that the judge also labelled."""
     given, of_people = series.given, people.given
     gold = {q: value for q, value in of_people.items() if q in given and q in people.probabilities}
     if not gold:
         return None
-    low, high = (choose(pair) for choose, pair in zip((min, max), zip(series.scale, people.scale, strict=True), strict=True))
-    return stats.corrected_mean(
+    low, high = (
+        choose(pair) for choose, pair in zip((min, max), zip(series.scale, people.scale, strict=True), strict=True)
+    )
+    found: Mean = stats.corrected_mean(
         [gold.get(question, nan) for question in given],
         list(given.values()),
         [level.groups[question] for question in given],
@@ -110,6 +127,7 @@ def correction(series: Series, people: Series, level: Level) -> stats.Corrected 
         (low, high),
         level.confidence,
     )
+    return found
 
 
 def corrected(series: Series, people: Series, level: Level) -> Corrected | None:
@@ -136,7 +154,11 @@ def corrected(series: Series, people: Series, level: Level) -> Corrected | None:
 
 def _rates(series: Series, people: Series, level: Level) -> Rates:
     """Sensitivity and specificity on what both labelled."""
-    both = {question: (series.given[question], value) for question, value in people.given.items() if question in series.given}
+    both = {
+        question: (series.given[question], value)
+        for question, value in people.given.items()
+        if question in series.given
+    }
     rates = []
     for says in (1.0, 0.0):
         agree = {question: judge == says for question, (judge, gold) in both.items() if gold == says}
@@ -159,7 +181,7 @@ def _minus(one: Value, other: Value) -> Value:
     return Value(one.value - other.value, low, high, State.GIVEN.value)
 
 
-def tests(found: stats.Corrected, null: float, margin: float, confidence: float) -> tuple[float, OneSided, OneSided]:
+def tests(found: "Mean", null: float, margin: float, confidence: float) -> tuple[float, OneSided, OneSided]:
     """Two-sided p-value of the mean being ``null``; that it is not lower by the margin, and not higher."""
     p_value = min(1.0, 2 * min(found.p_value_above(null), found.p_value_below(null)))
     low, high = found.limits(2 * confidence - 1)
@@ -181,4 +203,4 @@ def shown(
             return "better"
         if all(one["high"] < null for one in possible):
             return "worse"
-    return cast(Shown, "equivalent" if not_worse["shown"] and matched["shown"] else "not distinguishable")
+    return "equivalent" if not_worse["shown"] and matched["shown"] else "not distinguishable"

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
-from statistics import fmean
+from statistics import fmean, median
 from typing import NamedTuple
 
 from potstill.labels.items import digest
@@ -92,7 +92,7 @@ def all_series(labels: Iterable[Label], questions: Mapping[str, Question], setti
 
     Of a request that was repeated, the first counts. Two orders of a pair that disagree make a tie; where only one could be read, the
     pair has no value. A person's decision about a disagreement replaces the other people's labels, otherwise their mean counts. A jury's
-    value is the mean of its scores, or what most of its judges say, else a tie.
+    value is the mean of its scores, and else the median: what most of its judges say.
     """
     singles = list(_of_raters(labels, questions, setting))
     judges = [one for one in singles if one.kind == "judge"]
@@ -117,9 +117,7 @@ def target(label: Label, setting: Setting) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: order.index(name) if name in order else len(order)))
 
 
-def _of_raters(
-    labels: Iterable[Label], questions: Mapping[str, Question], setting: Setting
-) -> Iterator[Series]:
+def _of_raters(labels: Iterable[Label], questions: Mapping[str, Question], setting: Setting) -> Iterator[Series]:
     tables: dict[tuple[str, ...], dict[tuple[str, ...], dict[str, dict[str, list[Row]]]]] = {}
     for label in labels:
         who = label["kind"], label["rater"], label["rubric"], label["form"], label["split"]
@@ -170,7 +168,9 @@ def _scales(tables: Mapping, setting: Setting) -> dict[tuple[str, str], tuple[fl
             seen[rubric, form] += [known.lowest, known.highest]
         for criteria in targets.values():
             for questions in criteria.values():
-                seen[rubric, form] += [row.value for rows in questions.values() for row in rows if row.value is not None]
+                seen[rubric, form] += [
+                    row.value for rows in questions.values() for row in rows if row.value is not None
+                ]
     scales = {key: (float(min(values, default=0)), float(max(values, default=1))) for key, values in seen.items()}
     return {key: (low, high if high > low else low + 1) for key, (low, high) in scales.items()}
 
@@ -208,7 +208,10 @@ def _together(series: Sequence[Series], rater: str, kind: Kind) -> Iterator[Seri
             continue
         first = several[0]
         questions = dict.fromkeys(question for one in several for question in one.values)
-        values = {question: _combined([one for one in several if question in one.values], question, kind) for question in questions}
+        values = {
+            question: _combined([one for one in several if question in one.values], question, kind)
+            for question in questions
+        }
         drawn = {question: p for one in several for question, p in one.probabilities.items()}
         yield replace(first, rater=rater, kind=kind, values=values, probabilities=drawn, rows={})
 
@@ -219,11 +222,8 @@ def _combined(several: Sequence[Series], question: str, kind: Kind) -> Value:
     given = [one.value for one in found if one.value is not None]
     if not given:
         return Value(None, min(one.low for one in found), max(one.high for one in found), found[0].state)
-    value = fmean(given)
-    if kind == "jury" and several[0].form != Form.SCORES:
-        most = sorted(((given.count(one), one) for one in set(given)), reverse=True)
-        value = most[0][1] if len(most) == 1 or most[0][0] > most[1][0] else 0.5
-    return Value(value, value, value, disagreed=any(one.disagreed for one in found))
+    value = median(given) if kind == "jury" and several[0].form != Form.SCORES else fmean(given)
+    return Value(value, value, value)
 
 
 def _means_of_criteria(series: Sequence[Series]) -> Iterator[Series]:
@@ -234,7 +234,9 @@ def _means_of_criteria(series: Sequence[Series]) -> Iterator[Series]:
             by_rater[one.rater, one.kind, one.rubric, one.split, one.target].append(one)
     for several in by_rater.values():
         questions = dict.fromkeys(question for one in several for question in one.values)
-        values = {question: _mean([one.values.get(question) for one in several], several[0].scale) for question in questions}
+        values = {
+            question: _mean([one.values.get(question) for one in several], several[0].scale) for question in questions
+        }
         yield replace(several[0], criterion=ALL_CRITERIA, values=values, rows={})
 
 
