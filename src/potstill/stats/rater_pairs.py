@@ -11,6 +11,8 @@ from potstill.stats.checks import Floats, codes, fraction, sums_by, vectors
 from potstill.stats.clustered import Clusters
 
 DRAWS = 1000
+MOST_CATEGORIES = 60
+"""Distinct ratings beyond which the tables of the draws would not fit in memory."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,17 @@ def two_raters(
     q = len(categories)
     cell = places[: len(a)] * q + places[len(a) :]
     kinds, kind = np.unique(cell, return_inverse=True)
-    by_group = np.zeros((n_groups, q * q))
-    by_group[:, kinds] = sums_by(groups * len(kinds) + kind, n_groups * len(kinds)).reshape(n_groups, len(kinds))
-    table = by_group.sum(0)
+    if q > MOST_CATEGORIES:
+        raise ValueError(f"there are {q} distinct ratings, and at most {MOST_CATEGORIES} can be compared: round them")
+    # A column for each pair of ratings that occurs, and one for each that chance makes.
+    by_group = sums_by(groups * len(kinds) + kind, n_groups * len(kinds)).reshape(n_groups, len(kinds))
+    table = np.zeros(q * q)
+    table[kinds] = by_group.sum(0)
     square = table.reshape(q, q)
     chance = np.outer(square.sum(1), square.sum(0)).reshape(-1) / len(a) / n_groups
     weights = np.random.default_rng(0).exponential(size=(DRAWS, n_groups + 1))
-    draws = weights @ np.vstack([by_group, chance])
+    draws = weights[:, -1:] * chance
+    draws[:, kinds] += weights[:, :-1] @ by_group
     of_all, of_draws = _measures(table[None], q), _measures(draws, q)
     lowest = (0.0, -1.0, -1.0, -1.0)
     found = [

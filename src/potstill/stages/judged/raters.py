@@ -14,6 +14,8 @@ from potstill.stages.judged.inputs import Question
 from potstill.stages.judged.result import PEOPLE, AboutRater, Agreement, OrderBias, Rating, Ratings, Share
 from potstill.stages.judged.series import Row, Series
 
+CATEGORIES = 40
+"""Distinct values up to which agreement is measured on the values themselves."""
 Key = tuple[str, str, str, str]
 """Rater, rubric, form, criterion."""
 
@@ -175,13 +177,24 @@ def _agreements(pairs: Sequence[tuple[Series, Series]], level: Level) -> Iterato
 
 
 def _agreement(system: str, both: Sequence[tuple[str, float, float]], level: Level) -> Agreement:
-    first, second = [one for _, one, _ in both], [other for _, _, other in both]
+    first, second = _rounded([one for _, one, _ in both], [other for _, _, other in both])
     groups = [level.groups[question] for question, _, _ in both]
     found = stats.two_raters(first, second, groups, level.confidence)
     equal = {str(i): one == other for i, (one, other) in enumerate(zip(first, second, strict=True))}
     same = share(equal, Level({str(i): group for i, group in enumerate(groups)}, level.confidence, level.margin))
     kappa, ac1, alpha = (_finite(one.estimate, one.low, one.high) for one in (found.kappa, found.ac1, found.alpha))
     return Agreement(system=system, n=len(both), same=same, kappa=kappa, ac1=ac1, alpha=alpha)
+
+
+def _rounded(first: list[float], second: list[float]) -> tuple[list[float], list[float]]:
+    """Means of several scores on 40 steps, where there would be too many categories."""
+    every = sorted({*first, *second})
+    if len(every) <= CATEGORIES:
+        return first, second
+    step = (every[-1] - every[0]) / CATEGORIES
+    return [round((one - every[0]) / step) * step for one in first], [
+        round((one - every[0]) / step) * step for one in second
+    ]
 
 
 def _about_people(several: Sequence[Series], level: Level, questions: Mapping[str, Question]) -> AboutRater:

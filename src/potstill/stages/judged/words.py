@@ -40,7 +40,7 @@ def verdict(
         splits=decisions,
         by={split: ruling.by for split, ruling in rulings.items()},
         lines=lines[:3],
-        notes=list(_notes(splits, raters, related, setting)),
+        notes=list(dict.fromkeys(_notes(splits, raters, related, setting))),
     )
 
 
