@@ -51,7 +51,7 @@ class Item:
     @property
     def shown(self) -> str:
         """Digest of the answers' texts, in hexadecimal."""
-        return _digest([answer.text for answer in self.answers])
+        return digest([answer.text for answer in self.answers])
 
 
 def items(run: Run, systems: Sequence[str], pairs: bool) -> Iterator[Item]:
@@ -107,7 +107,7 @@ def _predictions(run: Run, system: str) -> Mapping[str, Prediction]:
 def _item(task: Task, example: Example, answers: tuple[ShownAnswer, ...]) -> Item:
     identity = [example["id"], *(part for answer in answers for part in (answer.system, answer.text))]
     return Item(
-        id=_digest(identity)[:24],
+        id=digest(identity)[:24],
         question=example["id"],
         split=example["split"],
         group=example["group"],
@@ -118,5 +118,6 @@ def _item(task: Task, example: Example, answers: tuple[ShownAnswer, ...]) -> Ite
     )
 
 
-def _digest(texts: Sequence[str]) -> str:
+def digest(texts: Sequence[str]) -> str:
+    """SHA-256 of texts, in hexadecimal."""
     return hashlib.sha256(json.dumps(texts).encode()).hexdigest()

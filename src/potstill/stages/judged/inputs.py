@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from potstill.labels.items import shown_text
 from potstill.recipe.recipe import Recipe
@@ -31,6 +32,8 @@ class Setting:
         roles: role of each system, in the recipe's order.
         cheaper: systems that need no training of a student.
         rubrics: by key. A rubric that is missing has the scale of the values that were given.
+        chosen: systems that represent their role in the verdict; empty for all.
+        gold_decides: whether gold answers decide the verdict of the run, so that labels decide nothing.
         related: of each judge, by its name in the labels, the systems whose model, or a model of whose family, it is.
     """
 
@@ -39,6 +42,8 @@ class Setting:
     roles: Mapping[str, str]
     cheaper: frozenset[str] = frozenset()
     rubrics: Mapping[str, Rubric] = field(default_factory=dict)
+    chosen: frozenset[str] = frozenset()
+    gold_decides: bool = False
     related: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
@@ -60,14 +65,19 @@ def questions(run: Run) -> Iterator[Question]:
 
 
 def setting(
-    recipe: Recipe, rubrics: Sequence[Rubric] = (), related: Mapping[str, Sequence[str]] | None = None
+    recipe: Recipe,
+    rubrics: Sequence[Rubric],
+    related: Mapping[str, Sequence[str]],
+    evaluation: Mapping[str, Any],
 ) -> Setting:
-    """The setting of a recipe, with the ``rubrics`` that labels may have and what is known of the judges."""
+    """The setting of a recipe, with the ``rubrics`` that labels may have, what is known of the judges, and the run's evaluation.json."""
     return Setting(
         confidence=recipe.evaluate.confidence,
         margin=recipe.evaluate.margin,
         roles={one.name: one.role.value for one in recipe.systems},
         cheaper=frozenset(one.name for one in recipe.systems if one.is_cheaper),
         rubrics={one.key: one for one in rubrics},
-        related=related or {},
+        chosen=frozenset(one["system"] for one in evaluation["chosen"].values()),
+        gold_decides=any(one["decided"] for one in evaluation["splits"].values()),
+        related=related,
     )

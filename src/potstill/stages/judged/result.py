@@ -17,8 +17,8 @@ Kind = Literal["judge", "jury", "people"]
 Measure = Literal["score", "judged_right", "pass rate", "win rate", "difference"]
 Shown = Literal["better", "worse", "equivalent", "not distinguishable"]
 """What a comparison shows of a against b."""
-By = Literal["people", "judge corrected by people", "judge", "nobody"]
-"""Whose labels decide."""
+By = Literal["people", "judge corrected by people", "judge", "gold", "nobody"]
+"""Whose labels decide. Where ``gold`` does, the decision is that of evaluation.json."""
 
 
 class WorstCase(TypedDict):
@@ -89,9 +89,10 @@ class Compared(Estimate):
 
 
 class LengthControlled(Metric):
-    """Win rate of a where both answers were equally long. ``coefficient`` of tanh(difference of lengths / its standard deviation)."""
+    """Win rate of a where both answers were equally long. ``coefficient`` of tanh(difference of lengths / its standard deviation); null of
+    one group of questions."""
 
-    coefficient: Metric
+    coefficient: Metric | None
 
 
 class WinRate(Compared):
@@ -185,7 +186,7 @@ class AboutRater(TypedDict):
 
 
 class Verdict(TypedDict):
-    """At most three ``lines``, and ``notes`` on what they rest on. ``by``: whose labels decide."""
+    """At most three ``lines``, and ``notes`` on what they rest on. ``by``: whose labels decide a split."""
 
     decision: Decision
     splits: dict[str, Decision]
