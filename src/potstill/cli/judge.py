@@ -1,9 +1,10 @@
 """The command that has judges grade the answers of a run."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from enum import StrEnum
 from textwrap import fill
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -58,10 +59,10 @@ def judge(
         opened = add_judges(opened, model or [], form and form.value, rubric, allow_related)
     if plan:
         from potstill.stages.judge.stage import plan_labels
-        from potstill.stages.judged import words
+        from potstill.stages.judged import planning
 
         planned = plan_labels(opened)
-        emit(planned, as_json, lambda: "\n".join(words.plan_lines(planned)))
+        emit([asdict(one) for one in planned], as_json, lambda: "\n".join(planning.words(planned)))
         return
     pipeline.carry_out_only(opened, "judge")
     judged = opened.judged
@@ -76,6 +77,7 @@ def judge(
 def judgements(judged: Mapping[str, Any]) -> str:
     """What judges and people found: the verdict's lines, a table, and notes."""
     from potstill.stages.judged import words
+    from potstill.stages.judged.result import Judged
 
     verdict = judged["verdict"]
     lines = [fill(line, WIDTH, break_on_hyphens=False, subsequent_indent="  ") for line in verdict["lines"]]
@@ -83,5 +85,5 @@ def judgements(judged: Mapping[str, Any]) -> str:
         fill(note, WIDTH, break_on_hyphens=False, initial_indent="- ", subsequent_indent="  ")
         for note in verdict["notes"]
     ]
-    table = words.table(judged)
+    table = words.table(cast(Judged, judged))
     return "\n".join([*lines, "", *table, "", *notes] if table else [*lines, *notes])

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from potstill import rubrics
 from potstill.errors import PotstillError
@@ -43,7 +42,7 @@ def judge(recipe: Recipe, run: Run) -> None:
     run.write_json(JUDGED, judged([*by_people, *labels], list(questions(run)), _setting(recipe, run)))
 
 
-def plan_labels(run: Run) -> list[dict[str, Any]]:
+def plan_labels(run: Run) -> list[planning.Plan]:
     """How many labels by people would give which interval (`potstill.stages.judged.planning`)."""
     return planning.plan(table.read(run), list(questions(run)), _setting(run.recipe, run))
 
