@@ -19,6 +19,7 @@ from potstill.workspace.artifacts import (
     EVALUATION,
     EXAMPLES,
     GENERATED,
+    JUDGED,
     PREDICTIONS,
     REPORT,
     STUDENT,
@@ -137,7 +138,7 @@ STAGES: tuple[Stage, ...] = (
         ),
         reads=(
             Part(EXAMPLES), Part(DATA), Part(GENERATED.file), Part(CURATED.file), Part(TRAINING), Part(PREDICTIONS),
-            Part(EVALUATION),
+            Part(EVALUATION), Part(JUDGED),
         ),
         writes=(REPORT,),
         shows_recipe=True,
