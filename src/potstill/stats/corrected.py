@@ -15,6 +15,8 @@ FEW_CLUSTERS = 10
 IMAGINED = 6.0
 """Number of labels that tell the variance, beside which two imagined ones count half."""
 
+ROUNDING = 1e-9
+
 
 @dataclass(frozen=True)
 class Corrected:
@@ -92,7 +94,10 @@ def corrected_mean(
     if not lowest < highest:
         raise ValueError(f"bounds must be a lower and a higher one, and are {bounds}")
     level = fraction("confidence", confidence)
-    labels = np.asarray(gold, dtype=np.float64)
+    try:
+        labels = np.asarray(gold, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError("gold must hold numbers only, and nan where nobody labelled") from None
     known = np.flatnonzero(~np.isnan(labels))
     scores = vector("judge", np.zeros(len(labels)) if judge is None else judge)
     if len(scores) != len(labels):
@@ -100,13 +105,13 @@ def corrected_mean(
     if not len(known):
         return Corrected((lowest + highest) / 2, lowest, highest, 0.0, np.nan, 0.0, 0.0, lowest, highest)
     y = (vector("gold", labels[known]) - lowest) / (highest - lowest)
-    if y.min() < 0 or y.max() > 1:
+    if y.min() < -ROUNDING or y.max() > 1 + ROUNDING:
         raise ValueError(f"gold must lie between {lowest} and {highest}")
     inverse = vector("weights", np.ones(len(labels)) if weights is None else weights)[known]
     if (inverse <= 0).any():
         raise ValueError("weights must be positive")
     groups, n_groups = codes("clusters", clusters, len(labels))
-    mean, slope, correlation, effective, df = _fit(y, scores, known, inverse / inverse.sum(), groups, n_groups)
+    mean, slope, correlation, effective, df = _fit(y, scores, known, inverse, groups, n_groups)
     scale = highest - lowest
     found = Corrected(
         lowest + scale * mean, lowest, highest, slope * scale, correlation, effective, df, lowest, highest
@@ -116,22 +121,23 @@ def corrected_mean(
 
 
 def _fit(
-    y: Floats, scores: Floats, known: npt.NDArray[np.intp], share: Floats, groups: npt.NDArray[np.intp], n_groups: int
+    y: Floats, scores: Floats, known: npt.NDArray[np.intp], inverse: Floats, groups: npt.NDArray[np.intp], n_groups: int
 ) -> tuple[float, float, float, float, float]:
-    """Mean, slope, correlation, effective number of labels and degrees of freedom; ``y`` [labels] from 0 to 1, ``share`` [labels] with
-    the sum 1, scores [questions], their groups [questions]; ``known`` [labels] are the labelled questions."""
+    """Mean, slope, correlation, effective number of labels and degrees of freedom; ``y`` [labels] from 0 to 1, ``inverse`` [labels]
+    probabilities, scores [questions], their groups [questions]; ``known`` [labels] are the labelled questions."""
+    share, of_labels = inverse / inverse.sum(), float((inverse @ y) / inverse.sum())
     of_cluster = sums_by(groups[known], n_groups, share)
     n_labelled = int((of_cluster > 0).sum())
     f, everywhere = scores[known], float(scores.mean())
     centre = float(share @ f)
-    deviation, from_mean = f - centre, y - float(share @ y)
+    deviation, from_mean = f - centre, y - of_labels
     spread, of_gold = float(share @ deviation**2), float(share @ from_mean**2)
     varies = spread > 1e-12 * (1 + centre**2)
     covariance = float(share @ (deviation * from_mean))
     correlation = covariance / (spread * of_gold) ** 0.5 if varies and of_gold > 1e-12 else np.nan
     uses = varies and n_labelled >= FEW_CLUSTERS
     slope = covariance / spread if uses else 0.0
-    mean = float(np.clip(share @ y + slope * (everywhere - centre), 0, 1))
+    mean = float(np.clip(of_labels + slope * (everywhere - centre), 0, 1))
     if n_labelled < 2:
         return mean, slope, correlation, 0.0, 0.0
     # Weight of a labelled residual in the estimate, which also has the error of the slope.

@@ -46,7 +46,7 @@ class Plan:
 
 
 def plan(labels: Iterable[Label], questions: Sequence[Question], setting: Setting) -> list[Plan]:
-    """Widths of the means of each system and of the win rates or paired differences, of each judge.
+    """Widths of the means of each system and of the win rates or paired differences, of the jury, or else the judge.
 
     With the standard deviation s of labels, N questions, n of them labelled, and the correlation r: half = t s sqrt(d_n (1 - r^2) / n + d_N r^2 / N), with the
     design effects d = 1 + (m - 1) ICC of groups of which m questions are labelled on average (weighted by size; Kish 1965, Survey Sampling, section 5.4). The
@@ -56,7 +56,8 @@ def plan(labels: Iterable[Label], questions: Sequence[Question], setting: Settin
     found = all_series(list(current(labels, by_id)), by_id, setting)
     people = {one.about: one for one in found if one.kind == "people"}
     plans = []
-    for one, gold in _estimates([s for s in found if s.kind == "judge"], people):
+    kind = "jury" if any(one.kind == "jury" for one in found) else "judge"
+    for one, gold in _estimates([s for s in found if s.kind == kind], people):
         if len(one.given) > 1:
             plans.append(_plan(one, gold, by_id, setting.confidence))
     return plans

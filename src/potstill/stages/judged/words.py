@@ -224,7 +224,7 @@ def _about(one: AboutRater) -> Iterator[str]:
     name = who(one["rater"], one["kind"])
     name = name[0].upper() + name[1:]
     if one["kind"] == "judge" and one["criterion"] in (OVERALL, ALL_CRITERIA) and not one["agreement"]:
-        yield f"{name} ({one['form']}) was not checked by people: `potstill review` has them label a random draw of the same answers."
+        yield f"{name} ({one['form']}) was not checked by people: have them label a random draw of the same answers with potstill review."
     failures = one["parse_failures"]
     if failures and failures["estimate"] > MANY_UNREADABLE and one["criterion"] == OVERALL:
         yield f"{name}: {percent(failures)} of {failures['n']} judgements were unreadable; they are left out of both sides, with bounds."
