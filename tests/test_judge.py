@@ -162,6 +162,9 @@ def test_an_unreadable_judgement_leaves_both_systems_of_a_pair_and_is_never_call
     listed = potstill("runs", cwd=folder).stdout
     assert json.loads((run / "judged.json").read_text())["verdict"]["lines"][0] in listed
     assert json.loads(potstill("judge", "judged", "--json", cwd=folder).stdout)["verdict"]["lines"][0] in listed
+    asked_before = server.seen.total()
+    assert "labels by people" in potstill("judge", "judged", "--plan", cwd=folder).stdout
+    assert server.seen.total() == asked_before
     for arguments, message in (
         (["--model", "{url: 'http://127.0.0.1:9/v1', model: t}"], "of the family of the teacher t"),
         (["--form", "pairwise", "--rubric", "none.yaml"], "No rubric"),

@@ -47,6 +47,7 @@ def test_scores(text, values):
         ('{"reason": "Same.", "right": true}', 1),
         ('{"reason": "Not the same.", "right": "No."}', 0),
         ('{"right": true} or rather {"right": false}', 0),
+        ('{"Verdict": {"right": "Yes"}}', 1),
         ("Verdict: right", 1),
         ("Verdict: wrong\nOn second thought:\n**Verdict:** Right.", 1),
         ("VERDICT - WRONG", 0),

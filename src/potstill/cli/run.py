@@ -115,7 +115,7 @@ def list_runs(runs: Runs = RUNS, as_json: AsJson = False) -> None:
     from potstill.workspace.workspace import Workspace
 
     summaries = list(Workspace(runs).summaries())
-    lines = [f"{one.name}: {one.state}" + (f"\n  {one.verdict}" if one.verdict else "") for one in summaries]
+    lines = ["\n  ".join(filter(None, [f"{one.name}: {one.state}", one.verdict, one.judged])) for one in summaries]
     none = f"No runs in {runs}/. Make one: potstill run quickstart"
     emit([asdict(one) for one in summaries], as_json, lambda: "\n".join(lines) or none)
 

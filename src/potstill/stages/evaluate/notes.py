@@ -105,7 +105,8 @@ def _of_comparisons(values: Split) -> Iterator[str]:
                 "and what is found holds for all of these."
             )
         if c["excluded"]:
-            yield f"{c['excluded']} questions that the student or {c['b']} has no answer to are left out."
+            unjudged = ", or a judgement that could not be read," if values["measure"] == "judged_right" else ""
+            yield f"{c['excluded']} questions that the student or {c['b']} has no answer to{unjudged} are left out."
 
 
 def _of_accuracies(values: Split) -> Iterator[str]:

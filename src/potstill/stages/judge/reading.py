@@ -45,8 +45,7 @@ def scores(text: str, criteria: Sequence[str], lowest: int, highest: int) -> Rea
     text = text[-MAX_REPLY:]
     reply = _reply(text, criteria)
     if reply is not None:
-        given = {name.casefold(): value for name, value in _flat(reply).items()}
-        found = {name: _number(given.get(name.casefold()), highest) for name in criteria}
+        found = {name: _number(reply.get(name.casefold()), highest) for name in criteria}
     else:
         found = {name: _number_of_line(text, name, highest) for name in criteria}
     values = {name: value for name, value in found.items() if value is not None and lowest <= value <= highest}
@@ -79,21 +78,20 @@ def better(text: str, letters: Sequence[str]) -> Reading | None:
 
 
 def _reply(text: str, keys: Sequence[str]) -> dict[str, Any] | None:
-    """The last object of the text that has one of the keys; None where there is none."""
+    """The last object of the text that has one of the keys, with keys in lower case; None where there is none."""
     reply = only_object(parse_json(text, keys)) if "{" in text else None
-    if reply is None or not any(key.casefold() in _flat(reply, fold=True) for key in keys):
-        return None
-    return reply
+    flat = {} if reply is None else _flat(reply)
+    return flat if any(key.casefold() in flat for key in keys) else None
 
 
-def _flat(reply: Mapping[str, Any], fold: bool = False) -> dict[str, Any]:
+def _flat(reply: Mapping[str, Any]) -> dict[str, Any]:
     """The values of an object, and of objects in it, such as ``scores``; of ``{"score": 4, "reason": ...}`` the score."""
     flat: dict[str, Any] = {}
     for key, value in reply.items():
         inner = value if isinstance(value, Mapping) else {}
         flat |= {str(name): one for name, one in inner.items() if "score" not in inner}
         flat[str(key)] = inner.get("score", value)
-    return {name.casefold(): value for name, value in flat.items()} if fold else flat
+    return {name.casefold(): value for name, value in flat.items()}
 
 
 def _number(value: Any, highest: int) -> float | None:
