@@ -70,7 +70,7 @@ SEALED = {"looked_at_before": 0, "students": 0, "set_after_looking": {}}
 
 ABOUT = {
     "train_seed": 3, "training_seeds": 1, "student": "s", "student_dtype": "auto", "base_quantization": None,
-    "condition": "cot-rationale", "extraction": "lenient", "tests": 0, "gold": "not used", "not_asked": [],
+    "condition": "cot-rationale", "extraction": "lenient", "tests": 0, "gold": "not used", "not_asked": [], "judges": {},
     "prompts": {"student": "plain", "base": "plain", "teacher-cot": "plain"},
 }  # fmt: skip
 
@@ -139,7 +139,7 @@ def system(k, n, role, outcomes=None, prompting="plain", metrics=None):
 def split(systems, comparisons, *, decided=True, majority=None, groups=None):
     n = next(iter(systems.values()))["n"]
     return {
-        "decided": decided, "margin": 0.05, "confidence": 0.95, "systems": systems, "comparisons": comparisons,
+        "decided": decided, "measure": "accuracy", "margin": 0.05, "confidence": 0.95, "systems": systems, "comparisons": comparisons,
         "without_gold": 0, "n": n, "groups": groups or n, "majority": majority,
     }  # fmt: skip
 

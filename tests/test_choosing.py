@@ -84,4 +84,4 @@ def test_intervals_the_choice_and_a_small_set_are_said():
 
 def test_without_gold_the_last_epoch_is_used():
     (line,) = in_words([summary(1, [], True), summary(2, [], True)], 2, True)
-    assert "no validation example has gold" in line
+    assert "no answer to a validation question has a score" in line

@@ -239,6 +239,7 @@ def test_a_described_split_in_words():
     overlap = {"rouge_l": metric(0.1, 0.05, 0.15)}
     values = {
         "decided": False,
+        "measure": "accuracy",
         "margin": 0.05,
         "confidence": 0.95,
         "n": 9,

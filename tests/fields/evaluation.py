@@ -7,17 +7,20 @@ from unittest import mock
 from scipy.stats import binomtest
 
 from fields.asking import APPLES, example
-from fields.case import case
+from fields.case import LEFT_OUT, case
 from golden import pair
+from potstill import rubrics
 from potstill.models import Completion, Request
 from potstill.models.local import gpu
 from potstill.pipeline import preflight
-from potstill.stages import judge
+from potstill.recipe.judging import why_no_judges
 from potstill.stages.evaluate import asking
 from potstill.stages.evaluate import stage as evaluate
 from potstill.stages.evaluate.asking import Answer, Asker
 from potstill.stages.evaluate.summary import Evaluated, summary
 from potstill.stages.few_shot import FewShotExamples
+from potstill.stages.judge import scoring
+from potstill.stages.judge import stage as judging
 from potstill.stages.limits import TokenLimits
 from potstill.stages.planned import KnownExamples
 from potstill.stages.report import stage as report
@@ -82,9 +85,33 @@ def lower_limit(confidence):
     return round(binomtest(38, 50).proportion_ci(confidence, method="wilson").low, 9)
 
 
-def judgement(recipe):
-    (one,) = judge.planned(recipe, "judge", [TEST], 1)
-    return next(iter(one.requests)).sampling.max_tokens
+def curating(seen):
+    """Of the request to the judge of training rows, or of the judge."""
+    return lambda recipe: seen(*scoring.planned(scoring.of_curation(recipe), recipe.task, "curate: judge", [TEST], 1))
+
+
+def judging_of(seen):
+    """Of what the judges are asked about answers to three questions."""
+    three = [TEST, example("Five and four?", split="test"), example("Six and four?", split="test")]
+    known = KnownExamples(lambda *splits: iter(three), complete=True)
+
+    def of(recipe):
+        with mock.patch.object(judging, "rubric_of", lambda recipe: rubric_named(recipe.evaluate.judge.rubric)):
+            return seen(list(judging.planned(recipe, known)))
+
+    return of
+
+
+def rubric_named(name):
+    return rubrics.load(name if name in rubrics.shipped_names() else "rationale")
+
+
+def first_prompt(planned):
+    return next(iter(planned[0].requests)).messages[-1]["content"]
+
+
+def n_requests(planned):
+    return sum(1 for _ in planned[0].requests)
 
 
 def shown(recipe):
@@ -111,8 +138,11 @@ JUDGED = {
     "data": {"source": "files", "train": "@/rows.jsonl", "validation": 1, "test": 1},
     "generate__prompting": "plain",
     "evaluate__systems": ["base", "student"],
-    "evaluate__judge__model": "packaged/j",
+    "evaluate__judge__models": "packaged/j",
+    "curate__judge__model": "packaged/c",
 }
+BY_JUDGE = {"evaluate__judge__models": "packaged/j", "evaluate__systems": ["base", "student", "teacher-direct"]}
+PAIRWISE = {**BY_JUDGE, "evaluate__judge__form": "pairwise"}
 
 CASES = [
     case("Student.max_tokens", "student.max_tokens", limit_of_student, (40, 40), (50, 50)),
@@ -135,7 +165,23 @@ CASES = [
     case("System.predictions", "evaluate.systems.0.predictions", answer_of_first, ("@/answers_one.jsonl", "It is one."),
          ("@/answers_two.jsonl", "It is two."), evaluate__systems=[{"name": "theirs"}, "student"]),
     case("Evaluate.retrieved", "evaluate.retrieved", retrieved, (1, 1), (3, 3)),
-    case("Judge.max_tokens", "evaluate.judge.max_tokens", judgement, (64, 64), (99, 99), **JUDGED),
+    case("Judge.max_tokens", "curate.judge.max_tokens",
+         curating(lambda one: next(iter(one.requests)).sampling.max_tokens), (64, 64), (99, 99), **JUDGED),
+    case("Judges.models", "evaluate.judge.models", judging_of(lambda all: [one.model.name for one in all]),
+         ("packaged/j", ["packaged/j"]), (["packaged/j", "packaged/k"], ["packaged/j", "packaged/k"])),
+    case("Judges.form", "evaluate.judge.form", judging_of(lambda all: first_prompt(all).split()[1]),
+         ("scores", "grade"), ("reference", "decide"), ("pairwise", "compare"), **BY_JUDGE),
+    case("Judges.rubric", "evaluate.judge.rubric", judging_of(lambda all: "padding" in first_prompt(all)),
+         ("conversation", True), ("summarization", False), **BY_JUDGE),
+    case("Judges.systems", "evaluate.judge.systems", judging_of(n_requests), (["student"], 3), (LEFT_OUT, 9), **BY_JUDGE),
+    case("Judges.max_tokens", "evaluate.judge.max_tokens", judging_of(lambda all: next(iter(all[0].requests)).sampling.max_tokens),
+         (64, 64), (99, 99), **BY_JUDGE),
+    case("Judges.repeats", "evaluate.judge.repeats", judging_of(lambda all: all[0].more), (0, 0), (2, 4), **PAIRWISE),
+    case("Judges.questions", "evaluate.judge.questions", judging_of(n_requests), (1, 6), (2, 12), (LEFT_OUT, 18), **PAIRWISE),
+    case("Judges.allow_related", "evaluate.judge.allow_related",
+         lambda r: bool(why_no_judges(r.evaluate.judge, None, r.task, r.systems, "packaged/j-instruct")), (True, False), (False, True),
+         **BY_JUDGE),
+    case("Judges.seed", "evaluate.judge.seed", lambda r: r.judge_seed, (1, 1), (2, 2), **PAIRWISE),
     case("Report.examples", "report.examples", shown, (2, 2), (20, 9)),
     case("Needs.gpu_memory_gb", "needs.gpu_memory_gb", too_small, (None, False), (8, False), (80, True)),
 ]  # fmt: skip

@@ -60,7 +60,7 @@ def task(name, **options):
 
 
 CUSTOM = task("custom", prompts={"plain": "{{ question }}"})
-JUDGED = task("custom", prompts={"plain": "{{ question }}"}, scorer="judge") | {"evaluate__judge__model": "packaged/j"}
+JUDGED = task("custom", prompts={"plain": "{{ question }}"}, scorer="judge") | {"evaluate__judge__models": "packaged/j"}
 
 CASES = [
     case("Task.name", "task.name", lambda r: type(r.task).__name__, ("nli", "Nli"), ("multiple_choice", "MultipleChoice"),
@@ -77,7 +77,7 @@ CASES = [
     case("Custom.json_schema", "task.json_schema", answer('{"name": "Ann"}'), (SCHEMA, '{"name": "Ann"}'), (OTHER_SCHEMA, None),
          **CUSTOM),
     case("Custom.scorer", "task.scorer", score("1.0", "1"), ("exact", 0.0), ("numeric", 1.0), **CUSTOM),
-    case("Custom.rubric", "task.rubric", lambda r: "Be kind." in r.task.judge_prompt(ROW, "x"), ("", False), ("Be kind.", True),
+    case("Custom.rubric", "task.rubric", lambda r: "Be kind." in r.task.correct_means, ("", False), ("Be kind.", True),
          **JUDGED),
     case("Extraction.json_schema", "task.json_schema", says('"name"'), (SCHEMA, True), (OTHER_SCHEMA, False),
          **task("extraction")),

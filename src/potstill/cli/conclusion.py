@@ -32,9 +32,10 @@ def _table(splits: Mapping[str, Any]) -> Iterator[str]:
         if not known:
             return [str(system["outcomes"].get("answered", 0))]
         findings = {c["b"]: f"student {c['finding']}" for c in values["comparisons"]}
-        return [interval(system["metrics"]["accuracy"]), findings.get(name, "")]
+        return [interval(system["metrics"][values["measure"]]), findings.get(name, "")]
 
-    rows = [["correct, %" if known else "answered"]]
+    judged = known and next(iter(splits.values()))["measure"] == "judged_right"
+    rows = [["judged right, %" if judged else "correct, %" if known else "answered"]]
     rows[0] += [
         cell for split, values in splits.items() for cell in ([f"{split} ({values['n']})", ""] if known else [split])
     ]

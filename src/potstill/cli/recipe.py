@@ -28,6 +28,7 @@ class SchemaOf(StrEnum):
 
     RECIPE = "recipe"
     EVALUATION = "evaluation"
+    JUDGED = "judged"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -101,14 +102,19 @@ def plan(recipe: RecipeName, runs: Runs = RUNS, as_json: AsJson = False) -> None
 
 def schema(
     of: Annotated[
-        SchemaOf, typer.Argument(metavar="[recipe|evaluation]", help="Which files it describes.")
+        SchemaOf, typer.Argument(metavar="[recipe|evaluation|judged]", help="Which files it describes.")
     ] = SchemaOf.RECIPE,
 ) -> None:
-    """Print the JSON Schema of recipes, or of evaluation.json."""
+    """Print the JSON Schema of recipes, of evaluation.json, or of judged.json."""
     if of is SchemaOf.EVALUATION:
         from potstill.stages.evaluate.result import schema
 
         print(json.dumps(schema(), indent=1))
+        return
+    if of is SchemaOf.JUDGED:
+        from potstill.stages.judged.result import schema as schema_of_judged
+
+        print(json.dumps(schema_of_judged(), indent=1))
         return
     from potstill.recipe.recipe import Recipe
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from potstill.cli.conclusion import conclusion
+from potstill.cli.judge import judgements
 from potstill.cli.options import RUNS, AsJson, RecipeName, RunName, Runs, emit
 
 
@@ -38,10 +39,12 @@ def run(
         emit([asdict(plan) for plan in plans], as_json, lambda: "\n".join(map(_plan_line, plans)))
         return
     done = pipeline.run(recipe, runs)
+    judged = done.judged
+    by_judges = f"\n\n{judgements(judged)}" if judged else ""
     emit(
-        done.evaluation | {"report": str(done.report_path)},
+        done.evaluation | ({"judged": judged} if judged else {}) | {"report": str(done.report_path)},
         as_json,
-        lambda: f"\n{conclusion(done.evaluation)}\n\nReport: {done.report_path}",
+        lambda: f"\n{conclusion(done.evaluation)}{by_judges}\n\nReport: {done.report_path}",
     )
 
 
@@ -112,7 +115,7 @@ def list_runs(runs: Runs = RUNS, as_json: AsJson = False) -> None:
     from potstill.workspace.workspace import Workspace
 
     summaries = list(Workspace(runs).summaries())
-    lines = [f"{one.name}: {one.state}" + (f"\n  {one.verdict}" if one.verdict else "") for one in summaries]
+    lines = ["\n  ".join(filter(None, [f"{one.name}: {one.state}", one.verdict, one.judged])) for one in summaries]
     none = f"No runs in {runs}/. Make one: potstill run quickstart"
     emit([asdict(one) for one in summaries], as_json, lambda: "\n".join(lines) or none)
 

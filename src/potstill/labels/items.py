@@ -51,7 +51,7 @@ class Item:
     @property
     def shown(self) -> str:
         """Digest of the answers' texts, in hexadecimal."""
-        return _digest([answer.text for answer in self.answers])
+        return digest([answer.text for answer in self.answers])
 
 
 def items(run: Run, systems: Sequence[str], pairs: bool) -> Iterator[Item]:
@@ -86,7 +86,12 @@ def shown_text(task: Task, row: Prediction) -> str:
     """An answer in the form that is shown, the same whatever form the system used, clipped. Empty where there is none."""
     if row["error"] or row["finish_reason"] == "content_filter":
         return ""
-    text = task.shown_answer(row["text"], row["rationale"], row["answer"]).strip()
+    return clipped(task.shown_answer(row["text"], row["rationale"], row["answer"]))
+
+
+def clipped(text: str) -> str:
+    """An answer without white space around it, of the length that is shown."""
+    text = text.strip()
     return text if len(text) <= MAX_CHARACTERS else text[:MAX_CHARACTERS].rstrip() + CUT_MARK
 
 
@@ -102,7 +107,7 @@ def _predictions(run: Run, system: str) -> Mapping[str, Prediction]:
 def _item(task: Task, example: Example, answers: tuple[ShownAnswer, ...]) -> Item:
     identity = [example["id"], *(part for answer in answers for part in (answer.system, answer.text))]
     return Item(
-        id=_digest(identity)[:24],
+        id=digest(identity)[:24],
         question=example["id"],
         split=example["split"],
         group=example["group"],
@@ -113,5 +118,6 @@ def _item(task: Task, example: Example, answers: tuple[ShownAnswer, ...]) -> Ite
     )
 
 
-def _digest(texts: Sequence[str]) -> str:
+def digest(texts: Sequence[str]) -> str:
+    """SHA-256 of texts, in hexadecimal."""
     return hashlib.sha256(json.dumps(texts).encode()).hexdigest()

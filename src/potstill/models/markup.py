@@ -31,6 +31,7 @@ _ANSWER_BEGINS = re.compile(
     rf"\s{{0,40}}(?:(?:{_STARTS})\s{{0,5}}){{0,4}}(?:(?<=>)(?:assistant|model)\b\s{{0,5}}(?:<{_BAR}[a-z_]{{2,20}}{_BAR}>)?"
     rf"|<{_BAR}(?:assistant|Assistant|CHATBOT_TOKEN|START_RESPONSE|begin_of_solution){_BAR}>|\[\|assistant\|\]|\[/INST\]|(?<=>))\s{{0,40}}"
 )
+_ESCAPED = re.compile(rf"{_MARK.pattern}|<(?={_BAR})|<(?=/?(?:s|think|thinking)>)|<(?=</?SYS>>)|\[(?=/INST\])")
 MAX_MARKS = 50
 """Marks that are looked at from the beginning of a text, and from its end."""
 _QUOTES = "\"'`\u201c\u201d\u2018\u2019\u00ab\u00bb"
@@ -53,6 +54,11 @@ def without_turns(text: str) -> tuple[str, bool]:
             break
         end = len(text[:last].rstrip())
     return (text[start:end], True) if end < whole else (text[start:], start > 0)
+
+
+def escaped(text: str) -> str:
+    """The text with the first character of each mark as in HTML, so that no server takes it for a token."""
+    return _ESCAPED.sub(lambda found: ("&lt;" if found[0][0] == "<" else "&#91;") + found[0][1:], text)
 
 
 def _last_end(text: str, end: int) -> int:

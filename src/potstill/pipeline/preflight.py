@@ -11,6 +11,7 @@ from potstill.models.specs import ModelSpec
 from potstill.pipeline import prompts
 from potstill.recipe.recipe import Recipe
 from potstill.recipe.systems import Role
+from potstill.stages.judge.stage import rubric_of
 from potstill.workspace.artifacts import CHECKPOINTS, STUDENT
 from potstill.workspace.run import Run
 
@@ -22,6 +23,8 @@ def check(run: Run) -> None:
     """Raises `RecipeError` or `PotstillError` for what would stop the run later."""
     for model in _models(run.recipe):
         model.check()
+    if run.recipe.evaluate.judge:
+        rubric_of(run.recipe)
     for path in (*run.recipe.data.files(), *run.recipe.prediction_files()):
         files.require_rows(path)
     _check_writable(run.folder)
@@ -66,12 +69,14 @@ def needed_bytes(recipe: Recipe) -> int:
 
 
 def _models(recipe: Recipe) -> Iterator[ModelSpec]:
-    """The student, the teacher if it gets requests, the judge if there is one, and other models that are evaluated."""
+    """The student, the teacher if it gets requests, the judges, and other models that are evaluated."""
     yield recipe.student.model
     if recipe.asks_teacher:
         yield recipe.teacher.model
+    if recipe.curate.judge:
+        yield recipe.curate.judge.model
     if recipe.evaluate.judge:
-        yield recipe.evaluate.judge.model
+        yield from (judge.model for judge in recipe.evaluate.judge.models)
     others = (system for system in recipe.systems if system.role is Role.OTHER and recipe.asks(system))
     yield from (recipe.asked(system).model for system in others)
 

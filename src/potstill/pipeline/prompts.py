@@ -48,8 +48,10 @@ def _prompted(recipe: Recipe) -> Iterator[_Prompted]:
     if recipe.asks_teacher:
         own = (recipe.prompting,) if recipe.generates else ()
         yield _Prompted("teacher.model", recipe.teacher, (*own, *ways(Role.TEACHER)))
-    if recipe.evaluate.judge:
-        yield _Prompted("evaluate.judge.model", recipe.evaluate.judge, ())
+    if recipe.curate.judge:
+        yield _Prompted("curate.judge.model", recipe.curate.judge, ())
+    for judge in recipe.evaluate.judge.models if recipe.evaluate.judge else ():
+        yield _Prompted("evaluate.judge.models", judge, ())
     for system in asked:
         if system.role is Role.OTHER:
             yield _Prompted(f"evaluate.systems: {system.name}", recipe.asked(system), (system.prompting,))

@@ -18,9 +18,9 @@ from potstill.workspace.access import Access
 from potstill.workspace.digests import Part
 from potstill.workspace.run import Run
 
-SYSTEMS = "evaluate.systems"
+SYSTEMS, JUDGES = "evaluate.systems", "evaluate.judge.models"
 EXECUTION_ONLY_KEYS = re.compile(
-    r"(?:teacher|evaluate\.judge|evaluate\.systems\..+?\.model)\.(?:budget|min_success|model\.(?:concurrency|requests_per_minute"
+    r"(?:teacher|curate\.judge|evaluate\.judge\.models\.\d+|evaluate\.systems\..+?\.model)\.(?:budget|min_success|model\.(?:concurrency|requests_per_minute"
     r"|tokens_per_minute|timeout|first_token_timeout|max_attempts|mode|api_key_env|api_key_header|price))(?:\.|$)"
 )
 """Keys that change the speed, the price and the account of a model's answers, but not the answers."""
@@ -42,6 +42,10 @@ def _no_parts(recipe: Recipe) -> tuple[Part, ...]:
     return ()
 
 
+def _no_keys(recipe: Recipe) -> tuple[str, ...]:
+    return ()
+
+
 def _no_prompts(recipe: Recipe, run: Run) -> dict[str, Any]:
     return {}
 
@@ -56,7 +60,7 @@ class Stage:
         recipe: keys of the recipe that decide, whole sections or single ones.
         reads: parts of the run's files that decide.
         writes: files and folders.
-        asked_keys: further keys of the recipe that decide if the data stage asks the teacher.
+        more_keys: further keys that decide, by recipe.
         user_files: the user's own files whose content decides.
         shown: further parts that decide, where prompts show training examples or kept rows, or systems are fitted on them.
         shows_recipe: whether the result shows the recipe as it is, so that even keys matter that change no answer.
@@ -74,7 +78,7 @@ class Stage:
     recipe: tuple[str, ...]
     reads: tuple[Part, ...] = ()
     writes: tuple[str, ...] = ()
-    asked_keys: tuple[str, ...] = ()
+    more_keys: Callable[[Recipe], tuple[str, ...]] = _no_keys
     user_files: Callable[[Recipe], list[Path]] = _no_files
     shown: Callable[[Recipe], tuple[Part, ...]] = _no_parts
     shows_recipe: bool = False
@@ -132,7 +136,7 @@ class Stage:
         return ""
 
     def _recipe_values(self, recipe: Recipe) -> dict[str, Any]:
-        keys = (*self.recipe, *(self.asked_keys if recipe.data.uses_teacher else ()))
+        keys = (*self.recipe, *self.more_keys(recipe))
         prefixes = tuple(f"{key}." for key in keys)
         values = {k: v for k, v in _flat(recipe.model_dump(mode="json")).items() if f"{k}.".startswith(prefixes)}
         return {k: v for k, v in values.items() if self.shows_recipe or not EXECUTION_ONLY_KEYS.match(k)}
@@ -157,11 +161,13 @@ def _change(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, keys joined with dots; systems by their names."""
+    """Nested mappings as one, keys joined with dots; systems by their names, judges by their numbers."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         if prefix + key == SYSTEMS and value is not None:
             flat[SYSTEMS] = [item["name"] if isinstance(item, Mapping) else item for item in value]
             value = {item["name"]: item for item in value if isinstance(item, Mapping)}
+        elif prefix + key == JUDGES:
+            value = {str(i): item for i, item in enumerate(value)}
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
     return flat

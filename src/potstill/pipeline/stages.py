@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from potstill.data.examples import examples
+from potstill.labels.table import LABELS, Rater
 from potstill.pipeline.stage import Stage
 from potstill.recipe.recipe import Recipe
 from potstill.stages import curate, generate, student_prompts
 from potstill.stages.data import stage as data
 from potstill.stages.data import synthesize
 from potstill.stages.evaluate import stage as evaluate
+from potstill.stages.judge import stage as judge
 from potstill.stages.report import stage as report
 from potstill.stages.train import stage as train
 from potstill.workspace.artifacts import (
@@ -19,6 +21,7 @@ from potstill.workspace.artifacts import (
     EVALUATION,
     EXAMPLES,
     GENERATED,
+    JUDGED,
     PREDICTIONS,
     REPORT,
     STUDENT,
@@ -35,6 +38,21 @@ def _data_asks(recipe: Recipe) -> bool:
 
 def _data_does_not_ask(recipe: Recipe) -> bool:
     return not recipe.data.uses_teacher
+
+
+def _keys_of_data(recipe: Recipe) -> tuple[str, ...]:
+    return ("teacher.model", "teacher.chat_template", "generate.seed") if recipe.data.uses_teacher else ()
+
+
+def _keys_of_evaluation(recipe: Recipe) -> tuple[str, ...]:
+    """Judges decide which answers are correct for the scorer `judge`; others are asked after the evaluation."""
+    if not recipe.task.judged:
+        return ()
+    return ("evaluate.judge.models", "evaluate.judge.max_tokens", "evaluate.judge.seed", "seed")
+
+
+def _keys_of_curation(recipe: Recipe) -> tuple[str, ...]:
+    return ("curate.judge", "seed") if recipe.curate.judge else ()
 
 
 def _data_files(recipe: Recipe) -> list[Path]:
@@ -64,7 +82,7 @@ STAGES: tuple[Stage, ...] = (
         "data",
         data.make_examples,
         recipe=("task", "data"),
-        asked_keys=("teacher.model", "teacher.chat_template", "generate.seed"),
+        more_keys=_keys_of_data,
         user_files=_data_files,
         writes=(EXAMPLES, DATA, SYNTHESIS),
         downloads=_data_asks,
@@ -84,7 +102,8 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "curate",
         curate.curate,
-        recipe=("task", "condition", "curate", "evaluate.judge", "student.model", "student.chat_template", "train.max_length", "data.seed"),
+        recipe=("task", "condition", "curate", "student.model", "student.chat_template", "train.max_length", "data.seed"),
+        more_keys=_keys_of_curation,
         reads=(Part(EXAMPLES), Part(GENERATED.file)),
         writes=(CURATED.file,),
         planned=curate.planned,
@@ -94,8 +113,8 @@ STAGES: tuple[Stage, ...] = (
         train.train,
         recipe=(
             "task", "student.model", "student.dtype", "student.chat_template", "student.max_tokens", "train", "evaluate.extraction",
-            "evaluate.judge",
         ),
+        more_keys=_keys_of_curation,
         reads=(
             TRAINED_ON,
             Part(EXAMPLES, splits=("validation",)),
@@ -112,11 +131,12 @@ STAGES: tuple[Stage, ...] = (
         "evaluate",
         evaluate.evaluate,
         recipe=(
-            "task", "evaluate", "student.model", "student.dtype", "student.chat_template", "student.max_tokens", "teacher.model", "teacher.dtype",
+            "task", "evaluate.systems", "evaluate.extraction", "evaluate.retrieved", "evaluate.margin", "evaluate.confidence", "student.model", "student.dtype", "student.chat_template", "student.max_tokens", "teacher.model", "teacher.dtype",
             "teacher.chat_template",
             "generate.max_tokens", "generate.output", "generate.max_words", "generate.shots", "generate.prompting",
             "condition", "data.seed",
         ),
+        more_keys=_keys_of_evaluation,
         reads=(
             Part(EXAMPLES, splits=("validation", *TEST_SPLITS)), Part(CALIBRATION), Part(STUDENT), TRAINED_ON,
         ),
@@ -129,6 +149,17 @@ STAGES: tuple[Stage, ...] = (
         prompts=student_prompts.of_evaluation,
     ),
     Stage(
+        "judge",
+        judge.judge,
+        recipe=("task", "evaluate.judge", "evaluate.systems", "evaluate.margin", "evaluate.confidence", "student.model", "teacher.model", "seed"),
+        reads=(
+            Part(EXAMPLES, splits=TEST_SPLITS), Part(CALIBRATION), Part(PREDICTIONS), Part(EVALUATION), Part(LABELS.file, kind=Rater.PERSON.value),
+        ),
+        writes=(LABELS.file, JUDGED),
+        user_files=judge.rubric_files,
+        planned=judge.planned,
+    ),
+    Stage(
         "report",
         report.report,
         recipe=(
@@ -137,7 +168,7 @@ STAGES: tuple[Stage, ...] = (
         ),
         reads=(
             Part(EXAMPLES), Part(DATA), Part(GENERATED.file), Part(CURATED.file), Part(TRAINING), Part(PREDICTIONS),
-            Part(EVALUATION),
+            Part(EVALUATION), Part(JUDGED),
         ),
         writes=(REPORT,),
         shows_recipe=True,

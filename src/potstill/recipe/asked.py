@@ -1,6 +1,6 @@
 """Models that answer requests, in this process or on a server: teacher, judge, and any other that is evaluated."""
 
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
@@ -52,8 +52,7 @@ class Teacher(AskedModel):
     """The model that is distilled."""
 
 
-class Judge(AskedModel):
-    """The model that decides which answers are correct, for tasks whose scorer is `judge`."""
-
-    max_tokens: int = Field(default=512, ge=1)
-    """Limit on the new tokens of a judgement."""
+def asked_model(value: Any) -> Any:
+    """A model source alone, or a mapping of ``model`` and how it is asked."""
+    is_asked = isinstance(value, AskedModel | None) or (isinstance(value, dict) and not {"url", "serve"} & set(value))
+    return value if is_asked else {"model": value}

@@ -10,11 +10,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, Str
 from pydantic.json_schema import JsonSchemaValue
 
 from potstill.config import Section, Seed
+from potstill.models.families import are_related
 from potstill.models.local.weights import Dtype, LocalWeights
 from potstill.models.specs import Keywords
 from potstill.models.store.store import FILE_NAME
-from potstill.recipe.asked import AskedModel, Judge, Teacher
+from potstill.recipe.asked import AskedModel, Teacher
 from potstill.recipe.data import Data
+from potstill.recipe.judging import Judge, Judges, may_be_judged, why_no_judges
 from potstill.recipe.needs import Needs
 from potstill.recipe.systems import Role, System, default_systems, why_no_prompt
 from potstill.recipe.training import Train
@@ -106,6 +108,9 @@ class Curate(Section):
     samples pass the filters, weigh more."""
     max_rows: int | None = Field(default=None, ge=1)
     """Maximum number of rows that are kept, drawn by seed."""
+    judge: Judge | None = None
+    """For the scorer `judge`: the model that decides which rows are correct, and which epoch is best. It must not be one of
+    `evaluate.judge`. Left out: rows are not checked for correctness, and the last epoch is used."""
 
 
 class Student(Section):
@@ -140,8 +145,8 @@ class Evaluate(Section):
     retrieved: int = Field(default=4, ge=1, le=64)
     """Number of training rows, those most similar to the question (TF-IDF), that come first in the promptings `retrieved` and
     `direct-retrieved`, as in `base-retrieved`."""
-    judge: Judge | None = None
-    """The judge, where the task's scorer is `judge`."""
+    judge: Judges | None = None
+    """Models that grade the answers; where the task's scorer is `judge`, they decide which are correct."""
     margin: float = Field(default=0.05, gt=0, lt=1)
     """The student counts as not worse than another system when it is shown to be worse by less than this difference of accuracies."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
@@ -349,12 +354,28 @@ class Recipe(Section):
             reasons = {"generate.prompting": why_no_prompt(self.task, self.prompting)} | reasons
         if where := next((where for where, reason in reasons.items() if reason), None):
             raise ValueError(f"{where}: {reasons[where]}")
-        if self.task.judged != (self.evaluate.judge is not None):
-            raise ValueError(
-                "the scorer `judge` needs evaluate.judge, as in evaluate: {judge: {model: packaged/NAME}}"
-                if self.task.judged
-                else f"evaluate.judge is for tasks with the scorer `judge`, and {self.task.name} has none; leave it out"
-            )
         if self.condition is Condition.COD and self.prompting.prompt != "cod":
             raise ValueError("condition cod needs generate.prompting cod or cod-fewshot")
         return self
+
+    @model_validator(mode="after")
+    def _judges_fit(self) -> "Recipe":
+        if reason := why_no_judges(self.evaluate.judge, self.curate.judge, self.task, self.systems, self.teacher.name):
+            raise ValueError(reason)
+        return self
+
+    @property
+    def judge_relatives(self) -> dict[str, list[str]]:
+        """Of each judge, by its name, the judged systems whose model is of its family."""
+        judges = self.evaluate.judge
+        asked = [one for one in may_be_judged(judges, self.task, self.systems) if one.asks_model]
+        return {
+            judge.name: [one.name for one in asked if are_related(judge.name, self.asked(one).name)]
+            for judge in (judges.models if judges else ())
+        }
+
+    @property
+    def judge_seed(self) -> int:
+        """The seed of what judges are asked about, and how."""
+        own = self.evaluate.judge.seed if self.evaluate.judge else None
+        return self.seed if own is None else own

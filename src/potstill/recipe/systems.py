@@ -18,7 +18,7 @@ from pydantic_core import CoreSchema
 
 from potstill.config import Section, resolve_against_recipe
 from potstill.errors import did_you_mean
-from potstill.recipe.asked import AskedModel
+from potstill.recipe.asked import AskedModel, asked_model
 from potstill.tasks import Prompting, Task
 
 
@@ -34,11 +34,7 @@ class Role(StrEnum):
 
 
 def _asked_model(value: Any) -> Any:
-    """A model source alone, or a mapping of ``model`` and how it is asked."""
-    is_asked = isinstance(value, AskedModel | Role | None) or (
-        isinstance(value, dict) and not {"url", "serve"} & set(value)
-    )
-    return value if is_asked or value in _ROLES else {"model": value}
+    return value if isinstance(value, Role) or value in _ROLES else asked_model(value)
 
 
 class System(Section):

@@ -80,7 +80,7 @@ def load(given: str | Path, folder: Path = Path()) -> Rubric:
     try:
         values: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        hint = did_you_mean(str(given), shipped_names())
+        hint = did_you_mean(Path(given).name, shipped_names())
         raise RecipeError(
             f"No rubric '{given}': there is no such file, and the shipped rubrics are {', '.join(shipped_names())}.{hint}"
         ) from None

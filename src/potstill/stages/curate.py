@@ -9,7 +9,8 @@ from potstill.errors import PotstillError
 from potstill.models import signs
 from potstill.progress import echo
 from potstill.recipe.recipe import Condition, Filter, Recipe
-from potstill.stages import chats, judge
+from potstill.stages import chats
+from potstill.stages.judge import scoring
 from potstill.stages.planned import KnownExamples, Planned
 from potstill.tasks import Example, Task
 from potstill.workspace.artifacts import CURATED, GENERATED, CuratedRow, GeneratedRow
@@ -31,7 +32,7 @@ def curate(recipe: Recipe, run: Run) -> None:
     examples = {example["id"]: example for example in run.examples()}
     generated = run.read(GENERATED)
     answers = ((examples[row["id"]], row["answer"]) for row in generated)
-    task = judge.judged(recipe, run, recipe.task, answers, "the teacher's answers")
+    task = _judged(recipe, run, answers)
     chat = loading.load_chat(recipe.student.model.download(), recipe.student.chat_template)
 
     def can_join(row: CuratedRow) -> bool:
@@ -62,7 +63,15 @@ def curate(recipe: Recipe, run: Run) -> None:
 def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
     """The requests to a judge about the teacher's answers."""
     samples = recipe.generate.samples if recipe.generates else 1
-    return judge.planned(recipe, "curate: judge", known.rows("train"), samples)
+    return scoring.planned(scoring.of_curation(recipe), recipe.task, "curate: judge", known.rows("train"), samples)
+
+
+def _judged(recipe: Recipe, run: Run, answers: scoring.Answers) -> Task:
+    """The task, ready to score the teacher's answers. One that a judge was asked about without a verdict is not trained on."""
+    verdicts = scoring.verdicts(scoring.of_curation(recipe), run, recipe.task, answers, "the teacher's answers")
+    if recipe.task.judged and not recipe.curate.judge:
+        echo("  no judge checks the teacher's answers against gold; curate.judge would")
+    return recipe.task.with_verdicts({pair: bool(verdict) for pair, verdict in verdicts.items()})
 
 
 class _Labeller:
@@ -146,7 +155,8 @@ def is_correct(task: Task, answer: str | None, example: Example, agreed: float |
     if not task.gradable:
         return None
     if example["gold"] is not None:
-        return task.main_score(answer, example) == 1.0
+        score = task.main_score(answer, example)
+        return None if score is None else score == 1.0
     return None if agreed is None else agreed > MAJORITY
 
 

@@ -7,7 +7,7 @@ numbers, the first of which decides. They are shown as SCORER.NAME, so that none
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import entry_points
@@ -22,6 +22,7 @@ from potstill.answers.equivalence import same_number
 from potstill.answers.folding import fold_words
 from potstill.answers.json_replies import parse_json
 from potstill.errors import PotstillError
+from potstill.models import Message
 from potstill.tasks import (
     PLAIN,
     WHOLE_TEXT,
@@ -61,7 +62,7 @@ class Custom(Task):
     the complete text."""
     scorer: str = "exact"
     """`exact` (ignores case and outer punctuation; with `json_schema`, compares the values), `regex` (gold is a pattern that the
-    complete answer must match), `numeric`, `judge` (the model of evaluate.judge compares with gold), or the name of an entry
+    complete answer must match), `numeric`, `judge` (the models of evaluate.judge compare with gold), or the name of an entry
     point in the group `potstill.tasks`."""
     rubric: str = ""
     """What makes an answer correct, in sentences for the judge."""
@@ -131,19 +132,19 @@ class Custom(Task):
             return False
         return same_number(a, b) if self.scorer == "numeric" else self._equal(a, b)
 
-    def scores(self, answer: str, example: Example) -> dict[str, float]:
+    def scores(self, answer: str, example: Example) -> dict[str, float | None]:
         gold = example["gold"]
         if gold is None:
             return {}
         if self.judged:
-            verdict = self._verdicts[example["id"], answer]
-            return {"judged_right": float(verdict is True), "judgement_unreadable": float(verdict is None)}
+            verdict = self._verdicts.get((example["id"], answer))
+            return {"judged_right": None if verdict is None else float(verdict)}
         if self.scorer in SCORERS:
             return {"accuracy": float(self._is_correct(gold, answer))}
         try:
             result = _scorer(self.scorer)(answer, gold, example)
             named = result if isinstance(result, Mapping) and result else {"score": result}
-            scores = {f"{self.scorer}.{name}": float(score) for name, score in named.items()}
+            scores: dict[str, float | None] = {f"{self.scorer}.{name}": float(score) for name, score in named.items()}
         except Exception as error:
             raise PotstillError(
                 f"The scorer '{self.scorer}' raised {type(error).__name__}: {error} for the example {example['id']}. "
@@ -155,11 +156,16 @@ class Custom(Task):
     def judged(self) -> bool:
         return self.scorer == "judge"
 
-    def judge_prompt(self, example: Example, answer: str) -> str:
-        variables = {
-            "question": self._prompt(example, PLAIN), "gold": example["gold"], "answer": answer, "rubric": self.rubric,
-        }  # fmt: skip
-        return prompts.render(prompts.load(self._prompts_file)["judge"], variables)
+    @property
+    def correct_means(self) -> str:
+        return self.rubric
+
+    def asked(self, example: Example) -> Sequence[Message]:
+        return [{"role": "user", "content": self._prompt(example, PLAIN)}]
+
+    def shown_answer(self, text: str, rationale: str, answer: str | None) -> str:
+        """Of a task that is ``judged`` the answer alone, which is what the judge compares with gold."""
+        return answer if self.judged and answer is not None else super().shown_answer(text, rationale, answer)
 
     def with_verdicts(self, verdicts: Mapping[tuple[str, str], bool | None]) -> "Custom":
         task = self.model_copy()

@@ -181,16 +181,17 @@ class Task(BaseModel, ABC):
 
     @property
     def judged(self) -> bool:
-        """Whether a judge decides which answers are correct (`potstill.stages.judge`)."""
+        """Whether judges decide which answers are correct (`potstill.stages.judge.scoring`)."""
         return False
 
-    def judge_prompt(self, example: Example, answer: str) -> str:
-        """The prompt for the judge about an answer to an example with gold; only for tasks that are ``judged``."""
-        raise ValueError(f"the task {self.name} has no prompt for a judge")
+    @property
+    def correct_means(self) -> str:
+        """What makes an answer correct beside agreement with gold, in sentences for a judge; may be empty."""
+        return ""
 
     def with_verdicts(self, verdicts: Mapping[tuple[str, str], bool | None]) -> "Task":
-        """The task with a judge's verdicts, by example id and answer: whether the answer is correct; None for an unreadable
-        judgement."""
+        """The task with judges' verdicts, by example id and answer: whether the answer is correct; None where none could be had.
+        An answer without a verdict has no score."""
         return self
 
     def calibrate(self, answered: Sequence[tuple[Example, str]]) -> tuple["Task", str]:

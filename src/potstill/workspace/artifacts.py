@@ -21,6 +21,7 @@ TEST_SPLITS = ("test_unseen", "test")
 MANIFEST, RECIPE, LOG, DIGESTS = "manifest.json", "recipe.yaml", "log.jsonl", "digests.json"
 DATA = "data.json"
 SYNTHESIS, CALIBRATION, TRAINING, EVALUATION = "synthesis.json", "calibration.json", "training.json", "evaluation.json"
+JUDGED = "judged.json"
 REPORT = "report.html"
 STUDENT, CHECKPOINTS, PREDICTIONS = "student", "student-checkpoints", "predictions"
 """Folders."""

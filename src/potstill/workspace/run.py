@@ -60,6 +60,11 @@ class Run:
         return self.read_json(artifacts.EVALUATION)
 
     @property
+    def judged(self) -> dict[str, Any]:
+        """`judged.json`: what judges and people found; empty where nobody has labelled anything."""
+        return self.read_json(artifacts.JUDGED)
+
+    @property
     def manifest(self) -> dict[str, Any]:
         return self.read_json(MANIFEST)
 

@@ -17,11 +17,12 @@ from potstill.workspace.run import Run
 
 @dataclass(frozen=True)
 class Summary:
-    """A run at a glance; ``verdict`` is empty until the evaluation is done."""
+    """A run at a glance; ``verdict`` is empty until the evaluation is done, ``judged`` where nobody has labelled anything."""
 
     name: str
     state: str
     verdict: str
+    judged: str = ""
 
 
 class Workspace:
@@ -82,4 +83,8 @@ class Workspace:
         with suppress(PotstillError):
             if "evaluate" in done:
                 verdict = artifacts.read_json(folder / artifacts.EVALUATION)["verdict"]["lines"][0]
-        return Summary(name, state, verdict)
+        judged = ""
+        with suppress(PotstillError):
+            if found := artifacts.read_json(folder / artifacts.JUDGED):
+                judged = found["verdict"]["lines"][0]
+        return Summary(name, state, verdict, judged)

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from potstill.errors import PotstillError, RecipeError, did_you_mean
-from potstill.recipe.recipe import Evaluate
+from potstill.recipe.recipe import Evaluate, Recipe
 from potstill.recipe.systems import STUDENT
 from potstill.stages.evaluate.compare import compare
 from potstill.stages.evaluate.outcome import Outcome
+from potstill.stages.judge import scoring
 from potstill.tasks import Example, Task
 from potstill.workspace import artifacts
 from potstill.workspace.artifacts import TEST_SPLITS, Prediction
@@ -136,6 +137,12 @@ def _shown(task: Task, a: _Answered, b: _Answered) -> dict[str, Any]:
     return {"question": question, "gold": a.row["gold"], **answers}
 
 
+def _judges(recipe: Recipe) -> list[str]:
+    """The models that decide which answers are correct, where the scorer is `judge`."""
+    jury = scoring.of_evaluation(recipe)
+    return [model.name for model in jury.models] if jury else []
+
+
 def _notes(run_a: Run, run_b: Run) -> Iterator[str]:
     """What the runs differ in, and whose counts."""
     a, b = run_a.recipe, run_b.recipe
@@ -147,5 +154,5 @@ def _notes(run_a: Run, run_b: Run) -> Iterator[str]:
         yield f"answers are read {a.evaluate.extraction} in {run_a.folder.name} and {b.evaluate.extraction} in {run_b.folder.name}"
     if run_a.task.model_dump() != run_b.task.model_dump():
         yield "the options of the task differ"
-    if (a.evaluate.judge and a.evaluate.judge.name) != (b.evaluate.judge and b.evaluate.judge.name):
+    if _judges(a) != _judges(b):
         yield "the judges differ"

@@ -10,10 +10,10 @@ from statistics import fmean
 from potstill.progress import echo
 from potstill.recipe.recipe import Recipe
 from potstill.recipe.systems import Role, System
-from potstill.stages import judge
 from potstill.stages.evaluate.asking import Answer, Asker
 from potstill.stages.evaluate.outcome import outcome_of
 from potstill.stages.evaluate.result import Chosen
+from potstill.stages.judge import scoring
 from potstill.tasks import Example
 from potstill.workspace.run import Run
 
@@ -61,17 +61,20 @@ def choose(
 def _scores(
     recipe: Recipe, run: Run, asker: Asker, systems: Sequence[System], validation: Sequence[Example]
 ) -> dict[str, float]:
-    """The mean score of each system on the validation questions, of which those are left out that a server did not answer."""
-    scores = {}
+    """The mean score of each system on the validation questions, of which those are left out that a server did not answer, or whose
+    answers a judge could not decide about."""
     asked = asker.ask(systems, validation, " on validation")
     together = list(zip(validation, *asked.values(), strict=True))
     usable = [all(map(_is_usable, answers)) for _, *answers in together]
+    scores: dict[str, list[float | None]] = {}
     for name, answers in asked.items():
         read = [answer.parsed[recipe.evaluate.extraction].answer for answer in answers]
         pairs = [pair for pair, use in zip(zip(validation, read, strict=True), usable, strict=True) if use]
-        task = judge.judged(recipe, run, run.task, pairs, f"{name} on validation")
-        scores[name] = fmean(task.main_score(answer, example) or 0.0 for example, answer in pairs) if pairs else 0.0
-    return scores
+        verdicts = scoring.verdicts(scoring.of_evaluation(recipe), run, run.task, pairs, f"{name} on validation")
+        task = run.task.with_verdicts(verdicts)
+        scores[name] = [task.main_score(answer, example) for example, answer in pairs]
+    decided = [i for i, of in enumerate(zip(*scores.values(), strict=True)) if None not in of]
+    return {name: fmean(of[i] or 0.0 for i in decided) if decided else 0.0 for name, of in scores.items()}
 
 
 def _is_usable(answer: Answer) -> bool:

@@ -15,7 +15,7 @@ from potstill.tasks import Prompting
 def about(recipe: Recipe, tests: int) -> About:
     """What the verdict rests on besides the questions; ``tests`` is the number of tests that it speaks of."""
     trained_on = recipe.condition in (Condition.GOLD, Condition.GOLD_RATIONALE) or recipe.data.has_answers
-    filtered = Filter.CORRECT in recipe.curate.filters
+    filtered = Filter.CORRECT in recipe.curate.filters and (not recipe.task.judged or recipe.curate.judge is not None)
     cheaper = [system(Role.BASE, Prompting.RETRIEVED), system(Role.LINEAR)]
     return About(
         train_seed=recipe.train_seed,
@@ -28,6 +28,7 @@ def about(recipe: Recipe, tests: int) -> About:
         tests=tests,
         gold="trained on" if trained_on else "filtered by" if filtered else "not used",
         prompts={one.name: one.prompting.value for one in recipe.systems if one.asks_model},
+        judges=recipe.judge_relatives if recipe.task.judged else {},
         not_asked=[one.name for one in cheaper if not one.why_not(recipe.task) and one not in recipe.systems],
     )
 
@@ -57,6 +58,11 @@ def _of_decided(splits: Mapping[str, Split], about: About) -> Iterator[str]:
             "Holm's method; the others of the tables are corrected by Benjamini and Hochberg's."
         )
     yield f"Answers were read by {about['extraction']} extraction."
+    if judges := about["judges"]:
+        yield f"Which answers are correct is what {' and '.join(judges)} said. Judges err, so this is no accuracy."
+        for judge, relatives in judges.items():
+            if relatives:
+                yield f"The judge {judge} is of the family of {', '.join(relatives)}: judges prefer answers like their own."
     if about["not_asked"]:
         yield f"Cheaper ways that were not evaluated: {', '.join(about['not_asked'])} (add them to evaluate.systems)."
     ways = {name: way for name, way in about["prompts"].items() if way != about["prompts"].get(STUDENT, way)}
@@ -99,14 +105,15 @@ def _of_comparisons(values: Split) -> Iterator[str]:
                 "and what is found holds for all of these."
             )
         if c["excluded"]:
-            yield f"{c['excluded']} questions that the student or {c['b']} has no answer to are left out."
+            unjudged = ", or a judgement that could not be read," if values["measure"] == "judged_right" else ""
+            yield f"{c['excluded']} questions that the student or {c['b']} has no answer to{unjudged} are left out."
 
 
 def _of_accuracies(values: Split) -> Iterator[str]:
     systems = values["systems"]
     if majority := values["majority"]:
         yield f"always answering {majority['label'][:60]!r} would be correct for {100 * majority['share']:.0f} % of the questions."
-    estimates = {system["metrics"]["accuracy"]["estimate"] for system in systems.values()}
+    estimates = {system["metrics"][values["measure"]]["estimate"] for system in systems.values()}
     if len(systems) > 1 and estimates <= {1.0}:
         yield "every system answered all questions correctly: harder questions are needed to distinguish the systems."
     if len(systems) > 1 and estimates <= {0.0}:

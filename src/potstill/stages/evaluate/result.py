@@ -159,9 +159,11 @@ class PitfallFound(TypedDict):
 
 
 class Split(TypedDict):
-    """One test split. ``groups`` counts groups of questions that vary together; ``majority`` is null where a task has no labels."""
+    """One test split. ``groups`` counts groups of questions that vary together; ``majority`` is null where a task has no labels. The
+    fraction of correct answers is the metric ``measure`` of a system: `judged_right` where judges say which are correct."""
 
     decided: bool
+    measure: Literal["accuracy", "judged_right"]
     margin: float
     confidence: float
     n: int
@@ -185,7 +187,7 @@ class Chosen(TypedDict):
 class About(TypedDict):
     """What the verdict rests on besides the questions. ``tests`` is the number of tests that the verdict speaks of, which Holm's
     method corrects for. ``gold``: what became of the gold answers of training questions. ``not_asked``: known cheaper systems that
-    were not evaluated."""
+    were not evaluated. ``judges``: where judges say which answers are correct, each with the systems whose model is of its family."""
 
     train_seed: int
     training_seeds: int
@@ -198,6 +200,7 @@ class About(TypedDict):
     gold: Literal["trained on", "filtered by", "not used"]
     prompts: dict[str, str]
     not_asked: list[str]
+    judges: dict[str, list[str]]
 
 
 class Verdict(TypedDict):

@@ -7,7 +7,7 @@ from typing import Any, cast
 from potstill.data import predictions
 from potstill.recipe.recipe import Recipe
 from potstill.recipe.systems import Role, System
-from potstill.stages import judge, sealed
+from potstill.stages import sealed
 from potstill.stages.evaluate.asking import Answer, Asker, requests
 from potstill.stages.evaluate.choosing import COMPARED, choose, contenders
 from potstill.stages.evaluate.decision import corrected
@@ -20,6 +20,7 @@ from potstill.stages.evaluate.result import Evaluation, PitfallFound, Seal, Spli
 from potstill.stages.evaluate.summary import Evaluated, summary
 from potstill.stages.evaluate.verdict import verdict
 from potstill.stages.few_shot import FewShotExamples
+from potstill.stages.judge import scoring
 from potstill.stages.limits import TokenLimits
 from potstill.stages.planned import KnownExamples, Planned
 from potstill.tasks import Example, Task
@@ -87,10 +88,11 @@ def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
         asked = test + (with_gold if system in choices.get(Role.TEACHER, []) else [])
         sent = requests(recipe, system, asked, shots, limits)
         yield Planned(f"evaluate: {system.name}", recipe.asked(system), sent, estimated=system.uses_training_rows)
-    yield from judge.planned(recipe, "evaluate: judge", test, len(recipe.systems))
+    jury = scoring.of_evaluation(recipe)
+    yield from scoring.planned(jury, recipe.task, "evaluate: judge", test, len(recipe.systems))
     if choices:
         answers = sum(map(len, choices.values()))
-        yield from judge.planned(recipe, "evaluate: judge of ways to ask", validation, answers)
+        yield from scoring.planned(jury, recipe.task, "evaluate: judge of ways to ask", validation, answers)
 
 
 def _with_gold(examples: Iterable[Example]) -> Iterator[Example]:
@@ -102,13 +104,13 @@ def _settings(recipe: Recipe, chosen: Mapping[str, str]) -> dict[str, Any]:
     systems = {
         one.name: {"model": _answers_of(recipe, one), "prompting": one.prompting.value} for one in recipe.systems
     }
-    judge_model = recipe.evaluate.judge
+    jury = scoring.of_evaluation(recipe)
     limits = {one.prompting.prompt: recipe.max_tokens(one.prompting) for one in recipe.systems if recipe.asks(one)}
     return {
         "margin": recipe.evaluate.margin,
         "confidence": recipe.evaluate.confidence,
         "extraction": recipe.evaluate.extraction,
-        "judge": judge_model and judge_model.name,
+        "judge": jury and [model.name for model in jury.models],
         "task": recipe.task.model_dump(mode="json"),
         "prompts": recipe.generate.model_dump(mode="json", include={"output", "max_words", "shots"}),
         "limits": limits,
@@ -129,7 +131,7 @@ def _evaluated(
     recipe: Recipe, run: Run, system: System, examples: Sequence[Example], answers: Sequence[Answer]
 ) -> Evaluated:
     read = ((e, parsed.answer) for e, one in zip(examples, answers, strict=True) for parsed in one.parsed.values())
-    task = judge.judged(recipe, run, run.task, read, system.name)
+    task = run.task.with_verdicts(scoring.verdicts(scoring.of_evaluation(recipe), run, run.task, read, system.name))
     rows = [_prediction(recipe, task, *pair) for pair in zip(examples, answers, strict=True)]
     tells_task = not system.asks_model or all(task.tells_task(system.prompting, example) for example in examples)
     return Evaluated(system, rows, tells_task=tells_task, engine=recipe.engine(system))
@@ -140,7 +142,8 @@ def _prediction(recipe: Recipe, task: Task, example: Example, answer: Answer) ->
     known = task.gradable and example["gold"] is not None
     scores: dict[str, float | None] = dict(task.all_scores(parsed.answer, example))
     scores |= {kind: task.main_score(p.answer, example) if known else None for kind, p in answer.parsed.items()}
-    correct = scores[recipe.evaluate.extraction] == 1.0 if known else None
+    score = scores[recipe.evaluate.extraction]
+    correct = None if score is None else score == 1.0
     return {
         "id": example["id"],
         "group": example["group"],
@@ -153,7 +156,7 @@ def _prediction(recipe: Recipe, task: Task, example: Example, answer: Answer) ->
         "status": parsed.status.value,
         "rule": parsed.rule,
         "finish_reason": completion.finish_reason,
-        "outcome": outcome_of(completion, parsed, correct).value,
+        "outcome": outcome_of(completion, parsed, correct, has_gold=known).value,
         "scores": scores,
         "max_tokens": answer.request.sampling.max_tokens,
         "prompt_tokens": completion.prompt_tokens,

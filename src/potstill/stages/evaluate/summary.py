@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from potstill import stats
 from potstill.recipe.recipe import Evaluate
@@ -75,6 +75,7 @@ def summary(
     comparisons = [_against(student, one, task, labels, decided, options, chosen) for one in others] if student else []
     return Split(
         decided=decided,
+        measure=_measure(task),
         margin=options.margin,
         confidence=options.confidence,
         n=len(questions),
@@ -163,7 +164,7 @@ def _metrics(rows: Rows, task: Task, labels: Sequence[str], decided: bool, confi
     metrics: dict[str, Metric] = {}
     groups = clusters_of(rows)
     if decided:
-        correct = {"accuracy": [row["outcome"] == Outcome.CORRECT for row in rows]}
+        correct: dict[str, list[bool]] = {_measure(task): [row["outcome"] == Outcome.CORRECT for row in rows]}
         correct |= {kind: [row["scores"][kind] == 1.0 for row in rows] for kind in KINDS}
         for name, values in correct.items():
             metrics[name] = _proportion(values, groups, confidence)
@@ -175,6 +176,10 @@ def _metrics(rows: Rows, task: Task, labels: Sequence[str], decided: bool, confi
     for name in _score_names(rows, decided):
         _add_mean(metrics, name, _scores(rows, name, task), by_id, confidence)
     return metrics
+
+
+def _measure(task: Task) -> Literal["accuracy", "judged_right"]:
+    return "judged_right" if task.judged else "accuracy"
 
 
 def _add_mean(

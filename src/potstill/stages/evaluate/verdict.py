@@ -35,7 +35,11 @@ def of_split(split: str, values: Split) -> str:
         return f"{WHERE[split]} ({split}) the student was not evaluated."
     if not values["decided"]:
         return _described(split, values)
-    text = f"{WHERE[split]} ({split}, {_size(values)}) the student answers {_accuracy(systems[STUDENT]['metrics']['accuracy'])} correctly."
+    share = _percent(systems[STUDENT]["metrics"][values["measure"]])
+    correct = (
+        f"answers {share} correctly" if values["measure"] == "accuracy" else f"is judged right {share} of the time"
+    )
+    text = f"{WHERE[split]} ({split}, {_size(values)}) the student {correct}."
     return " ".join([text, *(_against(c, values) for c in spoken_of(values))])
 
 
@@ -94,8 +98,8 @@ def _why_undecided(values: Split) -> str:
 
 def _against(comparison: Comparison, values: Split) -> str:
     """Two statements about another system: the difference, and unless it is cheaper, whether the student is not worse by the margin."""
-    accuracy = values["systems"][comparison["b"]]["metrics"]["accuracy"]
-    text = f"Against {comparison['b']} ({_accuracy(accuracy)}) {points(comparison)} points{_truncated(comparison)}: {comparison['finding']}"
+    share = _percent(values["systems"][comparison["b"]]["metrics"][values["measure"]])
+    text = f"Against {comparison['b']} ({share}) {points(comparison)} points{_truncated(comparison)}: {comparison['finding']}"
     if not comparison["cheaper"]:
         return f"{text}; {_not_worse(comparison, values['margin'])}."
     needed = comparison["needed"]["difference"]
@@ -141,7 +145,7 @@ def _size(values: Split) -> str:
     return questions if groups == n else f"{questions} in {groups:,} group{'s' if groups != 1 else ''}"
 
 
-def _accuracy(metric: Metric) -> str:
+def _percent(metric: Metric) -> str:
     return f"{100 * metric['estimate']:.0f}%"
 
 

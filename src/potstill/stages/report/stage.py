@@ -11,12 +11,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from potstill.recipe.recipe import Filter, Recipe
 from potstill.stages.curate import in_words
 from potstill.stages.evaluate.verdict import WHERE, interval, points, score
+from potstill.stages.judged.words import value, who
 from potstill.stages.report.cost import cost
 from potstill.stages.report.filtering import effects_of_correctness
+from potstill.stages.report.judged import criteria, side_by_side, strengths
 from potstill.stages.train.choosing import ENOUGH
 from potstill.tasks import Example, Task
 from potstill.workspace import artifacts
-from potstill.workspace.artifacts import CURATED, DATA, GENERATED, RECIPE, REPORT, TEST_SPLITS, TRAINING
+from potstill.workspace.artifacts import CURATED, DATA, GENERATED, JUDGED, RECIPE, REPORT, TEST_SPLITS, TRAINING
 from potstill.workspace.run import Run
 
 MAX_CHARACTERS = 2_000
@@ -46,6 +48,7 @@ def report(recipe: Recipe, run: Run) -> None:
         for system in recipe.systems
     }
     training, manifest, evaluation = run.read_json(TRAINING), run.manifest, run.evaluation
+    judged = run.read_json(JUDGED)
     curated = run.read(CURATED)
     reasons = Counter(row["reason"] for row in curated)
     html = environment.get_template("report.html.jinja").render(
@@ -53,6 +56,12 @@ def report(recipe: Recipe, run: Run) -> None:
         teacher=recipe.teacher.name,
         where=WHERE,
         evaluation=evaluation,
+        judged=judged,
+        beside=side_by_side(judged, evaluation) if judged else {},
+        criteria=criteria,
+        strengths=strengths,
+        who=who,
+        value=value,
         data={"left_out": {}, "contradictory": [], **run.read_json(DATA)},
         effects=effects_of_correctness(curated, examples, recipe.task)
         if Filter.CORRECT in recipe.curate.filters

@@ -11,6 +11,12 @@ ENOUGH = 100
 """Validation questions below which epochs can hardly be told apart: the interval of a score is 20 points wide."""
 
 
+def scored_in_all(scores: Sequence[Sequence[float | None]]) -> list[list[float]]:
+    """The scores of each epoch, by question, without the questions that have none in some epoch."""
+    questions = [of for of in zip(*scores, strict=True) if None not in of]
+    return [[score for of in questions if (score := of[i]) is not None] for i in range(len(scores))]
+
+
 def choose_epoch(scores: Sequence[Sequence[float]]) -> int:
     """The epoch, counted from 1, whose weights are used; ``scores`` are those of each epoch, by question.
 
@@ -46,7 +52,7 @@ def in_words(validation: Sequence[Mapping[str, Any]], chosen: int, gradable: boo
     """What to say of the `summary` of each epoch, and of the choice."""
     n = validation[-1]["n"]
     if not n:
-        return ["no validation example has gold, so no score can choose an epoch: the last one is used"]
+        return ["no answer to a validation question has a score that could choose an epoch: the last one is used"]
     what = "correct validation answers" if gradable else "mean score on the validation examples"
     after_each = ", ".join(_with_interval(entry, gradable) for entry in validation)
     why = "the last" if chosen == len(validation) else "better than the last by more than one standard error"

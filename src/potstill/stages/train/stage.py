@@ -12,7 +12,7 @@ from potstill.models import Request, Sampling
 from potstill.models.complete import Billing, complete
 from potstill.progress import echo
 from potstill.recipe.recipe import Recipe
-from potstill.stages import judge
+from potstill.stages.judge import scoring
 from potstill.stages.limits import TokenLimits, replace_truncated
 from potstill.stages.planned import KnownExamples, Planned
 from potstill.stages.train import checkpoints, choosing
@@ -31,7 +31,8 @@ def train(recipe: Recipe, run: Run) -> None:
 
 def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
     """The requests to a judge about the answers of each epoch's checkpoint to validation questions."""
-    return judge.planned(recipe, "train: judge", known.rows("validation"), recipe.train.epochs)
+    jury = scoring.of_curation(recipe)
+    return scoring.planned(jury, recipe.task, "train: judge", known.rows("validation"), recipe.train.epochs)
 
 
 def _train(recipe: Recipe, run: Run) -> None:
@@ -42,10 +43,12 @@ def _train(recipe: Recipe, run: Run) -> None:
     work = run.path(CHECKPOINTS)
     epochs, loss = _fit(recipe, base, rows, work)
     limits = TokenLimits(recipe)
-    scores = [
-        _validation_scores(recipe, run, Checkpoint(recipe, base, folder), f"validation after epoch {epoch}", limits)
-        for epoch, folder in enumerate(epochs, 1)
-    ]
+    scores = choosing.scored_in_all(
+        [
+            _validation_scores(recipe, run, Checkpoint(recipe, base, folder), f"validation after epoch {epoch}", limits)
+            for epoch, folder in enumerate(epochs, 1)
+        ]
+    )
     chosen = choosing.choose_epoch(scores)
     gradable = recipe.task.gradable
     validation = [choosing.summary(epoch, of_epoch, gradable) for epoch, of_epoch in enumerate(scores, 1)]
@@ -96,12 +99,17 @@ def _fit(
     return epochs, checkpoints.losses(newest)
 
 
-def _validation_scores(recipe: Recipe, run: Run, checkpoint: Checkpoint, name: str, limits: TokenLimits) -> list[float]:
-    """A checkpoint's scores on the validation questions with gold, in their order."""
+def _validation_scores(
+    recipe: Recipe, run: Run, checkpoint: Checkpoint, name: str, limits: TokenLimits
+) -> list[float | None]:
+    """A checkpoint's scores on the validation questions with gold, in their order; None where an answer has no score. Of the scorer
+    `judge` none without a judge."""
     from potstill.models.local import weights
     from potstill.models.local.model import LocalModel
 
-    task = run.task
+    task, jury = run.task, scoring.of_curation(recipe)
+    if task.judged and jury is None:
+        return []
     examples = list(run.examples("validation"))
     identity = weights.identity(checkpoint.base, recipe.student.dtype, recipe.student.chat_template)
     identity |= {"checkpoint": weights.sha256(checkpoint.folder)}
@@ -122,6 +130,6 @@ def _validation_scores(recipe: Recipe, run: Run, checkpoint: Checkpoint, name: s
         limits.double(Prompting.PLAIN)
         replace_truncated(read, lambda parsed: parsed, lambda again: ask([examples[i] for i in again]))
     answers = [parsed.answer for parsed in read]
-    task = judge.judged(recipe, run, task, zip(examples, answers, strict=True), name)
-    scores = [task.main_score(answer, e) for e, answer in zip(examples, answers, strict=True) if e["gold"] is not None]
-    return [score for score in scores if score is not None]
+    pairs = list(zip(examples, answers, strict=True))
+    task = task.with_verdicts(scoring.verdicts(jury, run, task, pairs, name))
+    return [task.main_score(answer, example) for example, answer in pairs if example["gold"] is not None]

@@ -1,0 +1,1 @@
+"""Judges: models that grade answers to test questions, or decide which answers of a custom task are correct."""
