@@ -181,6 +181,18 @@ def test_people_correct_a_judge():
     assert fixed["rates"]["specificity"]["estimate"] == 0.0
 
 
+def test_people_who_pass_answers_correct_a_judge_with_a_reference():
+    asked = questions(40)
+    labels = [label(q, "student", float(i % 4 > 0), form="reference") for i, q in enumerate(asked)]
+    labels += [label(q, "student", 1.0) for q in asked]
+    labels += [person(q, "student", float(i % 2)) for i, q in enumerate(asked[:20])]
+    scores = judged(labels, asked, setting())["splits"]["test"]["scores"]
+    right, passed = (only(scores, kind="judge", form=form) for form in ("reference", "pass"))
+    assert (right["measure"], right["estimate"], passed["estimate"]) == ("judged_right", 0.75, 1.0)
+    assert right["corrected"]["labels"] == passed["corrected"]["labels"] == 20
+    assert right["corrected"]["rates"]["specificity"]["estimate"] == 0.5
+
+
 def test_labels_that_are_no_random_draw_correct_nothing():
     asked = questions(40)
     labels = [label(q, "student", float(i % 2)) for i, q in enumerate(asked)]
