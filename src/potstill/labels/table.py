@@ -86,6 +86,9 @@ class Label(TypedDict):
     time: str
 
 
+ADJUDICATION = "adjudication"
+"""The rater of what was decided where people disagreed. It is no rater whose agreement counts, and replaces the others' labels."""
+
 LABELS: Table[Label] = table("labels.parquet", Label)
 
 
