@@ -14,10 +14,10 @@ from potstill.workspace import artifacts
 from potstill.workspace.artifacts import CURATED
 
 SOURCE = """\
-The town council of Milbrook voted on Tuesday to close the old bridge over the river for eleven months. Engineers had found cracks in two
-of its four pillars in March. The repair will cost 4.2 million dollars, of which the state pays half. Shop owners on the east bank say that
-they expect to lose a third of their customers. The council promised them a free bus every twenty minutes. Mayor Ana Ruiz called the
-decision painful but necessary. A new footbridge opens in June, two months before the work begins. Fishermen may use the east bank as
+The town council of Milbrook voted on Tuesday to close the old bridge over the river for eleven months. Engineers had found cracks in two \
+of its four pillars in March. The repair will cost 4.2 million dollars, of which the state pays half. Shop owners on the east bank say that \
+they expect to lose a third of their customers. The council promised them a free bus every twenty minutes. Mayor Ana Ruiz called the \
+decision painful but necessary. A new footbridge opens in June, two months before the work begins. Fishermen may use the east bank as \
 before."""
 SUMMARIES = {
     "student": "Milbrook closes its old bridge for eleven months because two pillars have cracks. Repairs cost 4.2 million dollars. A free bus "
@@ -35,7 +35,8 @@ def summarization_run(runs, n=6, *, summaries=SUMMARIES, source=SOURCE, name="su
     """A run of ``n`` documents and a summary of each by each system."""
     empty = dict.fromkeys(("system", "prompt", "rationale", "steps", "logged", "origin", "gold"))
     examples = [
-        empty | {"id": f"test-{i}", "split": "test", "group": f"g{i}", "document": f"{source}\nReport number {i}."} for i in range(n)
+        empty | {"id": f"test-{i}", "split": "test", "group": f"g{i}", "document": f"{source}\nReport number {i}."}
+        for i in range(n)
     ]
     return _answered(runs, examples, summaries, name=name, task="summarization")
 
@@ -59,7 +60,7 @@ def _answered(runs, examples, answers, **recipe):
     tested = [example for example in examples if example["split"] == "test"]
     for system, text in answers.items():
         outcome = ("correct" if system == "student" else "incorrect") if recipe["task"] == "math" else "answered"
-        answer = "300" if recipe["task"] == "math" else text
+        answer = {"student": "300"}.get(system, "182") if recipe["task"] == "math" else text
         run.write(
             artifacts.predictions(system),
             [
@@ -89,7 +90,11 @@ class Server:
     def __init__(self, run, *options, port=0):
         command = [sys.executable, "-m", "potstill", "review", str(run.folder), "--port", str(port), *map(str, options)]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"}
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "HF_HUB_OFFLINE": "1"},
         )
         self.link = self._next_link()
         self.address = self.link.partition("/enter")[0]
@@ -134,4 +139,3 @@ def wait_until(condition, seconds=10):
     while not condition():
         assert time.monotonic() < until, "this did not happen in time"
         time.sleep(0.05)
-

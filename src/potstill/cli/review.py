@@ -16,16 +16,26 @@ def review(
     name: RunName,
     runs: Runs = RUNS,
     form: Annotated[str, typer.Option("--form", help="scores, pairwise or pass.  [default: scores]")] = "",
-    systems: Annotated[str, typer.Option("--systems", metavar="A,B", help="Whose answers; left out, all that have some.")] = "",
-    rubric: Annotated[str, typer.Option("--rubric", help="A shipped rubric or a file; left out, that of the task.")] = "",
-    questions: Annotated[int | None, typer.Option("--questions", help="Draw this many questions at random; 0 for all.")] = None,
+    systems: Annotated[
+        str, typer.Option("--systems", metavar="A,B", help="Whose answers; left out, all that have some.")
+    ] = "",
+    rubric: Annotated[
+        str, typer.Option("--rubric", help="A shipped rubric or a file; left out, that of the task.")
+    ] = "",
+    questions: Annotated[
+        int | None, typer.Option("--questions", help="Draw this many questions at random; 0 for all.")
+    ] = None,
     overlap: Annotated[
         float | None, typer.Option("--overlap", help="Share of the questions that every reviewer labels.  [default: 1]")
     ] = None,
     attention: Annotated[int | None, typer.Option("--attention", help="Damaged answers that check attention.")] = None,
     export: Annotated[
         Path | None,
-        typer.Option("--export", metavar="FILE", help="Write the labels, then end: .parquet, .jsonl, .csv, or .json for Label Studio."),
+        typer.Option(
+            "--export",
+            metavar="FILE",
+            help="Write the labels, then end: .parquet, .jsonl, .csv, or .json for Label Studio.",
+        ),
     ] = None,
     browse: Annotated[bool, typer.Option("--browse", help="Show all rows of the run, without a review.")] = False,
     host: Annotated[str, typer.Option("--host", help="Address to listen at.")] = "127.0.0.1",

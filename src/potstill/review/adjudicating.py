@@ -1,33 +1,18 @@
 """The page on which people decide where reviewers disagree, after all have finished."""
 
-import sqlite3
-from collections import defaultdict
-from dataclasses import dataclass
-
 from starlette.responses import Response
 
 from potstill.labels.items import Item
-from potstill.labels.table import ADJUDICATION, Form, State
+from potstill.labels.table import ADJUDICATION, Form
 from potstill.review import draw, reviewing
 from potstill.review.answers import IncompleteError, filled, in_words
-from potstill.review.attention import attention
+from potstill.review.disagreements import Disagreement, disagreements
 from potstill.review.filling import item_of
 from potstill.review.labelling import find_item, item_page, store
-from potstill.review.reviewing import Answer, Progress, answer_of
-from potstill.review.settings import Settings
+from potstill.review.reviewing import Progress
 from potstill.review.visit import Visit, see
 
-APART = 2
-"""Scores that are this far apart are a disagreement; neighbouring scores are not."""
 PATH = "/adjudicate"
-
-
-@dataclass(frozen=True)
-class Disagreement:
-    """What reviewers said about an item, by name."""
-
-    item: str
-    answers: dict[str, Answer]
 
 
 async def adjudicate(visit: Visit) -> Response:
@@ -81,7 +66,10 @@ def _page(visit: Visit, item: Item, of_item: Disagreement, fault: str = "", stat
     read = visit.review.database.read
     done = read.execute("SELECT count(*) FROM answers WHERE reviewer = ?", (ADJUDICATION,)).fetchone()[0]
     swapped = settings.form is Form.PAIRWISE and draw.swaps(settings.seed, item.id, ADJUDICATION)
-    said = [(name, in_words(settings.form, answer, swapped=swapped), answer.reason) for name, answer in of_item.answers.items()]
+    said = [
+        (name, in_words(settings.form, answer, swapped=swapped), answer.reason)
+        for name, answer in of_item.answers.items()
+    ]
     return item_page(
         visit, item, ADJUDICATION, status, action=PATH, fault=fault, filled=filled(reviewing.last_given(read, ADJUDICATION, item.id), {}),
         said=said, progress=Progress(done, len(found), 0),
@@ -94,30 +82,3 @@ def _disagreements(visit: Visit) -> tuple[list[Disagreement], int]:
         assert visit.review.settings is not None
         visit.review.disagreements = disagreements(visit.review.database.read, visit.review.settings)
     return visit.review.disagreements
-
-
-def disagreements(connection: sqlite3.Connection, settings: Settings) -> tuple[list[Disagreement], int]:
-    """Items about which reviewers disagree, in the order of the review, and the number of items that at least two labelled. Reviewers
-    who failed the checks of attention do not count."""
-    names = [row["name"] for row in connection.execute("SELECT name FROM reviewers ORDER BY name")]
-    counted = [name for name in names if not attention(connection, settings, name).excluded]
-    by_item: dict[str, dict[str, Answer]] = defaultdict(dict)
-    rows = connection.execute(
-        "SELECT a.item, a.reviewer, a.answer FROM answers a JOIN items i ON i.id = a.item "
-        "WHERE NOT i.is_check AND i.place IS NOT NULL ORDER BY i.place, a.reviewer"
-    )
-    for row in rows:
-        answer = answer_of(row["answer"])
-        if row["reviewer"] in counted and answer.state is State.GIVEN:
-            by_item[row["item"]][row["reviewer"]] = answer
-    several = {item: answers for item, answers in by_item.items() if len(answers) > 1}
-    apart = [Disagreement(item, answers) for item, answers in several.items() if _differ(settings, list(answers.values()))]
-    return apart, len(several)
-
-
-def _differ(settings: Settings, answers: list[Answer]) -> bool:
-    for name in answers[0].values:
-        values = [value for answer in answers if (value := answer.values.get(name)) is not None]
-        if values and max(values) - min(values) >= (APART if settings.form is Form.SCORES else 0.5):
-            return True
-    return False

@@ -76,7 +76,9 @@ def in_words(form: Form, answer: Answer, *, swapped: bool) -> str:
     if answer.state is not State.GIVEN:
         return answer.state.value
     if form is Form.SCORES:
-        return ", ".join(f"{name} {UNKNOWN if value is None else f'{value:.0f}'}" for name, value in answer.values.items())
+        return ", ".join(
+            f"{name} {UNKNOWN if value is None else f'{value:.0f}'}" for name, value in answer.values.items()
+        )
     value = answer.values[OVERALL]
     if form is Form.PASS:
         return f"fail ({', '.join(answer.failed)})" if answer.failed else "pass" if value else "fail"

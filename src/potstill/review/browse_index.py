@@ -93,9 +93,12 @@ def _write(connection: sqlite3.Connection, rows: Iterator[Row]) -> None:
     for n, row in enumerate(rows, 1):
         content = json.dumps(row.content, ensure_ascii=False)
         connection.execute(
-            "INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?)", (n, row.id, row.kind, row.title, " · ".join(row.states), content)
+            "INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?)",
+            (n, row.id, row.kind, row.title, " · ".join(row.states), content),
         )
-        connection.executemany("INSERT OR IGNORE INTO states VALUES (?, ?)", [(state, n) for state in (row.kind, *row.states)])
+        connection.executemany(
+            "INSERT OR IGNORE INTO states VALUES (?, ?)", [(state, n) for state in (row.kind, *row.states)]
+        )
         connection.execute("INSERT INTO search (rowid, text) VALUES (?, ?)", (n, f"{row.id} {row.text}"[:MAX_SEARCHED]))
 
 
@@ -138,10 +141,18 @@ def _questions(run: Run, task: Task, examples: Mapping[str, Example]) -> Iterato
 
 
 def _training(task: Task, example: Example | None, curated: Mapping[str, Any]) -> Row:
-    title = _question(task, example) if example else curated["student_messages"][-1]["content"] if curated["student_messages"] else ""
+    title = (
+        _question(task, example)
+        if example
+        else curated["student_messages"][-1]["content"]
+        if curated["student_messages"]
+        else ""
+    )
     kept = bool(curated["kept"])
     state = "training row, kept" if kept else f"training row, dropped: {in_words(curated['reason'])}"
-    text = "\n".join(str(part) for part in (title, curated["text"], curated["reasoning"], curated["completion"]) if part)
+    text = "\n".join(
+        str(part) for part in (title, curated["text"], curated["reasoning"], curated["completion"]) if part
+    )
     content = {"example": _shown(task, example) if example else None, "row": curated}
     return Row(f"{curated['id']}/{curated['sample']}", "training row", title[:MAX_TITLE], (state,), text, content)
 

@@ -38,7 +38,8 @@ def _rows(visit: Visit) -> Response:
     connection = _index(visit)
     condition, values = _condition(searched, state)
     found = connection.execute(
-        f"SELECT r.n, r.id, r.kind, r.title, r.states FROM {condition} AND r.n > ? ORDER BY r.n LIMIT ?", (*values, after, PAGE + 1)
+        f"SELECT r.n, r.id, r.kind, r.title, r.states FROM {condition} AND r.n > ? ORDER BY r.n LIMIT ?",
+        (*values, after, PAGE + 1),
     ).fetchall()
     counted = connection.execute(
         f"SELECT count(*) FROM (SELECT 1 FROM {condition} LIMIT ?)", (*values, MAX_COUNTED + 1)

@@ -87,7 +87,8 @@ def summarized(connection: sqlite3.Connection, settings: Settings) -> dict[str, 
 
 def _reviewer(connection: sqlite3.Connection, settings: Settings, name: str) -> dict[str, Any]:
     rows = connection.execute(
-        "SELECT a.answer, a.seconds FROM answers a JOIN items i ON i.id = a.item WHERE a.reviewer = ? AND NOT i.is_check", (name,)
+        "SELECT a.answer, a.seconds FROM answers a JOIN items i ON i.id = a.item WHERE a.reviewer = ? AND NOT i.is_check",
+        (name,),
     ).fetchall()
     states = [answer_of(row["answer"]).state for row in rows]
     checks = attention(connection, settings, name)
@@ -104,7 +105,11 @@ def _reviewer(connection: sqlite3.Connection, settings: Settings, name: str) -> 
 
 
 def _reviewers(connection: sqlite3.Connection) -> list[str]:
-    return [row["name"] for row in connection.execute("SELECT name FROM reviewers ORDER BY name") if row["name"] != ADJUDICATION]
+    return [
+        row["name"]
+        for row in connection.execute("SELECT name FROM reviewers ORDER BY name")
+        if row["name"] != ADJUDICATION
+    ]
 
 
 def _values(settings: Settings, answer: Answer) -> dict[str, float | None]:

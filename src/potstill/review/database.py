@@ -48,12 +48,18 @@ def connect(file: Path) -> sqlite3.Connection:
         # FULL: with NORMAL a power cut could take back answers that a page has called saved.
         connection.execute("PRAGMA synchronous = FULL")
         if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} INSERT INTO settings VALUES ('version', '{VERSION}'); COMMIT;")
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {SCHEMA} INSERT INTO settings VALUES ('version', '{VERSION}'); COMMIT;"
+            )
         found = setting(connection, "version")
     except sqlite3.Error as error:
-        raise PotstillError(f"{file} cannot be used as the database of a review: {error}. Move it away to begin a new review.") from error
+        raise PotstillError(
+            f"{file} cannot be used as the database of a review: {error}. Move it away to begin a new review."
+        ) from error
     if found != VERSION:
-        raise PotstillError(f"{file} is of version {found}, and this potstill reads version {VERSION}. Move it away to begin a new review.")
+        raise PotstillError(
+            f"{file} is of version {found}, and this potstill reads version {VERSION}. Move it away to begin a new review."
+        )
     return connection
 
 

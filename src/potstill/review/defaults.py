@@ -19,7 +19,9 @@ def defaults(run: Run, given: Mapping[str, Any]) -> Settings:
     listed = [system.name for system in run.recipe.systems]
     predicted = [name for name in listed if run.path(artifacts.predictions(name).file).exists()]
     if not predicted:
-        raise PotstillError(f"{run.folder}: no system has answered the test questions yet; first run `potstill evaluate`.")
+        raise PotstillError(
+            f"{run.folder}: no system has answered the test questions yet; first run `potstill evaluate`."
+        )
     systems = [name.strip() for name in str(given.get("systems", "")).split(",") if name.strip()] or predicted
     for name in systems:
         if name not in predicted:

@@ -33,7 +33,9 @@ def export(run: Run, file: Path) -> int:
     with closing(connect(run.path(FILE))) as connection:
         settings = Settings.from_json(json.loads(setting(connection, "review")))
         labels = list(labels_of(connection, settings))
-        contents = {row["id"]: row["content"] for row in connection.execute("SELECT id, content FROM items WHERE NOT is_check")}
+        contents = {
+            row["id"]: row["content"] for row in connection.execute("SELECT id, content FROM items WHERE NOT is_check")
+        }
     write(file, labels, contents)
     return len(labels)
 

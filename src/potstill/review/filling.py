@@ -54,7 +54,9 @@ def fill(connection: sqlite3.Connection, run: Run, settings: Settings) -> None:
     for item in items(run, settings.systems, settings.form.pairs):
         by_question[item.question].append(item)
     if not by_question:
-        raise PotstillError(f"{run.folder}: no test question has {'two answers' if settings.form.pairs else 'an answer'} to label.")
+        raise PotstillError(
+            f"{run.folder}: no test question has {'two answers' if settings.form.pairs else 'an answer'} to label."
+        )
     questions = draw.order(settings.seed, list(by_question))
     drawn = questions[: settings.questions or None]
     checks = _checks(run, settings, by_question, questions)
@@ -94,7 +96,9 @@ def _checks(
     return found
 
 
-def _add(connection: sqlite3.Connection, of_question: Sequence[Item], place: int, *, shared: bool, is_check: bool) -> int:
+def _add(
+    connection: sqlite3.Connection, of_question: Sequence[Item], place: int, *, shared: bool, is_check: bool
+) -> int:
     """Add the items of a question, or put them to their place; returns the next place."""
     connection.execute(
         "INSERT INTO questions (id, place, shared, items) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET place = excluded.place, "

@@ -148,6 +148,7 @@ async def finish(visit: Visit) -> Response:
     """End the visitor's review, or that of a reviewer who has stopped half way."""
     name = visit.fields.get("name") or visit.reviewer
     await visit.review.write(lambda connection: reviewing.finish(connection, name))
+    visit.review.starts.clear()  # questions that nobody else had may be free again
     return see("/adjudicate" if name != visit.reviewer else "/")
 
 

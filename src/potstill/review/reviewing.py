@@ -111,7 +111,9 @@ def record(connection: sqlite3.Connection, reviewer: str, item: str, answer: Ans
     now = datetime.now(UTC).isoformat(timespec="seconds")
     n = connection.execute("INSERT INTO history VALUES (NULL, ?, ?, ?, ?)", (reviewer, item, text, now)).lastrowid
     bounded = round(min(max(seconds, 0.0), MAX_SECONDS), 1)
-    connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)", (reviewer, item, text, bounded, now, n))
+    connection.execute(
+        "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)", (reviewer, item, text, bounded, now, n)
+    )
 
 
 def undo(connection: sqlite3.Connection, reviewer: str) -> int | None:

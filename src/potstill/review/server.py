@@ -72,8 +72,12 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         if error.errno == errno.EADDRINUSE:
-            raise PotstillError(f"Port {port} is taken. Stop what uses it, or choose another one: --port {port + 1}.") from error
-        raise RecipeError(f"Cannot listen at {host}, port {port}: {error.strerror}. Choose others with --host and --port.") from error
+            raise PotstillError(
+                f"Port {port} is taken. Stop what uses it, or choose another one: --port {port + 1}."
+            ) from error
+        raise RecipeError(
+            f"Cannot listen at {host}, port {port}: {error.strerror}. Choose others with --host and --port."
+        ) from error
     return listening
 
 
@@ -82,7 +86,9 @@ async def _serve(review: Review, listening: socket.socket, host: str) -> None:
 
     from potstill.review.app import application
 
-    config = uvicorn.Config(application(review, host), log_level="critical", access_log=False, lifespan="off", server_header=False)
+    config = uvicorn.Config(
+        application(review, host), log_level="critical", access_log=False, lifespan="off", server_header=False
+    )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     collecting = asyncio.create_task(_collect_often(review.run))

@@ -32,7 +32,7 @@ class ItemView:
 
     id: str
     messages: Sequence[Message]
-    source: Sequence[str]
+    source: Sequence[Sentence]
     answers: Sequence[AnswerView]
 
 

@@ -17,13 +17,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from potstill.review.database import Database
+from potstill.review.disagreements import Disagreement
 from potstill.review.security import Links, fields_of, form_token, session_digest
 from potstill.review.settings import Settings
 from potstill.review.shown.markdown import html_of, plain
 from potstill.workspace.run import Run
 
 HERE = Path(__file__).parent
-STATIC_TYPES = {"review.css": "text/css", "review.js": "text/javascript"}
+STATIC_TYPES = {"review.css": "text/css", "review.js": "text/javascript", "icon.svg": "image/svg+xml"}
 Result = TypeVar("Result")
 
 
@@ -39,7 +40,7 @@ class Review:
     links: Links
     invite: Callable[[], str]
     starts: dict[str, int] = field(default_factory=dict)
-    disagreements: Any = None
+    disagreements: tuple[list[Disagreement], int] | None = None
     index: sqlite3.Connection | None = None
     states: list[tuple[str, int]] | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -107,7 +108,9 @@ def see(path: str) -> Response:
 
 def message(title: str, text: str, status: int = 200) -> HTMLResponse:
     """A page that says one thing, for any visitor."""
-    return rendered("message.html.jinja", status, run="", reviewer="", token="", reviewing=False, title=title, text=text)
+    return rendered(
+        "message.html.jinja", status, run="", reviewer="", token="", reviewing=False, title=title, text=text
+    )
 
 
 def rendered(template: str, status: int, **values: Any) -> HTMLResponse:

@@ -20,6 +20,8 @@ def differences(first: str, second: str) -> tuple[Markup, Markup]:
     marked: tuple[list[Markup], list[Markup]] = ([], [])
     for kind, i, j, k, m in SequenceMatcher(None, a, b).get_opcodes():
         for out, piece in zip(marked, ("".join(a[i:j]), "".join(b[k:m])), strict=True):
-            out.append(escape(piece) if kind == "equal" or not piece.strip() else Markup("<mark>{}</mark>").format(piece))
+            out.append(
+                escape(piece) if kind == "equal" or not piece.strip() else Markup("<mark>{}</mark>").format(piece)
+            )
     left, right = (Markup("").join(out) + escape(end) for out, end in zip(marked, rest, strict=True))
     return left, right

@@ -13,27 +13,29 @@ from markupsafe import Markup
 MAX_MATHEMATICS = 1_000
 """Characters of a formula that is typeset; a longer one is shown as it was written."""
 _ELEMENTS = frozenset(
-    "math mrow mi mn mo mtext mspace ms mfrac msqrt mroot mstyle merror mpadded mphantom menclose msub msup msubsup munder mover "
-    "munderover mmultiscripts mprescripts none mtable mtr mtd mlabeledtr".split()
-)
+    ("math", "mrow", "mi", "mn", "mo", "mtext", "mspace", "ms", "mfrac", "msqrt", "mroot", "mstyle", "merror", "mpadded", "mphantom",
+     "menclose", "msub", "msup", "msubsup", "munder", "mover", "munderover", "mmultiscripts", "mprescripts", "none", "mtable", "mtr",
+     "mtd", "mlabeledtr")
+)  # fmt: skip
 _ATTRIBUTES = frozenset(
-    "display displaystyle mathvariant stretchy fence form separator symmetric accent accentunder linethickness columnalign rowspan "
-    "columnspan lspace rspace width height depth minsize maxsize movablelimits notation scriptlevel".split()
-)
+    ("display", "displaystyle", "mathvariant", "stretchy", "fence", "form", "separator", "symmetric", "accent", "accentunder",
+     "linethickness", "columnalign", "rowspan", "columnspan", "lspace", "rspace", "width", "height", "depth", "minsize", "maxsize",
+     "movablelimits", "notation", "scriptlevel")
+)  # fmt: skip
 _BIDI = dict.fromkeys(map(ord, "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"), "\ufffd")
 
 
 def plain(text: str) -> str:
     """A text without what would change how the text around it is shown: controls and overrides of the writing direction."""
     visible = text.translate(_BIDI)
-    return "".join(c if c in "\n\t" or ord(c) > 31 and not 0x7F <= ord(c) < 0xA0 else "\ufffd" for c in visible)
+    return "".join(c if c in "\n\t" or (ord(c) > 31 and not 0x7F <= ord(c) < 0xA0) else "\ufffd" for c in visible)
 
 
 @lru_cache(maxsize=256)
 def html_of(text: str) -> Markup:
     """Markdown as HTML. Raw HTML, links and images are shown as they were written; formulas between ``$`` or ``\\(`` become MathML."""
     try:
-        return Markup(_parser().render(plain(text)))  # noqa: S704
+        return Markup(_parser().render(plain(text)))
     except RecursionError:  # deeply nested on purpose
         return Markup("<pre>{}</pre>").format(plain(text))
 
@@ -53,9 +55,8 @@ def _parser() -> MarkdownIt:
     parser.add_render_rule("code_block", _render_code)
     parser.add_render_rule("td_open", _render_cell)
     parser.add_render_rule("th_open", _render_cell)
-    for level in range(1, 7):  # a heading of an answer is no heading of the page
-        parser.add_render_rule("heading_open", _render_heading)
-        parser.add_render_rule("heading_close", lambda *_: "</strong></p>\n")
+    parser.add_render_rule("heading_open", lambda *_: '<p class="heading"><strong>')
+    parser.add_render_rule("heading_close", lambda *_: "</strong></p>\n")
     return parser
 
 
@@ -74,10 +75,6 @@ def _render_cell(renderer: Any, tokens: Sequence[Token], index: int, *_: Any) ->
     return f"<{tokens[index].tag}>"
 
 
-def _render_heading(renderer: Any, tokens: Sequence[Token], index: int, *_: Any) -> str:
-    return '<p class="heading"><strong>'
-
-
 @lru_cache(maxsize=1024)
 def mathematics(latex: str, *, block: bool = False) -> Markup:
     """A formula as MathML; as it was written where it cannot be converted, or conversion yields more than plain MathML."""
@@ -85,9 +82,13 @@ def mathematics(latex: str, *, block: bool = False) -> Markup:
 
     if len(latex) <= MAX_MATHEMATICS:
         try:
-            return Markup(_serialized(convert_to_element(latex, display="block" if block else "inline")))  # noqa: S704
+            return Markup(_serialized(convert_to_element(latex, display="block" if block else "inline")))
         except Exception:  # the library raises errors of any kind for what it does not read
-            pass
+            return _as_written(latex)
+    return _as_written(latex)
+
+
+def _as_written(latex: str) -> Markup:
     return Markup('<code class="formula">{}</code>').format(latex)
 
 

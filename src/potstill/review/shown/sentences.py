@@ -13,15 +13,20 @@ MAX_SUPPORTS = 3
 """Sentences of the source that are named for a sentence of the summary."""
 LEAST_SHARED = 0.25
 """Share of a sentence's words, weighted by their rarity in the source, that a supporting sentence has at least."""
-_SENTENCE = re.compile(r"[^\n.!?。！？]*(?:[.!?](?!\s|$|[\"'”’)\]]+(?:\s|$))[^\n.!?。！？]*)*(?:[.!?。！？]+[\"'”’)\]]*|\n+|$)\s*")
-_ABBREVIATION = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|Sen|Gov|Gen|Lt|Col|No|vs|etc|Inc|Jr|Sr|U\.S|e\.g|i\.e)|\b[A-Z])\.\s*$")
+_SENTENCE = re.compile(
+    r"[^\n.!?。！？]*(?:[.!?](?!\s|$|[\"'”’)\]]+(?:\s|$))[^\n.!?。！？]*)*(?:[.!?。！？]+[\"'”’)\]]*|\n+|$)\s*"
+)
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|Sen|Gov|Gen|Lt|Col|No|vs|etc|Inc|Jr|Sr|U\.S|e\.g|i\.e)|\b[A-Z])\.\s*$"
+)
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence with the white space after it, and the numbers of the sentences that support it, best first."""
+    """A sentence, the white space after it, and the numbers of the sentences that support it, best first."""
 
     text: str
+    space: str = ""
     supports: tuple[int, ...] = ()
 
 
@@ -39,7 +44,7 @@ def sentences(text: str) -> list[str]:
 
 
 @lru_cache(maxsize=64)
-def supported(summary: str, source: str) -> tuple[list[Sentence], list[str]]:
+def supported(summary: str, source: str) -> tuple[list[Sentence], list[Sentence]]:
     """The sentences of a summary with the numbers of those of the source that support them, and the sentences of the source.
 
     A word weighs ``log(1 + n / df)``, where ``df`` of the source's ``n`` sentences have it (inverse document frequency, Spärck Jones
@@ -51,7 +56,13 @@ def supported(summary: str, source: str) -> tuple[list[Sentence], list[str]]:
     frequency = Counter(word for bag in bags for word in bag)
     weights = {word: log(1 + len(bags) / n) for word, n in frequency.items()}
     unseen = log(1 + len(bags))
-    return [Sentence(text, _supports(frozenset(words(text)), bags, weights, unseen)) for text in sentences(summary)], of_source
+    supports = [(one, _supports(frozenset(words(one)), bags, weights, unseen)) for one in sentences(summary)]
+    return [_sentence(*one) for one in supports], [_sentence(one) for one in of_source]
+
+
+def _sentence(text: str, supports: tuple[int, ...] = ()) -> Sentence:
+    bare = text.rstrip()
+    return Sentence(bare, text[len(bare) :], supports)
 
 
 def _supports(

@@ -57,7 +57,7 @@ async function send(of, submitter) {
   const unsaved = $("#unsaved");
   for (;;) {
     try {
-      const response = await fetch(of.action, { method: "POST", body, redirect: "manual", credentials: "same-origin" });
+      const response = await fetch(of.getAttribute("action"), { method: "POST", body, redirect: "manual", credentials: "same-origin" });
       if (response.type === "opaqueredirect") {
         dropDraft();
         try { sessionStorage.setItem(SAID, of.id === "undo" ? "Taken back." : "Saved."); } catch { /* not allowed */ }
