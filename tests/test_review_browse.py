@@ -16,7 +16,9 @@ from test_review_http import Client
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     return math_run(
-        tmp_path_factory.mktemp("runs"), 120, answers=RATIONALES | {"other": "<script>x</script> Zürich's “quince”"}
+        tmp_path_factory.mktemp("runs"),
+        120,
+        answers=RATIONALES | {"base-direct": "<script>x</script> Zürich's “quince”"},
     )
 
 
@@ -48,7 +50,7 @@ def test_rows_are_filtered_by_what_became_of_them(run):
     assert states["training row, kept"] == states["base: incorrect"] == states["test question"] == 120
     dropped = next(name for name in states if name.startswith("training row, dropped: "))
     assert set(found(connection, "", dropped)) == {f"train-{i}/1" for i in range(120)}
-    assert found(connection, "(7)", "training row, kept") == ["train-7/0"]
+    assert found(connection, "(77)", "training row, kept") == ["train-77/0"]
 
 
 def test_pages_follow_each_other(client):
