@@ -70,13 +70,6 @@ class Person:
     def picture(self, name, **options):
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png", **options)
 
-    def again(self, browser, **options):
-        """The same person with another screen."""
-        other = object.__new__(Person)
-        other.context = browser.new_context(storage_state=self.context.storage_state(), **options)
-        other.page, other.server, other.faults = other.context.new_page(), self.server, []
-        return other
-
     def violations(self):
         """What axe-core finds, in words."""
         from axe_playwright_python.sync_playwright import Axe
@@ -84,23 +77,16 @@ class Person:
         found = Axe().run(self.page).response["violations"]
         return [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"]]
 
-    def checked(self, name, browser):
-        """Look at a page on a large and a small screen, light and dark: nothing overflows, and axe-core finds nothing."""
-        path = self.page.url
-        for suffix, options in {
-            "light": {},
-            "dark": {"color_scheme": "dark"},
-            "phone": {"viewport": PHONE, "has_touch": True},
-        }.items():
-            other = self.again(browser, bypass_csp=True, **options)
-            other.page.goto(path)
-            other.page.wait_for_selector("html.scripted", state="attached")
-            other.picture(f"{name}-{suffix}", full_page=suffix == "phone")
-            assert other.page.evaluate("document.documentElement.scrollWidth") <= other.page.viewport_size["width"], (
-                suffix
-            )
-            assert other.violations() == [], suffix
-            other.context.close()
+    def checked(self, name):
+        """Look at a page in light and dark, on a large and a small screen: nothing overflows, and axe-core finds nothing."""
+        large = self.page.viewport_size
+        for suffix, scheme, size in (("light", "light", large), ("dark", "dark", large), ("phone", "light", PHONE)):
+            self.page.emulate_media(color_scheme=scheme)
+            self.page.set_viewport_size(size)
+            self.picture(f"{name}-{suffix}", full_page=suffix == "phone")
+            assert self.page.evaluate("document.documentElement.scrollWidth") <= size["width"], suffix
+            assert self.violations() == [], suffix
+        self.page.set_viewport_size(large)
 
 
 def stored(run, reviewer):
@@ -114,10 +100,10 @@ def test_a_whole_session_by_keyboard(browser, tmp_path):
     run = summarization_run(tmp_path, 2)
     with served(run) as server:
         ana = Person(browser, server)
-        ana.checked("start", browser)
+        ana.checked("start")
         ana.page.keyboard.type("Ana")
         ana.press("Enter").shown("Answer 1 of 4")
-        ana.checked("scores", browser)
+        ana.checked("scores")
         ana.press("?")
         assert ana.page.locator("dialog").is_visible()
         ana.picture("keys")
@@ -139,7 +125,7 @@ def test_a_whole_session_by_keyboard(browser, tmp_path):
         for number in (2, 3, 4):
             ana.press("4", "4", "4", "4", "4", "Enter").shown(f"Answer {number} of 4")
         ana.press("s").shown("All answered")
-        ana.checked("done", browser)
+        ana.checked("done")
         ana.page.click("text=Show the 1 skipped again")
         ana.shown("Answer 4 of 4").press("5", "5", "5", "5", "5", "Enter").shown("All answered")
         ana.page.click("button.primary")
@@ -195,7 +181,7 @@ def test_two_reviewers_at_once_and_what_they_disagree_about(browser, tmp_path):
         ana.press("d")
         assert ana.page.locator(".marked mark").count() > 2
         ana.picture("pairwise-differences")
-        ana.press("d").checked("pairwise", browser)
+        ana.press("d").checked("pairwise")
         for number in (2, 3):
             ana.page.locator("#reason").fill(f"Because {number}")
             ana.press("Escape", "ArrowLeft").shown(f"Answer {number} of 3")
@@ -204,29 +190,29 @@ def test_two_reviewers_at_once_and_what_they_disagree_about(browser, tmp_path):
         ana.page.click("button.primary")
         ana.page.wait_for_selector("text=You have finished")
         ana.page.goto(f"{server.address}/adjudicate")
-        ana.shown("Disagreements").checked("waiting", browser)
+        ana.shown("Disagreements").checked("waiting")
         assert "Because" not in ana.page.content()
         ben.page.goto(f"{server.address}/")
         ben.page.click("summary")
         ben.page.click("text=Finish my review")
         ben.page.wait_for_selector("text=You have finished")
         ana.page.reload()
-        ana.shown("Disagreement 1 of").checked("adjudication", browser)
+        ana.shown("Disagreement 1 of").checked("adjudication")
         assert "Because 2" in ana.page.locator(".said").inner_text()
         while "Disagreement" in (heading := ana.page.inner_text("h1")):
             number = int(re.search(r"\d+", heading)[0])
             ana.press("ArrowRight")
             ana.page.wait_for_selector(f"h1:not(:text('Disagreement {number} of'))")
-        ana.shown("All disagreements are decided").checked("adjudicated", browser)
+        ana.shown("All disagreements are decided").checked("adjudicated")
         assert ana.faults == ben.faults == []
         assert len(stored(run, "Ana")) == 3
         assert len(stored(run, "Ben")) == 2
         ana.page.goto(f"{server.address}/browse")
-        ana.shown("All rows").checked("browse", browser)
+        ana.shown("All rows").checked("browse")
         ana.page.goto(f"{server.address}/browse/row?id=test-1&with=base")
-        ana.shown("test-1").checked("row", browser)
+        ana.shown("test-1").checked("row")
         ana.page.goto(f"{server.address}/browse/row?id=train-1/1")
-        ana.shown("train-1/1").checked("history", browser)
+        ana.shown("train-1/1").checked("history")
 
 
 @pytest.mark.parametrize("form", ["pass", "scores", "pairwise"])
@@ -236,7 +222,7 @@ def test_hostile_answers_stay_text(browser, tmp_path, form):
         eve = Person(browser, server, "<b>Eve</b>")
         asked = []
         eve.page.on("request", lambda request: asked.append(request.url))
-        eve.checked(f"hostile-{form}", browser)
+        eve.checked(f"hostile-{form}")
         eve.page.reload()
         eve.shown("Answer 1 of")
         assert "owned" not in eve.page.title()
@@ -251,7 +237,7 @@ def test_pass_or_fail_with_reasons(browser, tmp_path):
     run = math_run(tmp_path, 2)
     with served(run, "--form", "pass", "--systems", "base", "--attention", 1) as server:
         ana = Person(browser, server, "Ana").press("1")
-        ana.checked("pass", browser)
+        ana.checked("pass")
         ana.press("f").shown("Answer 2 of 3").press("p").shown("Answer 3 of 3").press("c").shown("All answered")
         answers = stored(run, "Ana")
         assert [one.failed for one in answers] == [("sound",), (), ()]
