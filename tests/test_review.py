@@ -16,6 +16,7 @@ from potstill.errors import PotstillError, RecipeError
 from potstill.labels import table
 from potstill.labels.items import items
 from potstill.labels.table import ADJUDICATION, Form, State
+from potstill.pipeline.pipeline import carry_out_only
 from potstill.review import draw, reviewing
 from potstill.review.answers import IncompleteError, read_answer
 from potstill.review.attention import attention
@@ -422,4 +423,14 @@ def test_a_run_that_is_in_use_gets_its_labels_later(tmp_path):
     assert table.read(run) == []
     with run.locked():
         collect(run)
+    assert len(table.read(run)) == 2
+
+
+def test_the_pipeline_brings_in_labels_of_a_killed_server(tmp_path):
+    run = math_run(tmp_path, 1)
+    connection, _ = begun(run, form="pass")
+    answer_all(connection, "Ana", PASSES)
+    connection.close()
+    with pytest.raises(PotstillError, match="which is out of date"):
+        carry_out_only(run, "report")
     assert len(table.read(run)) == 2
