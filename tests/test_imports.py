@@ -15,6 +15,7 @@ LAYERS = (
     ("cli",),
     ("doctor",),
     ("pipeline",),
+    ("review",),
     ("stages",),
     ("labels",),
     ("data",),
@@ -43,6 +44,10 @@ HEAVY = (
     "numpy",
     "rouge_score",
     "sacrebleu",
+    "starlette",
+    "uvicorn",
+    "markdown_it",
+    "latex2mathml",
 )
 
 

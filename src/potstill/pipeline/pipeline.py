@@ -17,6 +17,7 @@ from potstill.pipeline.stage import Stage
 from potstill.pipeline.stages import STAGES
 from potstill.progress import echo
 from potstill.recipe import loading
+from potstill.review.collect import collect
 from potstill.workspace.artifacts import EXAMPLES, MANIFEST
 from potstill.workspace.digests import digest_of_rows
 from potstill.workspace.run import Run
@@ -79,6 +80,7 @@ def carry_out(run: Run, last: str = STAGES[-1].name) -> None:
     _check_machine(run, stages)
     with run.locked():
         run.claim()
+        collect(run)
         for stage in stages:
             _carry_out(stage, run)
 
@@ -87,6 +89,7 @@ def carry_out_only(run: Run, name: str) -> None:
     """Run one stage. Raises `PotstillError` when an earlier stage is out of date, `RecipeError` where the machine is too small."""
     _check_machine(run, [stage for stage in STAGES if stage.name == name])
     with run.locked():
+        collect(run)
         for stage in STAGES:
             if stage.name == name:
                 _carry_out(stage, run)

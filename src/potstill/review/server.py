@@ -1,0 +1,107 @@
+"""Serve a review until it is stopped, and bring its labels into the run."""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from potstill import interrupt
+from potstill.errors import PotstillError, RecipeError
+from potstill.progress import echo
+from potstill.review.collect import collect
+from potstill.review.database import FILE, Database
+from potstill.review.filling import fill, settle
+from potstill.review.security import Links
+from potstill.review.settings import Settings
+from potstill.review.visit import Review
+from potstill.workspace.run import Run
+
+COLLECT_SECONDS = 60.0
+"""Interval at which labels are brought into the run while it is served."""
+
+
+def serve(run: Run, defaults: Settings | None, given: Mapping[str, Any], host: str, port: int) -> None:
+    """Serve the review until a stop is requested; ``defaults`` is None where only browsing is served.
+
+    Raises `PotstillError` where the port is taken, there is nothing to label, or the database is another run's; `RecipeError` where
+    ``given`` contradicts what the review began with.
+    """
+    listening = _listen(host, port)
+    database = Database(run.path(FILE))
+    try:
+        settings = settle(database.read, run, defaults, given) if defaults else None
+        if settings:
+            fill(database.read, run, settings)
+        links = Links()
+        name = f"[{host}]" if ":" in host else host
+        address = f"http://{name}:{listening.getsockname()[1]}"
+
+        def invite() -> str:
+            link = f"{address}/enter?token={links.new()}"
+            print(f"Link for one browser: {link}", flush=True)
+            return link
+
+        review = Review(run, database, settings, links, invite)
+        invite()
+        echo("Ctrl-C stops the server. Every answer is saved at once; the same command resumes the review.")
+        asyncio.run(_serve(review, listening, host))
+    finally:
+        listening.close()
+        database.close()
+    bring_in(run)
+
+
+def bring_in(run: Run) -> None:
+    """Bring the labels into labels.parquet, unless another process has the run: then they are brought in later."""
+    try:
+        with run.locked():
+            collect(run)
+    except PotstillError as error:
+        echo(f"The labels are in {FILE} and will be brought into labels.parquet later: {error}")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(512)
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PotstillError(
+                f"Port {port} is taken. Stop what uses it, or choose another one: --port {port + 1}."
+            ) from error
+        raise RecipeError(
+            f"Cannot listen at {host}, port {port}: {error.strerror}. Choose others with --host and --port."
+        ) from error
+    return listening
+
+
+async def _serve(review: Review, listening: socket.socket, host: str) -> None:
+    import uvicorn
+
+    from potstill.review.app import application
+
+    config = uvicorn.Config(
+        application(review, host), log_level="critical", access_log=False, lifespan="off", server_header=False
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    collecting = asyncio.create_task(_collect_often(review.run))
+    while not interrupt.stop_requested() and not serving.done():
+        await asyncio.sleep(0.1)
+    server.should_exit = True
+    collecting.cancel()
+    with suppress(asyncio.CancelledError):
+        await collecting
+    await serving
+
+
+async def _collect_often(run: Run) -> None:
+    while True:
+        await asyncio.sleep(COLLECT_SECONDS)
+        await asyncio.to_thread(bring_in, run)
