@@ -167,6 +167,18 @@ def test_a_decision_about_a_disagreement_replaces_what_people_said():
     assert only(agreement, system="")["n"] == 2, "the decision is no third person"
 
 
+def test_what_people_could_not_tell_is_left_out_with_bounds():
+    asked = questions(4)
+    values = (1.0, 1.0, None, None)
+    labels = [
+        person(q, "student", value, state="given" if value else "cannot tell")
+        for q, value in zip(asked, values, strict=True)
+    ]
+    found = only(judged(labels, asked, setting())["splits"]["test"]["scores"])
+    assert (found["estimate"], found["left_out"]) == (1.0, {"cannot tell": 2})
+    assert (found["bounds"]["lower"]["estimate"], found["bounds"]["upper"]["estimate"]) == (0.5, 1.0)
+
+
 def test_people_correct_a_judge():
     """The judge passes everything; people say that half of it fails. The judge says nothing, so people's labels alone count."""
     asked = questions(40)
