@@ -167,6 +167,18 @@ def test_a_decision_about_a_disagreement_replaces_what_people_said():
     assert only(agreement, system="")["n"] == 2, "the decision is no third person"
 
 
+def test_what_people_could_not_tell_is_left_out_with_bounds():
+    asked = questions(4)
+    values = (1.0, 1.0, None, None)
+    labels = [
+        person(q, "student", value, state="given" if value else "cannot tell")
+        for q, value in zip(asked, values, strict=True)
+    ]
+    found = only(judged(labels, asked, setting())["splits"]["test"]["scores"])
+    assert (found["estimate"], found["left_out"]) == (1.0, {"cannot tell": 2})
+    assert (found["bounds"]["lower"]["estimate"], found["bounds"]["upper"]["estimate"]) == (0.5, 1.0)
+
+
 def test_people_correct_a_judge():
     """The judge passes everything; people say that half of it fails. The judge says nothing, so people's labels alone count."""
     asked = questions(40)
@@ -179,6 +191,18 @@ def test_people_correct_a_judge():
     assert (fixed["low"], fixed["high"]) == pytest.approx((fixed["people_alone"]["low"], fixed["people_alone"]["high"]))
     assert fixed["rates"]["sensitivity"]["estimate"] == 1.0
     assert fixed["rates"]["specificity"]["estimate"] == 0.0
+
+
+def test_people_who_pass_answers_correct_a_judge_with_a_reference():
+    asked = questions(40)
+    labels = [label(q, "student", float(i % 4 > 0), form="reference") for i, q in enumerate(asked)]
+    labels += [label(q, "student", 1.0) for q in asked]
+    labels += [person(q, "student", float(i % 2)) for i, q in enumerate(asked[:20])]
+    scores = judged(labels, asked, setting())["splits"]["test"]["scores"]
+    right, passed = (only(scores, kind="judge", form=form) for form in ("reference", "pass"))
+    assert (right["measure"], right["estimate"], passed["estimate"]) == ("judged_right", 0.75, 1.0)
+    assert right["corrected"]["labels"] == passed["corrected"]["labels"] == 20
+    assert right["corrected"]["rates"]["specificity"]["estimate"] == 0.5
 
 
 def test_labels_that_are_no_random_draw_correct_nothing():

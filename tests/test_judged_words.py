@@ -122,8 +122,11 @@ def test_a_split_that_shows_less_decides_for_the_run():
 
 def test_a_related_judge_is_said():
     asked = questions(50)
-    notes = verdict(pairs(asked, {"base": 16}), asked, related={"j": ["teacher-cot"]})["notes"]
-    assert any("Judge j is the model of teacher-cot, or of its family (allow_related)" in note for note in notes)
+    found = verdict(pairs(asked, {"base": 16}), asked, related={"j": ["teacher-cot"]})
+    assert found["lines"][0].endswith("Judge j decides, not checked by people; it is of the family of teacher-cot.")
+    assert any(
+        "Judge j is the model of teacher-cot, or of its family (allow_related)" in note for note in found["notes"]
+    )
 
 
 def test_the_chosen_way_of_asking_represents_its_role():

@@ -55,6 +55,10 @@ def _keys_of_curation(recipe: Recipe) -> tuple[str, ...]:
     return ("curate.judge", "seed") if recipe.curate.judge else ()
 
 
+def _nobody_judges(recipe: Recipe) -> bool:
+    return recipe.evaluate.judge is None
+
+
 def _data_files(recipe: Recipe) -> list[Path]:
     return recipe.data.files()
 
@@ -157,6 +161,7 @@ STAGES: tuple[Stage, ...] = (
         ),
         writes=(LABELS.file, JUDGED),
         user_files=judge.rubric_files,
+        in_passing=_nobody_judges,
         planned=judge.planned,
     ),
     Stage(

@@ -10,7 +10,7 @@ from scipy.special import expit, stdtrit
 from potstill.stats.checks import Floats, codes, fraction, vectors
 from potstill.stats.clustered import Clusters
 
-DRAWS = 500
+DRAWS = 200
 PRIOR = 2.5
 """Standard deviation of the coefficient of length, before the data (Gelman et al. 2008, Ann. Appl. Stat. 2:1360)."""
 STEPS = 50
@@ -40,7 +40,7 @@ def length_controlled(
     arXiv 2404.04475, equation 2, without the term of the instruction's difficulty, which takes the answers of many systems. It stays a win rate: that of the
     other system is 1 less it. A tie counts as half a win. In place of their cross-validated penalty phi has a normal prior with the standard deviation 2.5, and
     one imagined tie of equal lengths keeps theta finite. Limits: t of clusters less 1, by the standard deviation, on the scale of the logit, of the
-    Bayesian bootstrap of the clusters, always the same 500 draws. One cluster leaves every rate possible. A ValueError where lengths do
+    Bayesian bootstrap of the clusters, always the same 200 draws. One cluster leaves every rate possible. A ValueError where lengths do
     not vary.
     """
     won, length = vectors(wins=wins, longer_by=longer_by)

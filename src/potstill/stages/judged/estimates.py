@@ -106,8 +106,9 @@ def worst_means(series: Series, level: Level) -> "tuple[Mean, Mean]":
 
 
 def missing(series: Series) -> bool:
-    """Whether values are missing. What people skipped is not: their draw is random, and so is what they did not reach."""
-    return series.kind != "people" and any(one.value is None for one in series.values.values())
+    """Whether values are missing: what a judge did not answer readably, or people skipped or could not tell. What they did not reach is not, since its order
+    is random."""
+    return any(one.value is None for one in series.values.values())
 
 
 def correction(series: Series, people: Series, level: Level) -> "Mean | None":

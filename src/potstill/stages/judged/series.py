@@ -69,8 +69,10 @@ class Series:
 
     @property
     def about(self) -> tuple[str, str, str, str, tuple[str, ...]]:
-        """What two raters' series of the same have in common."""
-        return self.rubric, self.form, self.criterion, self.split, self.target
+        """What two raters' series of the same have in common. People have no reference before them: that an answer passes says the same as that
+        it agrees with the reference."""
+        form = Form.PASS.value if self.form == Form.REFERENCE else self.form
+        return self.rubric, form, self.criterion, self.split, self.target
 
     @property
     def given(self) -> dict[str, float]:
@@ -202,7 +204,7 @@ def _together(series: Sequence[Series], rater: str, kind: Kind) -> Iterator[Seri
     """One series for all that are about the same; for a jury of two judges or more, for people of any number."""
     about: dict[tuple[object, ...], list[Series]] = defaultdict(list)
     for one in series:
-        about[one.about].append(one)
+        about[one.form, *one.about].append(one)
     for several in about.values():
         if len(several) < 2 and kind == "jury":
             continue

@@ -33,7 +33,9 @@ def verdict(
     lines = []
     if not setting.gold_decides:
         split = next((one for one, found in decisions.items() if found == decision), "")
-        lines.append(_headline(rulings[split], setting) if split else "UNDECIDED: nobody labelled these answers.")
+        lines.append(
+            _headline(rulings[split], related, setting) if split else "UNDECIDED: nobody labelled these answers."
+        )
     lines += [_of_split(split, splits[split], ruling) for split, ruling in rulings.items()]
     return Verdict(
         decision=decision,
@@ -119,7 +121,7 @@ def _cells(one: Estimate, about: str) -> list[str]:
     return [who(one["rater"], one["kind"]), what, about, value(one), f"{one['n']:,}", corrected]
 
 
-def _headline(ruling: Ruling, setting: Setting) -> str:
+def _headline(ruling: Ruling, related: Mapping[str, Sequence[str]], setting: Setting) -> str:
     margin = f"{100 * setting.margin:.3g} points"
     if any(one["form"] == Form.SCORES for one in ruling.comparisons):
         margin = f"{100 * setting.margin:.3g} % of the scale"
@@ -136,7 +138,7 @@ def _headline(ruling: Ruling, setting: Setting) -> str:
             reason = f"the labels do not show that {' or that '.join(_not_shown(ruling, margin))}"
         case _:
             reason = _why_undecided(ruling)
-    return f"{ruling.decision.upper()}: {reason}.{_decided_by(ruling)}"
+    return f"{ruling.decision.upper()}: {reason}.{_decided_by(ruling, related)}"
 
 
 def _not_shown(ruling: Ruling, margin: str) -> Iterator[str]:
@@ -161,13 +163,21 @@ def _why_undecided(ruling: Ruling) -> str:
     return f"the student was not compared with {' and '.join(missing)}"
 
 
-def _decided_by(ruling: Ruling) -> str:
-    name = "the jury" if ruling.rater == JURY else f"judge {ruling.rater}"
-    return {
-        "people": " People's labels decide.",
-        "judge corrected by people": f" {name[0].upper()}{name[1:]}, corrected by people's labels, decides.",
-        "judge": f" {name[0].upper()}{name[1:]} decides, not checked by people.",
-    }.get(ruling.by, "")
+def _decided_by(ruling: Ruling, related: Mapping[str, Sequence[str]]) -> str:
+    if ruling.by == "people":
+        return " People's labels decide."
+    if not ruling.rater:
+        return ""
+    name = who(ruling.rater, "jury" if ruling.rater == JURY else "judge")
+    checked = (
+        ", corrected by people's labels, decides"
+        if ruling.by == "judge corrected by people"
+        else " decides, not checked by people"
+    )
+    systems = sorted({one for judge, of in related.items() if ruling.rater in (judge, JURY) for one in of})
+    subject = "one of its judges" if ruling.rater == JURY else "it"
+    relation = f"; {subject} is of the family of {' and '.join(systems)}" if systems else ""
+    return f" {name[0].upper()}{name[1:]}{checked}{relation}."
 
 
 def _of_split(split: str, values: Split, ruling: Ruling) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from potstill.labels.table import Form
 from potstill.rubrics.rubric import OVERALL
-from potstill.stages.evaluate.verdict import interval, score
+from potstill.stages.evaluate.verdict import interval
 from potstill.stages.judged.series import ALL_CRITERIA
 from potstill.stages.judged.words import value, who
 
@@ -38,7 +38,9 @@ def strengths(values: Mapping[str, Any]) -> Columns:
     """The strengths of the systems by each rater."""
     return _columns(
         {
-            who(one["rater"], one["kind"]): {of["system"]: score(of) for of in one["systems"]}
+            who(one["rater"], one["kind"]): {
+                of["system"]: f"{of['estimate']:.2f} [{of['low']:.2f}, {of['high']:.2f}]" for of in one["systems"]
+            }
             for one in values["ratings"]
         }
     )
