@@ -3,7 +3,9 @@
 3,000 questions, of which people labelled 100, drawn at random; judges that say right or wrong, or give scores, whose correlation
 with people is 0, .3, .6 or .9 and whose mean is wrong by up to 20 points; 60 % or 95 % of the answers are right; questions are independent, or in 300
 groups. Each case is simulated 4,000 times. ``raw`` is the interval of the judge's mean alone, which holds the truth only by chance; ``ratio`` the width of the
-corrected interval over that by people's labels alone. ``--quick`` simulates 100 times, and its figures do not count.
+corrected interval over that by people's labels alone. Two goals are missed in corners: of judges with the correlation 0.9 where 5 % are wrong, 100 labels show
+0, 1 or 2 contradictions, and an interval that covers 93 % whatever the bias covers more than 97 % without one; in groups of questions with rare errors the
+width from 0.6 on is 0.86. ``--quick`` simulates 100 times, and its figures do not count.
 """
 
 import argparse
