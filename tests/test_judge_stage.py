@@ -80,6 +80,7 @@ def test_pairs_are_judged_in_both_orders_without_the_names_of_systems(tmp_path):
         for body in server.bodies:
             assert "student" not in asked(body)
             assert "base" not in asked(body)
+            assert "<source-" not in asked(body), "a math problem has none"
             assert body["response_format"]["json_schema"]["schema"]["required"] == ["reason", "better"]
         before = len(server.bodies)
         assert [{**row, "time": ""} for row in carry_out(run)] == [{**row, "time": ""} for row in rows]

@@ -13,7 +13,7 @@ import small
 from small import Begun, potstill
 
 TIMES = {"seconds"}
-STAGES = ["data", "generate", "curate", "train", "evaluate", "report"]
+STAGES = ["data", "generate", "curate", "train", "evaluate", "judge", "report"]
 
 
 def wait_in(stage, folder, teacher):
@@ -69,7 +69,7 @@ def test_an_unchanged_recipe_requests_and_trains_nothing(undisturbed, teacher):
     requested = teacher.seen.total()
     again = potstill("run", "r.yaml", cwd=undisturbed)
     assert again.returncode == 0
-    assert [f"{stage}: up to date" in again.stderr for stage in STAGES] == [True] * 6
+    assert [f"{stage}: up to date" in again.stderr for stage in STAGES] == [True] * len(STAGES)
     assert "Report: runs/small/report.html" in again.stdout
     assert teacher.seen.total() == requested
     assert rows(undisturbed / "runs" / "small") == before
@@ -82,11 +82,11 @@ def test_an_unchanged_recipe_requests_and_trains_nothing(undisturbed, teacher):
         ("concurrency: 4", "concurrency: 2, price: {input: 1, output: 2}", {"report"}),
         ("max_tokens: 8", "batch_size: 2, max_tokens: 8", {"report"}),
         ("max_tokens: 8", "dtype: bfloat16, max_tokens: 8", {"train", "evaluate", "report"}),
-        ("test: 8", "test: 9", {"data", "curate", "evaluate", "report"}),
+        ("test: 8", "test: 9", {"data", "curate", "evaluate", "judge", "report"}),
         ("train: 24", "train: 25", {"data", "generate", "curate", "report"}),
         ("[parsed, finished,", "[finished, parsed,", {"curate", "report"}),
         ("1.0e-3", "1.5e-3", {"train", "report"}),
-        ("student, teacher-direct]", "student]", {"evaluate", "report"}),
+        ("student, teacher-direct]", "student]", {"evaluate", "judge", "report"}),
         ("max_tokens: 64", "max_tokens: 65", {"generate", "evaluate", "report"}),
         ("seed: 3", "seed: 4\nreport: {examples: 3}", {*STAGES}),
         ("seed: 3", "seed: 3\nreport: {examples: 3}", {"report"}),
@@ -120,7 +120,7 @@ def test_what_the_student_is_trained_on_concerns_evaluation_too(undisturbed):
 
 def test_a_dry_run_writes_nothing(tmp_path, recipe):
     (tmp_path / "r.yaml").write_text(recipe)
-    assert potstill("run", "r.yaml", "--dry-run", cwd=tmp_path).stdout.count("will run: not done yet") == 6
+    assert potstill("run", "r.yaml", "--dry-run", cwd=tmp_path).stdout.count("will run: not done yet") == len(STAGES)
     assert [path.name for path in tmp_path.iterdir()] == ["r.yaml"]
 
 

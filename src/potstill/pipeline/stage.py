@@ -66,6 +66,7 @@ class Stage:
         shows_recipe: whether the result shows the recipe as it is, so that even keys matter that change no answer.
         scratch: folder of what it needs to resume after an interruption.
         packages: libraries whose version decides, besides potstill's own.
+        in_passing: whether it asks no model and takes no time, so that a command for a later stage alone carries it out.
         loads_student: whether it trains or asks the student, for which the machine must have what the recipe needs.
         downloads: whether all weights are downloaded before it: before the first request that is paid for.
         planned: the requests that it will make.
@@ -84,6 +85,7 @@ class Stage:
     shows_recipe: bool = False
     scratch: str = ""
     packages: tuple[str, ...] = ()
+    in_passing: Callable[[Recipe], bool] = _never
     loads_student: bool = False
     downloads: Callable[[Recipe], bool] = _never
     planned: Callable[[Recipe, KnownExamples], Iterator[Planned]] = _nothing

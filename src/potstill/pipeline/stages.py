@@ -55,6 +55,15 @@ def _keys_of_curation(recipe: Recipe) -> tuple[str, ...]:
     return ("curate.judge", "seed") if recipe.curate.judge else ()
 
 
+def _keys_of_judging(recipe: Recipe) -> tuple[str, ...]:
+    """The models of student and teacher, because judges may be their relatives."""
+    return ("student.model", "teacher.model", "seed") if recipe.evaluate.judge else ()
+
+
+def _nobody_judges(recipe: Recipe) -> bool:
+    return recipe.evaluate.judge is None
+
+
 def _data_files(recipe: Recipe) -> list[Path]:
     return recipe.data.files()
 
@@ -151,12 +160,14 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "judge",
         judge.judge,
-        recipe=("task", "evaluate.judge", "evaluate.systems", "evaluate.margin", "evaluate.confidence", "student.model", "teacher.model", "seed"),
+        recipe=("task", "evaluate.judge", "evaluate.systems", "evaluate.margin", "evaluate.confidence"),
+        more_keys=_keys_of_judging,
         reads=(
             Part(EXAMPLES, splits=TEST_SPLITS), Part(CALIBRATION), Part(PREDICTIONS), Part(EVALUATION), Part(LABELS.file, kind=Rater.PERSON.value),
         ),
         writes=(LABELS.file, JUDGED),
         user_files=judge.rubric_files,
+        in_passing=_nobody_judges,
         planned=judge.planned,
     ),
     Stage(
