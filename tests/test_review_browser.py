@@ -126,7 +126,7 @@ def test_a_whole_session_by_keyboard(browser, tmp_path):
             ana.press("4", "4", "4", "4", "4", "Enter").shown(f"Answer {number} of 4")
         ana.press("s").shown("All answered")
         ana.checked("done")
-        ana.page.click("text=Show the 1 skipped again")
+        ana.page.click("text=Show the skipped ones again (1)")
         ana.shown("Answer 4 of 4").press("5", "5", "5", "5", "5", "Enter").shown("All answered")
         ana.page.click("button.primary")
         ana.page.wait_for_selector("text=You have finished, Ana")
