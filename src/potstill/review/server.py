@@ -10,6 +10,7 @@ from typing import Any
 from potstill import interrupt
 from potstill.errors import PotstillError, RecipeError
 from potstill.progress import echo
+from potstill.review.browse_index import index
 from potstill.review.collect import collect
 from potstill.review.database import FILE, Database
 from potstill.review.filling import fill, settle
@@ -44,6 +45,8 @@ def serve(run: Run, defaults: Settings | None, given: Mapping[str, Any], host: s
             return link
 
         review = Review(run, database, settings, links, invite)
+        if settings is None:
+            review.index = index(run)
         invite()
         echo("Ctrl-C stops the server. Every answer is saved at once; the same command resumes the review.")
         asyncio.run(_serve(review, listening, host))
