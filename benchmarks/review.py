@@ -4,7 +4,8 @@
 percentile of the time of a page with the next item, over 200 pages that one reviewer asks for, one after the other, at places all over
 the review. Then 100 reviewers answer 50 items each, on loopback and at once: each gets a page, thinks for a random time (exponential,
 mean 2 s), and posts an answer. ``post_p99_ms`` is the 99th percentile of the time until the server has said that an answer is saved.
-``lost`` is the number of these answers that the database does not hold after the server was killed with SIGKILL. ``--quick`` has 2,000
+``lost`` is the number of these answers that the database does not hold after the server was killed with SIGKILL. The slowest of some searches in
+all 75,000 rows of the run is printed, too. ``--quick`` has 2,000
 items and 20 reviewers with 10 answers, and its figures do not count.
 """
 
@@ -45,6 +46,8 @@ def main() -> None:
             database = run.folder / "review.sqlite"
             pages, posts, sent = asyncio.run(measure(server, database, reviewers, answers))
             server.kill()
+        with reviewed.served(run, "--browse") as server:
+            print(f"browse: {asyncio.run(time_searches(server)):.0f} ms", flush=True)
         with sqlite3.connect(database) as connection:
             stored = set(connection.execute("SELECT reviewer, item FROM answers"))
     for name, times in (("page", pages), ("post", posts)):
@@ -112,6 +115,28 @@ async def time_pages(session: aiohttp.ClientSession, address: str, database: Pat
             ]
             connection.executemany("INSERT OR IGNORE INTO answers VALUES ('reader', ?, ?, 1, '', 0)", rows)
     return times
+
+
+async def time_searches(server: reviewed.Server) -> float:
+    """The time of the slowest search in ms."""
+    searches = [
+        "",
+        "q=train",
+        "q=covers+hours+300",
+        "q=300&state=training+row,+kept",
+        "state=base:+incorrect&after=9000",
+        "q=7&after=40000",
+    ]
+    times = []
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        async with session.get(server.link) as response:
+            assert response.status == 200
+        for search in searches:
+            began = time.perf_counter()
+            async with session.get(f"{server.address}/browse?{search}") as response:
+                assert response.status == 200, await response.text()
+            times.append(1000 * (time.perf_counter() - began))
+    return max(times)
 
 
 async def review(

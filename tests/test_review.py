@@ -434,3 +434,13 @@ def test_the_pipeline_brings_in_labels_of_a_killed_server(tmp_path):
     with pytest.raises(PotstillError, match="which is out of date"):
         carry_out_only(run, "report")
     assert len(table.read(run)) == 2
+
+
+def test_a_file_in_which_no_review_has_begun_has_nothing_to_export_or_collect(tmp_path):
+    run = math_run(tmp_path, 1)
+    connect(run.path(FILE)).close()  # as --browse leaves it
+    with pytest.raises(PotstillError, match="no review has begun"):
+        export(run, tmp_path / "a.csv")
+    with run.locked():
+        collect(run)
+    assert table.read(run) == []

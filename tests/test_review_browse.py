@@ -7,7 +7,7 @@ import pytest
 
 from potstill.errors import PotstillError
 from potstill.review.browse_index import FILE, index
-from potstill.review.browsing import PAGE, _condition
+from potstill.review.browsing import PAGE, search
 from potstill.workspace.artifacts import CURATED
 from reviewed import RATIONALES, math_run, served, summarization_run
 from test_review_http import Client
@@ -29,8 +29,8 @@ def client(run):
 
 
 def found(connection, searched="", state=""):
-    condition, values = _condition(searched, state)
-    return [row["id"] for row in connection.execute(f"SELECT r.id FROM {condition} ORDER BY r.n", values)]
+    tables, number, values = search(searched, state)
+    return [row["id"] for row in connection.execute(f"SELECT r.id FROM {tables} ORDER BY {number}", values)]
 
 
 def test_all_rows_are_there_and_searched_by_words(run):

@@ -49,8 +49,9 @@ class Person:
         self.page.on("console", lambda line: self.faults.append(line.text) if line.type == "error" else None)
         self.page.goto(server.link)
         server.next_link()
+        self.page.wait_for_selector("#name:focus")
         if name:
-            self.page.keyboard.type(name)  # the field has the focus
+            self.page.keyboard.type(name)
             self.page.keyboard.press("Enter")
             self.shown("Answer 1 of")
 
@@ -101,6 +102,7 @@ def test_a_whole_session_by_keyboard(browser, tmp_path):
     with served(run) as server:
         ana = Person(browser, server)
         ana.checked("start")
+        ana.page.wait_for_selector("#name:focus")
         ana.page.keyboard.type("Ana")
         ana.press("Enter").shown("Answer 1 of 4")
         ana.checked("scores")
@@ -126,7 +128,7 @@ def test_a_whole_session_by_keyboard(browser, tmp_path):
             ana.press("4", "4", "4", "4", "4", "Enter").shown(f"Answer {number} of 4")
         ana.press("s").shown("All answered")
         ana.checked("done")
-        ana.page.click("text=Show the 1 skipped again")
+        ana.page.click("text=Show the skipped ones again (1)")
         ana.shown("Answer 4 of 4").press("5", "5", "5", "5", "5", "Enter").shown("All answered")
         ana.page.click("button.primary")
         ana.page.wait_for_selector("text=You have finished, Ana")

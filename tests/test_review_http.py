@@ -109,7 +109,7 @@ def test_nothing_is_written_without_a_link(server, run):
     ("headers", "status"),
     [
         ({"Host": "evil.example"}, 421), ({"Host": "127.0.0.1.evil.example:80"}, 421), ({"Host": "[::bad"}, 421), ({"Host": ""}, 421),
-        ({"Origin": "https://evil.example"}, 403), ({"Origin": "null"}, 403), ({"Sec_Fetch_Site": "cross-site"}, 403),
+        ({"Origin": "https://evil.example"}, 403), ({"Origin": "null"}, 403), ({"Origin": "http://[x"}, 403), ({"Sec_Fetch_Site": "cross-site"}, 403),
         ({"Host": "localhost:1234"}, 303), ({"Host": "[::1]"}, 303),
     ],
 )  # fmt: skip
@@ -258,3 +258,18 @@ def test_after_kill_and_restart_everything_is_there(tmp_path):
         status, _, text = client.post("/label", item=following, action="pass")
         assert (status, "has finished" in text) == (409, True)
         assert "student" in client.request("GET", "/browse")[2]
+
+
+def test_who_joins_later_is_waited_for(tmp_path):
+    run = math_run(tmp_path, 1)
+    with served(run, "--form", "pass", "--systems", "student") as server:
+        ana = Client(server).enter(server.link)
+        assert "No answer was labelled by two reviewers" in ana.request("GET", "/adjudicate")[2]
+        ana.post("/join", name="Ana")
+        ana.post("/label", item=ana.item(), action="pass")
+        ana.post("/finish")
+        ben = Client(server).enter(server.next_link(), "Ben")
+        ben.post("/label", item=ben.item(), action="fail")
+        assert "every reviewer has finished" in ana.request("GET", "/adjudicate")[2]
+        ana.post("/finish", name="Ben")
+        assert "Disagreement 1 of 1" in ana.request("GET", "/adjudicate")[2]

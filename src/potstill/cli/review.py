@@ -15,7 +15,7 @@ def add_to(app: typer.Typer) -> None:
 def review(
     name: RunName,
     runs: Runs = RUNS,
-    form: Annotated[str, typer.Option("--form", help="scores, pairwise or pass.  [default: scores]")] = "",
+    form: Annotated[str, typer.Option("--form", help="scores (default), pairwise or pass.")] = "",
     systems: Annotated[
         str, typer.Option("--systems", metavar="A,B", help="Whose answers; left out, all that have some.")
     ] = "",
@@ -26,7 +26,8 @@ def review(
         int | None, typer.Option("--questions", help="Draw this many questions at random; 0 for all.")
     ] = None,
     overlap: Annotated[
-        float | None, typer.Option("--overlap", help="Share of the questions that every reviewer labels.  [default: 1]")
+        float | None,
+        typer.Option("--overlap", help="Share of the questions that every reviewer labels; 1 where it is left out."),
     ] = None,
     attention: Annotated[int | None, typer.Option("--attention", help="Damaged answers that check attention.")] = None,
     export: Annotated[

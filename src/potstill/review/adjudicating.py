@@ -77,7 +77,7 @@ def _page(visit: Visit, item: Item, of_item: Disagreement, fault: str = "", stat
 
 
 def _disagreements(visit: Visit) -> tuple[list[Disagreement], int]:
-    """The same for one review, computed once: nobody can change an answer any more."""
+    """Those of the review, found once: nobody can change an answer until another reviewer joins."""
     if visit.review.disagreements is None:
         assert visit.review.settings is not None
         visit.review.disagreements = disagreements(visit.review.database.read, visit.review.settings)

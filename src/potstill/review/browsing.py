@@ -36,13 +36,13 @@ def _rows(visit: Visit) -> Response:
     query = visit.request.query_params
     searched, state, after = query.get("q", "")[:500], query.get("state", "")[:200], _number(query.get("after", ""))
     connection = _index(visit)
-    condition, values = _condition(searched, state)
+    tables, number, values = search(searched, state)
     found = connection.execute(
-        f"SELECT r.n, r.id, r.kind, r.title, r.states FROM {condition} AND r.n > ? ORDER BY r.n LIMIT ?",
+        f"SELECT r.n, r.id, r.kind, r.title, r.states FROM {tables} AND {number} > ? ORDER BY {number} LIMIT ?",
         (*values, after, PAGE + 1),
     ).fetchall()
     counted = connection.execute(
-        f"SELECT count(*) FROM (SELECT 1 FROM {condition} LIMIT ?)", (*values, MAX_COUNTED + 1)
+        f"SELECT count(*) FROM (SELECT 1 FROM {tables} LIMIT ?)", (*values, MAX_COUNTED + 1)
     ).fetchone()[0]
     return visit.page(
         "browse.html.jinja", searched=searched, state=state, found=found[:PAGE], after=after,
@@ -51,18 +51,20 @@ def _rows(visit: Visit) -> Response:
     )  # fmt: skip
 
 
-def _condition(searched: str, state: str) -> tuple[str, list[Any]]:
-    """The tables and conditions of a search; every word may be the beginning of a longer one."""
-    tables, conditions, values = "rows r", ["1"], []
-    if words := "".join(c if c.isalnum() else " " for c in searched).split()[:MAX_WORDS]:
-        tables += " JOIN search ON search.rowid = r.n"
-        conditions.append("search MATCH ?")
-        values.append(" ".join(f'"{word}"*' for word in words))
+def search(searched: str, state: str) -> tuple[str, str, list[Any]]:
+    """The tables and conditions of a search with their values, and the column by whose order rows are found without sorting. Each
+    word may be the beginning of a longer one."""
+    words = "".join(c if c.isalnum() else " " for c in searched).split()[:MAX_WORDS]
+    found = " ".join(f'"{word}"*' for word in words)
+    # CROSS JOIN keeps SQLite from searching anew for each row of a state.
+    if words and state:
+        tables = "search CROSS JOIN states s ON s.n = search.rowid CROSS JOIN rows r ON r.n = search.rowid"
+        return f"{tables} WHERE search MATCH ? AND s.state = ?", "search.rowid", [found, state]
+    if words:
+        return "search CROSS JOIN rows r ON r.n = search.rowid WHERE search MATCH ?", "search.rowid", [found]
     if state:
-        tables += " JOIN states s ON s.n = r.n"
-        conditions.append("s.state = ?")
-        values.append(state)
-    return f"{tables} WHERE {' AND '.join(conditions)}", values
+        return "states s CROSS JOIN rows r ON r.n = s.n WHERE s.state = ?", "s.n", [state]
+    return "rows r WHERE 1", "r.n", []
 
 
 async def row(visit: Visit) -> Response:

@@ -28,11 +28,13 @@ def export(run: Run, file: Path) -> int:
     write = FORMATS.get(file.suffix.lower())
     if write is None:
         raise RecipeError(f"--export {file}: the name must end with {', '.join(FORMATS)}.")
+    none = PotstillError(f"{run.folder}: no review has begun; start one with potstill review.")
     if not run.path(FILE).exists():
-        raise PotstillError(f"{run.folder}: no review has begun; start one with potstill review.")
+        raise none
     with closing(connect(run.path(FILE))) as connection:
-        settings = Settings.from_json(json.loads(setting(connection, "review")))
-        labels = list(labels_of(connection, settings))
+        if not (begun := setting(connection, "review")):
+            raise none
+        labels = list(labels_of(connection, Settings.from_json(json.loads(begun))))
         contents = {
             row["id"]: row["content"] for row in connection.execute("SELECT id, content FROM items WHERE NOT is_check")
         }

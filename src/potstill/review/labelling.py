@@ -60,6 +60,7 @@ async def join(visit: Visit) -> Response:
         connection.execute("UPDATE sessions SET reviewer = ? WHERE digest = ?", (name, digest))
 
     await visit.review.write(write)
+    visit.review.disagreements = None
     return see(LABEL)
 
 
@@ -149,6 +150,7 @@ async def finish(visit: Visit) -> Response:
     name = visit.fields.get("name") or visit.reviewer
     await visit.review.write(lambda connection: reviewing.finish(connection, name))
     visit.review.starts.clear()  # questions that nobody else had may be free again
+    visit.review.disagreements = None
     return see("/adjudicate" if name != visit.reviewer else "/")
 
 

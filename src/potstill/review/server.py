@@ -10,6 +10,7 @@ from typing import Any
 from potstill import interrupt
 from potstill.errors import PotstillError, RecipeError
 from potstill.progress import echo
+from potstill.review.browse_index import index
 from potstill.review.collect import collect
 from potstill.review.database import FILE, Database
 from potstill.review.filling import fill, settle
@@ -44,6 +45,8 @@ def serve(run: Run, defaults: Settings | None, given: Mapping[str, Any], host: s
             return link
 
         review = Review(run, database, settings, links, invite)
+        if settings is None:
+            review.index = index(run)
         invite()
         echo("Ctrl-C stops the server. Every answer is saved at once; the same command resumes the review.")
         asyncio.run(_serve(review, listening, host))
@@ -56,8 +59,7 @@ def serve(run: Run, defaults: Settings | None, given: Mapping[str, Any], host: s
 def bring_in(run: Run) -> None:
     """Bring the labels into labels.parquet, unless another process has the run: then they are brought in later."""
     try:
-        with run.locked():
-            collect(run)
+        _collect(run)
     except PotstillError as error:
         echo(f"The labels are in {FILE} and will be brought into labels.parquet later: {error}")
 
@@ -91,7 +93,7 @@ async def _serve(review: Review, listening: socket.socket, host: str) -> None:
     )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    collecting = asyncio.create_task(_collect_often(review.run))
+    collecting = asyncio.create_task(_collect_often(review))
     while not interrupt.stop_requested() and not serving.done():
         await asyncio.sleep(0.1)
     server.should_exit = True
@@ -101,7 +103,17 @@ async def _serve(review: Review, listening: socket.socket, host: str) -> None:
     await serving
 
 
-async def _collect_often(run: Run) -> None:
+async def _collect_often(review: Review) -> None:
+    collected = None
     while True:
         await asyncio.sleep(COLLECT_SECONDS)
-        await asyncio.to_thread(bring_in, run)
+        newest = review.database.read.execute("SELECT max(n) FROM history").fetchone()[0]
+        if newest != collected:
+            with suppress(PotstillError):  # another process has the run: the next time
+                await asyncio.to_thread(_collect, review.run)
+                collected = newest
+
+
+def _collect(run: Run) -> None:
+    with run.locked():
+        collect(run)

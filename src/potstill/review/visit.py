@@ -32,7 +32,7 @@ Result = TypeVar("Result")
 class Review:
     """A review that is served. ``settings`` is None where only browsing is served. ``starts`` are the places before which a reviewer
     has answered everything. ``invite`` makes a new link. ``disagreements`` are found
-    once, after all have finished; ``index`` and its ``states`` are opened once, under the ``lock``."""
+    once after all have finished; ``index`` and its ``states`` are opened once, under the ``lock``."""
 
     run: Run
     database: Database
