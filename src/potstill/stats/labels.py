@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 from itertools import product
+from math import sqrt
 
 import numpy as np
+from scipy.special import ndtr, stdtrit
 
 from potstill.stats.checks import Floats, codes
 from potstill.stats.clustered import Clusters
@@ -47,7 +49,7 @@ def macro_f1_interval(
     if _is_one(clusters):
         return 0.0, 1.0
     (draws,) = _draws(golds, [answers], labels, clusters)
-    return _percentiles(draws, confidence, macro_f1(golds, answers, labels))
+    return _percentiles(draws, confidence, macro_f1(golds, answers, labels), clusters)
 
 
 def macro_f1_difference(
@@ -63,7 +65,7 @@ def macro_f1_difference(
     if _is_one(clusters):
         return difference, -1.0, 1.0
     of_a, of_b = _draws(golds, [a, b], labels, clusters)
-    return (difference, *_percentiles(of_a - of_b, confidence, difference))
+    return (difference, *_percentiles(of_a - of_b, confidence, difference, clusters))
 
 
 def _is_one(clusters: Clusters | None) -> bool:
@@ -122,8 +124,14 @@ def _draws(
     return np.concatenate(parts, axis=1)
 
 
-def _percentiles(draws: Floats, confidence: float, estimate: float) -> tuple[float, float]:
-    """The central interval of the draws, extended to the estimate: the imagined rows pull the draws away from 0 and 1."""
+def _percentiles(draws: Floats, confidence: float, estimate: float, clusters: Clusters | None) -> tuple[float, float]:
+    """The central interval of the draws, extended to the estimate: the imagined rows pull the draws away from 0 and 1.
+
+    The draws of few clusters vary too little, as their variance does without G / (G - 1), and have normal tails instead of those
+    of t: their percentiles are expanded (Hesterberg 2015, Am. Stat. 69:371, section 5.2).
+    """
     tail = (1 - confidence) / 2
+    if clusters is not None and (n := len(set(clusters))) > 1:
+        tail = float(ndtr(sqrt(n / (n - 1)) * stdtrit(n - 1, tail)))
     low, high = np.quantile(draws, [tail, 1 - tail])
     return min(float(low), estimate), max(float(high), estimate)
