@@ -44,7 +44,9 @@ def macro_f1_interval(
     mean; each gold label also gets one imagined correct answer and one miss, without which a label with few rows would seem
     certain (a uniform prior, as in Goutte and Gaussier 2005, ECIR). Simulated coverage of 95 % intervals is 86 to 95 % for 50
     to 100 rows of three to six skewed labels, and 73 to 87 % without the imagined rows. All rows of one of the ``clusters`` have
-    one weight; one cluster leaves every F1 possible.
+    one weight; one cluster leaves every F1 possible. In simulations of 12 to 100 clusters of 3 to 11 rows
+    (``tests/test_stats_label_coverage.py``, 1,500 draws) 95 % intervals hold the truth in 92 to 93 % for an intra-class
+    correlation of 0.1 and in 87 to 91 % for one of 0.44, those of a difference in 94 % and in 91 to 92 %.
     """
     if _is_one(clusters):
         return 0.0, 1.0
@@ -128,7 +130,7 @@ def _percentiles(draws: Floats, confidence: float, estimate: float, clusters: Cl
     """The central interval of the draws, extended to the estimate: the imagined rows pull the draws away from 0 and 1.
 
     The draws of few clusters vary too little, as their variance does without G / (G - 1), and have normal tails instead of those
-    of t: their percentiles are expanded (Hesterberg 2015, Am. Stat. 69:371, section 5.2).
+    of t: their percentiles are expanded (Hesterberg 2015, Am. Stat. 69:371: the expanded percentile interval).
     """
     tail = (1 - confidence) / 2
     if clusters is not None and (n := len(set(clusters))) > 1:
