@@ -8,6 +8,7 @@ import small
 from evaluated import evaluated_run, example, run_with
 from potstill.errors import PotstillError, RecipeError
 from potstill.stages.evaluate.between_runs import compare_runs
+from potstill.stats import mean_interval
 from potstill.workspace import artifacts
 
 RIGHT, WRONG = "correct", "incorrect"
@@ -160,11 +161,36 @@ def test_what_cannot_be_compared_is_one_message(tmp_path):
     )
 
 
-def test_a_task_without_correct_answers_is_not_compared(tmp_path):
-    rows = [{k: v for k, v in example("a").items() if k != "question"} | {"document": "d"}]
-    a, b = (evaluated_run(tmp_path, rows, {"student": ["answered"]}, name=name, task="summarization") for name in "ab")
-    with pytest.raises(PotstillError, match="no score that says which answers are correct"):
-        compare_runs(a, b)
+def described(tmp_path, name, words, gold=None):
+    """A run of summaries in pairs of one group, with the scores of their lengths."""
+    rows = [example(f"q{i}", gold=gold, group=f"g{i // 2}") for i in range(len(words))]
+    rows = [{k: v for k, v in row.items() if k != "question"} | {"document": row["id"]} for row in rows]
+    run = evaluated_run(tmp_path, rows, {"student": ["answered"] * len(rows)}, name=name, task="summarization")
+    table = artifacts.predictions("student")
+    scored = [row | {"scores": {"words": n, "density": None}} for row, n in zip(run.read(table), words, strict=True)]
+    run.write(table, scored)
+    return run
+
+
+def test_summaries_are_described_and_nothing_is_found(tmp_path):
+    a = described(tmp_path / "runs", "a", [10, 12, 20, 24, 30, 38])
+    b = described(tmp_path / "runs", "b", [10, 10, 10, 20, 10, 20])
+    (values,) = compare_runs(a, b)["splits"].values()
+    assert (values["n"], values["excluded"], values["finding"]) == (6, 0, "not decided by scores")
+    expected = mean_interval([0, 2, 10, 4, 20, 18], 0.95, ["g0", "g0", "g1", "g1", "g2", "g2"])
+    assert tuple(values["scores"]["words"].values()) == pytest.approx(expected)
+    assert list(values["scores"]) == ["words"]
+    assert "won" not in values
+    printed = small.potstill("compare", "a", "b", cwd=tmp_path)
+    assert printed.returncode == 0, printed.stderr
+    assert "test: 6 questions. No score says which answers are correct; these describe them:" in printed.stdout
+    assert f"  words: A minus B +9, 95% interval {expected[1]:+.3g} to {expected[2]:+.3g}" in printed.stdout
+    assert "better" not in printed.stdout
+    one_group = described(tmp_path / "runs", "c", [10, 12])
+    (values,) = compare_runs(one_group, one_group)["splits"].values()
+    assert values["scores"] == {}
+    with pytest.raises(RecipeError, match="have no test question in common: 6 and 0"):
+        compare_runs(a, described(tmp_path, "d", []))
 
 
 def test_the_command_prints_few_questions_and_json_all(tmp_path):

@@ -161,16 +161,26 @@ def test_training_data_is_read_strictly_unless_curate_says_otherwise(tmp_path, m
     assert (row["status"], row["answer"]) == (status, answer)
 
 
-@pytest.mark.parametrize(("extraction", "outcome"), [("strict", "unparseable"), ("lenient", "incorrect")])
-def test_the_kind_of_extraction_decides_the_outcome_of_a_test_question(tmp_path, extraction, outcome):
+@pytest.mark.parametrize(
+    ("extraction", "gold", "outcome"),
+    [
+        ("strict", "7", "unparseable"),
+        ("lenient", "7", "incorrect"),
+        ("strict", "12", "unparseable"),
+        ("lenient", "12", "correct"),
+    ],
+)
+def test_the_kind_of_extraction_decides_the_outcome_of_a_test_question(tmp_path, extraction, gold, outcome):
     with Talker() as teacher:
         more = f"evaluate: {{extraction: {extraction}, systems: [teacher-direct]}}"
         recipe = recipe_with(more, url=teacher.url)
         run = Run(tmp_path / "run", recipe, tmp_path / "store.sqlite")
-        run.write(artifacts.examples(recipe.task), [example("a", "test")])
+        run.write(artifacts.examples(recipe.task), [example("a", "test") | {"gold": gold}])
         evaluate.evaluate(recipe, run)
     (row,) = run.read(artifacts.predictions("teacher-direct"))
     assert row["outcome"] == outcome
+    both = {kind: row["scores"][kind] for kind in ("strict", "lenient")}
+    assert both == {"strict": 0.0, "lenient": float(gold == "12")}, "whatever decides"
 
 
 # Training

@@ -48,7 +48,23 @@ def _lines(compared: Mapping[str, Any]) -> Iterator[str]:
         yield f"Note: {note}."
     for split, values in compared["splits"].items():
         yield ""
-        yield from _of_split(split, values, 100 * compared["margin"], compared["confidence"])
+        if "scores" in values:
+            yield from _described(split, values, compared["confidence"])
+        else:
+            yield from _of_split(split, values, 100 * compared["margin"], compared["confidence"])
+
+
+def _described(split: str, values: Mapping[str, Any], confidence: float) -> Iterator[str]:
+    excluded = f", {values['excluded']} without an answer of both left out" if values["excluded"] else ""
+    yield f"{split}: {values['n']} questions{excluded}. No score says which answers are correct; these describe them:"
+    parts = {"": values, " in answers of similar length": values["matched"] or {"scores": {}}}
+    for where, part in parts.items():
+        for name, one in part["scores"].items():
+            yield (
+                f"  {name}{where}: A minus B {one['estimate']:+.3g}, {confidence:.0%} interval {one['low']:+.3g} to {one['high']:+.3g}"
+            )
+    if not values["scores"]:
+        yield "  no score has two independent groups of questions"
 
 
 def _of_split(split: str, values: Mapping[str, Any], margin: float, confidence: float) -> Iterator[str]:

@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 from itertools import product
+from math import sqrt
 
 import numpy as np
+from scipy.special import ndtr, stdtrit
 
 from potstill.stats.checks import Floats, codes
 from potstill.stats.clustered import Clusters
@@ -42,12 +44,14 @@ def macro_f1_interval(
     mean; each gold label also gets one imagined correct answer and one miss, without which a label with few rows would seem
     certain (a uniform prior, as in Goutte and Gaussier 2005, ECIR). Simulated coverage of 95 % intervals is 86 to 95 % for 50
     to 100 rows of three to six skewed labels, and 73 to 87 % without the imagined rows. All rows of one of the ``clusters`` have
-    one weight; one cluster leaves every F1 possible.
+    one weight; one cluster leaves every F1 possible. In simulations of 12 to 100 clusters of 3 to 11 rows
+    (``tests/test_stats_label_coverage.py``, 1,500 draws) 95 % intervals hold the truth in 92 to 93 % for an intra-class
+    correlation of 0.1 and in 87 to 91 % for one of 0.44, those of a difference in 94 % and in 91 to 92 %.
     """
     if _is_one(clusters):
         return 0.0, 1.0
     (draws,) = _draws(golds, [answers], labels, clusters)
-    return _percentiles(draws, confidence, macro_f1(golds, answers, labels))
+    return _percentiles(draws, confidence, macro_f1(golds, answers, labels), clusters)
 
 
 def macro_f1_difference(
@@ -63,7 +67,7 @@ def macro_f1_difference(
     if _is_one(clusters):
         return difference, -1.0, 1.0
     of_a, of_b = _draws(golds, [a, b], labels, clusters)
-    return (difference, *_percentiles(of_a - of_b, confidence, difference))
+    return (difference, *_percentiles(of_a - of_b, confidence, difference, clusters))
 
 
 def _is_one(clusters: Clusters | None) -> bool:
@@ -122,8 +126,14 @@ def _draws(
     return np.concatenate(parts, axis=1)
 
 
-def _percentiles(draws: Floats, confidence: float, estimate: float) -> tuple[float, float]:
-    """The central interval of the draws, extended to the estimate: the imagined rows pull the draws away from 0 and 1."""
+def _percentiles(draws: Floats, confidence: float, estimate: float, clusters: Clusters | None) -> tuple[float, float]:
+    """The central interval of the draws, extended to the estimate: the imagined rows pull the draws away from 0 and 1.
+
+    The draws of few clusters vary too little, as their variance does without G / (G - 1), and have normal tails instead of those
+    of t: their percentiles are expanded (Hesterberg 2015, Am. Stat. 69:371: the expanded percentile interval).
+    """
     tail = (1 - confidence) / 2
+    if clusters is not None and (n := len(set(clusters))) > 1:
+        tail = float(ndtr(sqrt(n / (n - 1)) * stdtrit(n - 1, tail)))
     low, high = np.quantile(draws, [tail, 1 - tail])
     return min(float(low), estimate), max(float(high), estimate)

@@ -20,7 +20,7 @@ def required_sample_size(
 
     ``discordance`` q is the share of questions that only one of them answers correctly. Without ``margin`` the test is the
     two-sided one of no difference d: (z_(1 - alpha/2) sqrt(q) + z_power sqrt(q - d^2))^2 / d^2 (Connor 1987, Biometrics
-    43:207; Connett, Smith and McHugh 1987, Stat. Med. 6:59). With ``margin`` m it is the one-sided one of non-inferiority:
+    43:207; Connett, Smith and McHugh 1987, Stat. Med. 6:53). With ``margin`` m it is the one-sided one of non-inferiority:
     (z_(1 - alpha) + z_power)^2 (q - d^2) / (d + m)^2 (Lu and Bean 1995, Stat. Med. 14:1831, unconditional).
     ``design_effect`` multiplies the number, for questions in groups (`clustered_difference`). The result is rounded up.
     """

@@ -1,6 +1,7 @@
 """The status of a completion: refusals, abstentions and other texts without an answer."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,7 +14,7 @@ from potstill.tasks import evasions
 class Status(StrEnum):
     """What a completion's text is. Anything but ``ok`` counts as incorrect, and is counted separately.
 
-    ``truncated`` and ``repeating`` texts have no finished answer (`Task.find_finished_answer`); only the former might have had
+    ``truncated`` and ``repeating`` texts have no finished answer (`finished_answer`); only the former might have had
     one later.
     """
 
@@ -97,3 +98,16 @@ def is_conclusion(text: str, extracted: ExtractedAnswer) -> bool:
         if _CONCLUSION.search(folded, evasion[1], max(place, evasion[1])) is None:
             return False
     return True
+
+
+def finished_answer(text: str, find: Callable[[str], ExtractedAnswer | None]) -> ExtractedAnswer | None:
+    """The answer that ``find`` finds in a cut text, if it is complete: in a line that ended, or in closed brackets.
+
+    An answer that more text would extend (the complete text, its last word) is not finished.
+    """
+    lines = text[: text.rfind("\n") + 1]
+    for part, rules in ((text, CLOSED), (lines, None)):
+        found = find(part)
+        if found and (rules is None or found.rule in rules) and found == find(part + CONTINUATION):
+            return found
+    return None

@@ -4,7 +4,6 @@ A task is one file with a subclass of `Task`, and beside it a YAML file of the s
 on nothing but the example and the text. Other packages provide tasks as entry points in the group ``potstill.tasks``.
 """
 
-import hashlib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -15,13 +14,12 @@ from typing import Any, ClassVar, Literal, Self
 from jinja2 import TemplateError
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from potstill import models
 from potstill.answers.extraction import ExtractedAnswer, rationale_before
 from potstill.answers.folding import fold
 from potstill.answers.json_replies import answer_object, rationale_from_json, without_raw_json
 from potstill.errors import PotstillError, did_you_mean
-from potstill.models import Message, encodable, repetition
-from potstill.tasks import evasions, json_schema, parsing, prompts
+from potstill.models import Message, encodable
+from potstill.tasks import code, evasions, json_schema, parsing, prompts
 from potstill.tasks.columns import Column
 from potstill.tasks.messages import EARLIER_TURNS, LeftOutError
 from potstill.tasks.parsing import WHOLE_TEXT, Parsed, Status
@@ -238,20 +236,8 @@ class Task(BaseModel, ABC):
         return Parsed(parsing.status_without_answer(text))
 
     def find_finished_answer(self, text: str, example: Example) -> ExtractedAnswer | None:
-        """The answer of a cut text in the requested form, if it is complete: in a line that ended, or in closed brackets.
-
-        An answer that more text would extend (the complete text, its last word) is not finished.
-        """
-        lines = text[: text.rfind("\n") + 1]
-        for part, rules in ((text, parsing.CLOSED), (lines, None)):
-            found = self.find_answer(part, example, strict=True)
-            if (
-                found
-                and (rules is None or found.rule in rules)
-                and found == self.find_answer(part + parsing.CONTINUATION, example, strict=True)
-            ):
-                return found
-        return None
+        """The answer of a cut text in the requested form, if it is complete; see `parsing.finished_answer`."""
+        return parsing.finished_answer(text, lambda part: self.find_answer(part, example, strict=True))
 
     def answer_from_json(self, reply: Mapping[str, Any], example: Example) -> str | None:
         """The answer in a JSON object ``{"rationale": ..., "answer": ...}``; None if it is unusable."""
@@ -402,17 +388,4 @@ class Task(BaseModel, ABC):
 
     def code_digest(self) -> str:
         """SHA-256 (hex) of the task's code and prompts, which determine its prompts, answers and scores."""
-        digest = hashlib.sha256()
-        for file in (*self.source_files, *_shared_files()):
-            digest.update(file.name.encode() + b"\0" + (file.read_bytes() if file.exists() else b"") + b"\0")
-        return digest.hexdigest()
-
-
-def _shared_files() -> list[Path]:
-    """The files that decide about every task: those of this folder that are no task, the packages answers and metrics, the
-    rule for repeating texts, and that for texts that cannot be encoded."""
-    here = Path(__file__).parent
-    shared = [file for file in here.glob("*.py") if not file.with_suffix(".yaml").exists()]
-    of_texts = [Path(inspect.getfile(repetition)), Path(inspect.getfile(models))]
-    rules = (file for part in ("answers", "metrics") for file in sorted((here.parent / part).glob("*.py")))
-    return [here / "forms.yaml", *sorted(shared), *rules, *of_texts]
+        return code.digest(self.source_files)

@@ -10,6 +10,7 @@ from potstill.recipe.recipe import Evaluate, Recipe
 from potstill.recipe.systems import STUDENT
 from potstill.stages.evaluate.compare import compare
 from potstill.stages.evaluate.outcome import Outcome
+from potstill.stages.evaluate.summary import describe
 from potstill.stages.judge import scoring
 from potstill.tasks import Example, Task
 from potstill.workspace import artifacts
@@ -36,25 +37,23 @@ def compare_runs(run_a: Run, run_b: Run, system_a: str = STUDENT, system_b: str 
         ``a`` and ``b`` (run, system), ``margin``, ``confidence``, ``notes`` (in which the runs differ, in words), ``only_in_a``,
         ``only_in_b`` and ``other_gold`` (numbers of questions), and ``splits``: for each what
         `potstill.stages.evaluate.compare.compare` returns, and ``won`` and ``lost``, the questions that only a, and only b,
-        answers correctly.
+        answers correctly; for a task that is not gradable what `potstill.stages.evaluate.summary.describe` returns, over
+        questions with and without gold.
 
-    Raises `RecipeError` for runs of different tasks, for a system that a run does not have, and where no question with gold is in
-    both; `PotstillError` for a run that is not evaluated, a task without correct answers, and rows with the same id.
+    Raises `RecipeError` for runs of different tasks, for a system that a run does not have, and where no question (of a gradable
+    task: with gold) is in both; `PotstillError` for a run that is not evaluated, and rows with the same id.
     """
     task = run_a.task
     if run_b.task.name != task.name:
         raise RecipeError(
             f"{run_a.folder} has the task {task.name}, {run_b.folder} {run_b.task.name}: their questions differ."
         )
-    if not task.gradable:
-        raise PotstillError(
-            f"The task {task.name} has no score that says which answers are correct; compare the reports."
-        )
     a, b = _answers(run_a, system_a), _answers(run_b, system_b)
     common = [key for key in a if key in b]
     if not common:
+        kind = "test question with gold" if task.gradable else "test question"
         raise RecipeError(
-            f"{run_a.folder} and {run_b.folder} have no test question with gold in common: {len(a)} and {len(b)} questions. Runs "
+            f"{run_a.folder} and {run_b.folder} have no {kind} in common: {len(a)} and {len(b)} questions. Runs "
             "with the same `data` and `data.seed` have the same ones."
         )
     questions = {question for question, *_ in b}
@@ -78,7 +77,7 @@ def compare_runs(run_a: Run, run_b: Run, system_a: str = STUDENT, system_b: str 
 
 
 def _answers(run: Run, system: str) -> dict[Question, _Answered]:
-    """A system's answers to the test questions with gold."""
+    """A system's answers to the test questions; of a gradable task to those with gold."""
     if run.stages.get("evaluate", {}).get("state") != "done":
         raise PotstillError(f"{run.folder}: not evaluated yet. Use: potstill evaluate {run.folder}")
     table = artifacts.predictions(system)
@@ -96,7 +95,7 @@ def _answers(run: Run, system: str) -> dict[Question, _Answered]:
     seen: Counter[tuple[str, str]] = Counter()
     answers: dict[Question, _Answered] = {}
     for example in run.examples(*TEST_SPLITS):
-        if example["gold"] is not None and example["id"] in rows:
+        if example["id"] in rows and (example["gold"] is not None or not run.recipe.task.gradable):
             identity = (run.recipe.task.question_key(example), run.recipe.task.gold_text(example))
             answers[(*identity, seen[identity])] = _Answered(example, rows[example["id"]])
             seen[identity] += 1
@@ -107,6 +106,8 @@ def _of_split(task: Task, pairs: Sequence[tuple[_Answered, _Answered]], options:
     """Rows of one question get the id and the group that it has in the first run."""
     rows_a = [a.row for a, _ in pairs]
     rows_b: list[Prediction] = [{**b.row, "id": a.row["id"], "group": a.row["group"]} for a, b in pairs]
+    if not task.gradable:
+        return describe((rows_a, rows_b), task, options.confidence)
     named = {
         label
         for rows in (rows_a, rows_b)

@@ -107,7 +107,7 @@ def _against(
         "chosen_on": chosen_on.get(other.system.name, 0),
     }
     if not decided:
-        return cast(Description, names | _describe(pair, task, options.confidence))
+        return cast(Description, names | describe(pair, task, options.confidence))
     compared: Compared = compare(pair, task, labels, options)
     if not other.tells_task:
         compared["finding"] = NOT_TOLD
@@ -191,7 +191,7 @@ def _add_mean(
         metrics[name] = _metric(*stats.mean_interval(list(values.values()), confidence, clusters))
 
 
-def _describe(pair: tuple[Rows, Rows], task: Task, confidence: float) -> dict[str, Any]:
+def describe(pair: tuple[Rows, Rows], task: Task, confidence: float) -> dict[str, Any]:
     """Two systems where nothing decides: differences of scores, and how often they give the same answer."""
     (rows_a, rows_b), excluded = answered_by_both(pair)
     names = _score_names(rows_a, False)
