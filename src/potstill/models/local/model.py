@@ -99,7 +99,7 @@ class LocalModel:
     async def _answer(self, window: Sequence[Request]) -> AsyncIterator[list[Completion]]:
         if not window:
             return
-        loaded = await asyncio.to_thread(lambda: self._resident)
+        loaded = self._resident
         context = int(getattr(loaded.model.config, "max_position_embeddings", 0)) or 1 << 30
         rows = []
         for request in window:
@@ -115,8 +115,9 @@ class LocalModel:
                 rows.append(row)
         rows.sort(key=lambda row: -len(row.tokens))
         steps = self._generate(rows, loaded)
-        while (finished := await asyncio.to_thread(next, steps, None)) is not None:
+        for finished in steps:
             yield [self._completion(row, loaded) for row in finished]
+            await asyncio.sleep(0)
 
     def _generate(self, waiting: list[_Row], loaded: Resident) -> Iterator[list[_Row]]:
         """Answer all rows, sorted by descending number of tokens; yields rows as they finish."""

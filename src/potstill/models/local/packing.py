@@ -26,8 +26,8 @@ class _Packed(torch.nn.Module):
 
     @staticmethod
     def _is_alone(x: torch.Tensor) -> bool:
-        """Whether one row is computed, for which oneDNN takes another order of sums in float32."""
-        return x.dtype == torch.float32 and x.shape[:-1].numel() == 1
+        """Whether one row is computed, for which oneDNN takes another order of sums."""
+        return x.shape[:-1].numel() == 1
 
 
 def pack(model: torch.nn.Module) -> None:
