@@ -4,7 +4,8 @@ Bit for bit it is a function of the row's tokens: a key is in the column of its 
 blocks of `BLOCK` columns and added in float32, and no product has a single row, for which oneDNN takes another order of sums.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,11 +14,24 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 BLOCK = 64
-"""Columns (positions) of a product; the shared prefix and the width of a cache are multiples of it."""
+"""Columns (positions) of a product; a shared prefix is a multiple of it."""
 QUERIES = 128
 """Tokens of a prompt whose scores are in memory together."""
 NAME = "potstill"
 """Of `attend` in the registry of attention functions of transformers."""
+
+
+Pair = tuple[torch.Tensor, torch.Tensor]
+"""Keys and values."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """Keys and values of one layer: of the ``prefix`` [groups, columns, size], if rows share one, and then, block by block, of the
+    first rows [rows, groups, `BLOCK`, size], as many of them as reach into the block."""
+
+    prefix: Pair | None
+    blocks: Sequence[Pair]
 
 
 def attend(
@@ -27,68 +41,58 @@ def attend(
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
-    shared: Mapping[int, tuple[torch.Tensor, torch.Tensor]] | None = None,
+    held: Callable[[int], Held] | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention of query [rows, heads, tokens, size] over the ``shared`` prefix and the row's own columns, of which
-    ``attention_mask`` [rows, 1, tokens, columns] is added to the scores. Returns [rows, tokens, heads, size].
+    """Attention of query [rows, heads, tokens, size] over what is ``held`` of a layer; ``attention_mask`` [rows, 1, tokens, columns]
+    is added to the scores of the rows' own columns. Returns [rows, tokens, heads, size].
 
-    ``shared`` has by layer the keys and values [groups, columns, size] of the prefix. One product reads them for all rows
-    (Juravsky et al. 2024, arXiv 2402.05099), instead of a copy for each row. Without ``shared`` it is the usual attention.
+    One product reads the prefix for all rows (Juravsky et al. 2024, arXiv 2402.05099), instead of a copy for each row. Without
+    ``held`` it is the usual attention.
     """
-    if shared is None:
+    if held is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
     assert attention_mask is not None
     rows, heads, tokens, size = query.shape
     query = query * (size**-0.5 if scaling is None else scaling)
     query = query.view(rows, key.shape[1], heads // key.shape[1], tokens, size)
-    prefix = shared.get(module.layer_idx)  # type: ignore[arg-type]
+    layer = held(module.layer_idx)  # type: ignore[arg-type]
     outputs = []
     for start in range(0, tokens, QUERIES):
         end = min(start + QUERIES, tokens)
         # A token of a prompt sees no later ones; before the first may be less than one block of the prefix.
-        seen = min(key.shape[2], -(-end // BLOCK) * BLOCK + BLOCK) if tokens > 1 else key.shape[2]
-        own = key[:, :, :seen], value[:, :, :seen]
-        outputs.append(_attend(query[:, :, :, start:end], own, prefix, attention_mask[:, None, :, start:end, :seen]))
+        seen = layer.blocks[: -(-end // BLOCK) + 1] if tokens > 1 else layer.blocks
+        mask = attention_mask[:, None, :, start:end, : BLOCK * len(seen)]
+        outputs.append(_attend(query[:, :, :, start:end], layer.prefix, seen, mask))
     output = outputs[0] if len(outputs) == 1 else torch.cat(outputs, 3)
     return output.flatten(1, 2).transpose(1, 2), None
 
 
-def _attend(
-    query: torch.Tensor,
-    own: tuple[torch.Tensor, torch.Tensor],
-    prefix: tuple[torch.Tensor, torch.Tensor] | None,
-    mask: torch.Tensor,
-) -> torch.Tensor:
+def _attend(query: torch.Tensor, prefix: Pair | None, blocks: Sequence[Pair], mask: torch.Tensor) -> torch.Tensor:
     """Attention of query [rows, groups, heads of a group, tokens, size], in the same shape."""
     rows, groups, *shape, size = query.shape
     queries = query.reshape(rows, groups, -1, size)
-    alone = queries.shape[2] == 1
-    if alone:
-        queries = queries.expand(-1, -1, 2, -1)
     n = queries.shape[2]
-    scores = queries @ own[0].transpose(2, 3)
-    scores.view(rows, groups, -1, shape[1], scores.shape[-1]).add_(mask)
-    width = 0
+    if n == 1:
+        queries = queries.expand(-1, -1, 2, -1)
+    width = prefix[0].shape[1] if prefix else 0
+    scores = queries.new_full((*queries.shape[:3], width + mask.shape[-1]), float("-inf"))
     if prefix:
-        width = prefix[0].shape[1]
-        by_group = queries.transpose(0, 1).reshape(groups, rows * n, size) @ prefix[0].transpose(1, 2)
-        scores = torch.cat([by_group.view(groups, rows, n, width).transpose(0, 1), scores], -1)
+        by_group = queries.transpose(0, 1).flatten(1, 2) @ prefix[0].transpose(1, 2)
+        scores[..., :width] = by_group.unflatten(1, (rows, -1)).transpose(0, 1)
+    columns = [slice(start, start + BLOCK) for start in range(width, scores.shape[-1], BLOCK)]
+    for block, (keys, _) in zip(columns, blocks, strict=True):
+        scores[: len(keys), ..., block] = queries[: len(keys)] @ keys.transpose(2, 3)
+    scores[..., width:].unflatten(2, (-1, shape[1])).add_(mask)
     weights = scores.softmax(-1)
-    output = _weighted_sums(weights[..., width:].flatten(0, 1), own[1].flatten(0, 1)).view(rows, groups, n, -1)
+    output = queries.new_zeros((*queries.shape[:3], blocks[0][1].shape[-1]), dtype=torch.float32)
     if prefix:
-        by_group = weights[..., :width].transpose(0, 1).reshape(groups, rows * n, width)
-        output = output + _weighted_sums(by_group, prefix[1]).view(groups, rows, n, -1).transpose(0, 1)
-    return output[:, :, : 1 if alone else n].to(query.dtype).unflatten(2, shape)
-
-
-def _weighted_sums(weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """Sums [batch, n, size] in float32 of values [batch, columns, size] with weights [batch, n, columns], by blocks of columns."""
-    batch, n, columns = weights.shape
-    blocks = columns // BLOCK
-    weights = weights.view(batch, n, blocks, BLOCK) if weights.is_contiguous() else weights.unflatten(2, (blocks, BLOCK))
-    sums = weights.transpose(1, 2).reshape(-1, n, BLOCK) @ values.reshape(-1, BLOCK, values.shape[-1])
-    return sums.view(batch, blocks, n, -1).sum(1, dtype=torch.float32)
+        by_block = weights[..., :width].unflatten(3, (-1, BLOCK)).permute(1, 3, 0, 2, 4).flatten(2, 3)
+        sums = (by_block @ prefix[1].unflatten(1, (-1, BLOCK))).sum(1, dtype=torch.float32)
+        output += sums.unflatten(1, (rows, -1)).transpose(0, 1)
+    for block, (_, values) in zip(columns, blocks, strict=True):
+        output[: len(values)] += weights[: len(values), ..., block] @ values
+    return output[:, :, :n].to(query.dtype).unflatten(2, shape)
 
 
 AttentionInterface.register(NAME, attend)

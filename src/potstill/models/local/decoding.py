@@ -15,88 +15,91 @@ from transformers.cache_utils import DynamicLayer
 
 from potstill.errors import PotstillError
 from potstill.models.local import attention
-from potstill.models.local.attention import BLOCK
-
-Layers = dict[int, tuple[torch.Tensor, torch.Tensor]]
-"""Keys and values by layer."""
+from potstill.models.local.attention import BLOCK, Held, Pair
 
 
 @dataclass(frozen=True)
 class Prefix:
-    """Keys and values [groups, length, size] of the tokens that all prompts share."""
+    """By layer, keys and values [groups, length, size] of the tokens that all prompts share."""
 
     length: int
-    layers: Layers
+    layers: dict[int, Pair]
 
     @property
     def whole(self) -> int:
         """The length of its complete blocks, which are kept once. The rest is copied to each row."""
         return self.length // BLOCK * BLOCK
 
-    def part(self, start: int, end: int) -> Layers:
-        """Of the positions from ``start`` to ``end``, by layer; empty if there are none."""
+    def part(self, start: int, end: int) -> dict[int, Pair]:
+        """Of the positions from ``start`` to ``end``; empty if there are none."""
         if start == end:
             return {}
-        return {i: (keys[:, start:end], values[:, start:end]) for i, (keys, values) in self.layers.items()}
+        return {
+            i: (keys[:, start:end].contiguous(), values[:, start:end].contiguous())
+            for i, (keys, values) in self.layers.items()
+        }
 
 
-class _Slots(DynamicCache):
-    """Keys and values [capacity, groups, width, size] of each layer, in which the first rows are filled.
+class _Blocks(DynamicCache):
+    """Keys and values [blocks, capacity, groups, `BLOCK`, size] of each layer, after the complete blocks of the prefix.
 
     `DynamicCache` copies all rows for each token. Here a new token, an added row and a dropped row copy only themselves.
     """
 
-    def __init__(self, model: PreTrainedModel, capacity: int, rest: Layers) -> None:
+    def __init__(self, model: PreTrainedModel, prefix: Prefix, capacity: int) -> None:
         super().__init__(config=model.config)
         if any(type(layer) is not DynamicLayer for layer in self.layers):
             raise PotstillError(
                 f"{model.config.model_type}: models of this architecture (sliding windows, recurrent layers) are not supported in "
                 "process yet. Run it in a server and give its url, or choose another model."
             )
-        self.capacity, self.rest, self.width = capacity, rest, 0
-        self.held: Layers = {}
+        self.capacity = capacity
+        self.prefix, self.rest = prefix.part(0, prefix.whole), prefix.part(prefix.whole, prefix.length)
+        self.parts: dict[int, Pair] = {}
         self.rows = slice(0)
         """Rows that the next keys and values are of."""
-        self.index: tuple[torch.Tensor, slice, torch.Tensor] = torch.empty(0), slice(None), torch.empty(0)
-        """Row and column of each new token."""
-        self.is_token = torch.empty(0)
-        """[rows, tokens]: where the new keys are of tokens, and not of padding."""
+        self.is_new = False
+        """Whether these rows have nothing yet."""
+        self.ends: list[int] = []
+        """For each block in use the number of rows up to the last one that reaches into it."""
+        self.is_token = self.block = self.row = self.column = torch.empty(0)
+        """[rows, tokens]: where the next keys are of tokens, and not of padding; for each of these its place."""
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args: Any, **kwargs: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keep new keys and values [rows, groups, tokens, size]; returns all of their rows [rows, groups, width, size]."""
+    ) -> Pair:
+        """Keep new keys and values [rows, groups, tokens, size]; see `held` for all of a layer."""
         new = key_states, value_states
-        if layer_idx not in self.held:
-            self.held[layer_idx] = self._allocate(key_states), self._allocate(value_states)
-        held = self.held[layer_idx]
-        is_prompt = self.is_token.shape[1] > 1
-        for kind, states in enumerate(new):
-            held[kind][self.index] = states.transpose(1, 2)[self.is_token] if is_prompt else states[:, :, 0]
-        return held[0][self.rows], held[1][self.rows]
+        old = self.parts.get(layer_idx, (None, None))
+        self.parts[layer_idx] = self._with_room(old[0], key_states), self._with_room(old[1], value_states)
+        for i, (part, states) in enumerate(zip(self.parts[layer_idx], new, strict=True)):
+            if self.is_new and (rest := self.rest.get(layer_idx)):
+                part[0, self.rows, :, : rest[i].shape[1]] = rest[i]
+            tokens = states.transpose(1, 2)
+            part[self.block, self.row, :, self.column] = tokens[self.is_token]
+        return new
 
-    def copy_rest(self, rows: slice) -> None:
-        """Begin rows with the part of the prefix that is not in complete blocks."""
-        for layer, parts in self.rest.items():
-            if layer not in self.held:
-                self.held[layer] = self._allocate(parts[0][None]), self._allocate(parts[1][None])
-            for held, part in zip(self.held[layer], parts, strict=True):
-                held[rows, :, : part.shape[1]] = part
+    def held(self, layer: int) -> Held:
+        """The rows of the last keys and values, by blocks of columns."""
+        keys, values = self.parts[layer]
+        rows = [slice(self.rows.start, min(self.rows.stop, end)) for end in self.ends]
+        return Held(self.prefix.get(layer), [(keys[i, of], values[i, of]) for i, of in enumerate(rows)])
 
-    def resize(self, width: int, rows: int) -> None:
-        """Make the columns ``width``, and keep the first ``rows`` rows."""
-        if width == self.width:
-            return
-        kept, self.width = min(width, self.width), width
-        for layer, parts in self.held.items():
-            larger = self._allocate(parts[0]), self._allocate(parts[1])
-            for new, old in zip(larger, parts, strict=True):
-                new[:rows, :, :kept] = old[:rows, :, :kept]
-            self.held[layer] = larger
+    def move(self, source: int, to: int) -> None:
+        """Copy a row."""
+        for parts in self.parts.values():
+            for part in parts:
+                part[:, to] = part[:, source]
 
-    def _allocate(self, like: torch.Tensor) -> torch.Tensor:
+    def _with_room(self, part: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor:
+        """A part with the blocks that are in use."""
+        blocks = len(self.ends)
+        if part is not None and len(part) >= blocks:
+            return part[:blocks]
+        present = 0 if part is None else len(part)
         # Zeros: masked columns are still multiplied by a weight of 0.
-        return like.new_zeros(self.capacity, like.shape[1], self.width, like.shape[3])
+        more = like.new_zeros(blocks - present, self.capacity, like.shape[1], BLOCK, like.shape[3])
+        return more if part is None else torch.cat([part, more])
 
 
 class Batch:
@@ -105,8 +108,7 @@ class Batch:
     def __init__(self, model: PreTrainedModel, prefix: Prefix, capacity: int) -> None:
         model.set_attn_implementation(attention.NAME)
         self.model, self.prefix = model, prefix
-        self.cache = _Slots(model, capacity, prefix.part(prefix.whole, prefix.length))
-        self.shared = prefix.part(0, prefix.whole)
+        self.cache = _Blocks(model, prefix, capacity)
         self.lengths: list[int] = []
         """Tokens of each row, with those of the prefix."""
 
@@ -123,13 +125,15 @@ class Batch:
             ids[row, start:] = torch.tensor(prompt[shared:])
             positions[row, start:] = torch.arange(shared, len(prompt))
         self.lengths += map(len, prompts)
-        return self._forward(ids, positions, first, copies_rest=True)
+        self.cache.is_new = True
+        return self._forward(ids, positions, first)
 
     @torch.inference_mode()
     def step(self, tokens: Sequence[int]) -> torch.Tensor:
         """Append one token to each row; returns the logits [rows, vocabulary] of the next ones."""
         positions = torch.tensor(self.lengths)[:, None]
         self.lengths = [length + 1 for length in self.lengths]
+        self.cache.is_new = False
         return self._forward(torch.tensor(tokens)[:, None], positions, 0)
 
     @torch.inference_mode()
@@ -141,27 +145,22 @@ class Batch:
         order = list(range(rows))
         for hole, source in zip(holes, sources, strict=True):
             order[hole] = source
-            for parts in self.cache.held.values():
-                for held in parts:
-                    held[hole] = held[source]
+            self.cache.move(source, hole)
         self.lengths = [self.lengths[row] for row in order]
         return order
 
-    def _forward(
-        self, ids: torch.Tensor, positions: torch.Tensor, first: int, copies_rest: bool = False
-    ) -> torch.Tensor:
+    def _forward(self, ids: torch.Tensor, positions: torch.Tensor, first: int) -> torch.Tensor:
         """The logits of the last of the new tokens ids [rows, tokens] of the rows from ``first`` on; a position of -1 is padding."""
         device, whole, cache = self.model.device, self.prefix.whole, self.cache
-        cache.resize(-(-(max(self.lengths) - whole) // BLOCK) * BLOCK, first + len(ids))
-        cache.rows = slice(first, first + len(ids))
-        if copies_rest:
-            cache.copy_rest(cache.rows)
-        is_token = positions >= 0
-        row, token = is_token.nonzero(as_tuple=True)
-        cache.is_token = is_token.to(device)
-        cache.index = (row + first).to(device), slice(None), (positions[row, token] - whole).to(device)
+        columns = positions - whole
+        cache.rows = slice(first, len(self.lengths))
+        cache.ends = self._ends()
+        cache.is_token = (positions >= 0).to(device)
+        row, token = (positions >= 0).nonzero(as_tuple=True)
+        at = columns[row, token]
+        cache.block, cache.row, cache.column = (t.to(device) for t in (at // BLOCK, row + first, at % BLOCK))
         # Padding, whose result nobody reads, sees the first column.
-        seen = torch.arange(cache.width) <= (positions.clamp(min=whole) - whole)[:, None, :, None]
+        seen = torch.arange(BLOCK * len(cache.ends)) <= columns.clamp(min=0)[:, None, :, None]
         mask = torch.zeros(seen.shape, dtype=self.model.dtype).masked_fill(~seen, float("-inf"))
         output = self.model(
             input_ids=ids.to(device),
@@ -170,10 +169,18 @@ class Batch:
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
-            shared=self.shared,
+            held=cache.held,
         )
         logits: torch.Tensor = output.logits[:, -1]
         return logits
+
+    def _ends(self) -> list[int]:
+        """For each block of columns the number of rows up to the last one that reaches into it."""
+        ends: list[int] = []
+        for row, length in enumerate(self.lengths, 1):
+            blocks = -(-(length - self.prefix.whole) // BLOCK)
+            ends = [row] * blocks + ends[blocks:]
+        return ends
 
 
 @torch.inference_mode()
@@ -185,6 +192,8 @@ def prefill_prefix(model: PreTrainedModel, tokens: Sequence[int]) -> Prefix:
     batch = Batch(model, Prefix(0, {}), 1)
     if tokens:
         batch.prefill([tokens])
-    held = batch.cache.held.items()
-    n = len(tokens)
-    return Prefix(n, {layer: (keys[0, :, :n], values[0, :, :n]) for layer, (keys, values) in held})
+    layers = {}
+    for layer, (keys, values) in batch.cache.parts.items():
+        # [blocks, 1, groups, columns of a block, size] to [groups, columns, size]
+        layers[layer] = tuple(part[:, 0].transpose(0, 1).flatten(1, 2)[:, : len(tokens)] for part in (keys, values))
+    return Prefix(len(tokens), layers)
