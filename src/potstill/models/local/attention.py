@@ -76,19 +76,23 @@ def _attend(query: torch.Tensor, prefix: Pair | None, blocks: Sequence[Pair], ma
     if n == 1:
         queries = queries.expand(-1, -1, 2, -1)
     width = prefix[0].shape[1] if prefix else 0
-    scores = queries.new_full((*queries.shape[:3], width + mask.shape[-1]), float("-inf"))
+    scores = queries.new_empty((*queries.shape[:3], width + mask.shape[-1]))
     if prefix:
         by_group = queries.transpose(0, 1).flatten(1, 2) @ prefix[0].transpose(1, 2)
         scores[..., :width] = by_group.unflatten(1, (rows, -1)).transpose(0, 1)
     columns = [slice(start, start + BLOCK) for start in range(width, scores.shape[-1], BLOCK)]
     for block, (keys, _) in zip(columns, blocks, strict=True):
         scores[: len(keys), ..., block] = queries[: len(keys)] @ keys.transpose(2, 3)
+        scores[len(keys) :, ..., block] = float("-inf")
     scores[..., width:].unflatten(2, (-1, shape[1])).add_(mask)
     weights = scores.softmax(-1)
     output = queries.new_zeros((*queries.shape[:3], blocks[0][1].shape[-1]), dtype=torch.float32)
     if prefix:
-        by_block = weights[..., :width].unflatten(3, (-1, BLOCK)).permute(1, 3, 0, 2, 4).flatten(2, 3)
-        sums = (by_block @ prefix[1].unflatten(1, (-1, BLOCK))).sum(1, dtype=torch.float32)
+        by_group = weights[..., :width].transpose(0, 1).flatten(1, 2)
+        sums = by_group.new_zeros((groups, by_group.shape[1], output.shape[-1]), dtype=torch.float32)
+        for start in range(0, width, BLOCK):
+            block = slice(start, start + BLOCK)
+            sums += by_group[..., block] @ prefix[1][:, block]
         output += sums.unflatten(1, (rows, -1)).transpose(0, 1)
     for block, (_, values) in zip(columns, blocks, strict=True):
         output[: len(values)] += weights[: len(values), ..., block] @ values

@@ -76,7 +76,7 @@ class _Blocks(DynamicCache):
             if self.is_new and (rest := self.rest.get(layer_idx)):
                 part[0, self.rows, :, : rest[i].shape[1]] = rest[i]
             tokens = states.transpose(1, 2)
-            part[self.block, self.row, :, self.column] = tokens[self.is_token]
+            part[self.block, self.row, :, self.column] = tokens[self.is_token] if tokens.shape[1] > 1 else tokens[:, 0]
         return new
 
     def held(self, layer: int) -> Held:
