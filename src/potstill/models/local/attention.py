@@ -15,6 +15,8 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 BLOCK = 64
 """Columns (positions) of a product; a shared prefix is a multiple of it."""
+LEAST = 4
+"""Rows of a product: for fewer MKL and oneDNN take another order of sums."""
 QUERIES = 128
 """Tokens of a prompt whose scores are in memory together."""
 NAME = "potstill"
@@ -54,6 +56,8 @@ def attend(
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
     assert attention_mask is not None
     rows, heads, tokens, size = query.shape
+    if query.device.type == "cpu":
+        query = query.float()
     query = query * (size**-0.5 if scaling is None else scaling)
     query = query.view(rows, key.shape[1], heads // key.shape[1], tokens, size)
     layer = held(module.layer_idx)  # type: ignore[arg-type]
@@ -73,20 +77,20 @@ def _attend(query: torch.Tensor, prefix: Pair | None, blocks: Sequence[Pair], ma
     rows, groups, *shape, size = query.shape
     queries = query.reshape(rows, groups, -1, size)
     n = queries.shape[2]
-    if n == 1:
-        queries = queries.expand(-1, -1, 2, -1)
+    queries = torch.nn.functional.pad(queries, (0, 0, 0, max(LEAST - n, 0)))
     width = prefix[0].shape[1] if prefix else 0
     scores = queries.new_empty((*queries.shape[:3], width + mask.shape[-1]))
     if prefix:
-        by_group = queries.transpose(0, 1).flatten(1, 2) @ prefix[0].transpose(1, 2)
+        by_group = queries.transpose(0, 1).flatten(1, 2) @ prefix[0].to(queries.dtype).transpose(1, 2)
         scores[..., :width] = by_group.unflatten(1, (rows, -1)).transpose(0, 1)
     columns = [slice(start, start + BLOCK) for start in range(width, scores.shape[-1], BLOCK)]
     for block, (keys, _) in zip(columns, blocks, strict=True):
-        scores[: len(keys), ..., block] = queries[: len(keys)] @ keys.transpose(2, 3)
+        scores[: len(keys), ..., block] = queries[: len(keys)] @ keys.to(queries.dtype).transpose(2, 3)
         scores[len(keys) :, ..., block] = float("-inf")
     scores[..., width:].unflatten(2, (-1, shape[1])).add_(mask)
-    weights = scores.softmax(-1)
-    output = queries.new_zeros((*queries.shape[:3], blocks[0][1].shape[-1]), dtype=torch.float32)
+    values_of = blocks[0][1]
+    weights = scores.softmax(-1).to(values_of.dtype)
+    output = queries.new_zeros((*queries.shape[:3], values_of.shape[-1]), dtype=torch.float32)
     if prefix:
         by_group = weights[..., :width].transpose(0, 1).flatten(1, 2)
         sums = by_group.new_zeros((groups, by_group.shape[1], output.shape[-1]), dtype=torch.float32)
@@ -96,7 +100,7 @@ def _attend(query: torch.Tensor, prefix: Pair | None, blocks: Sequence[Pair], ma
         output += sums.unflatten(1, (rows, -1)).transpose(0, 1)
     for block, (_, values) in zip(columns, blocks, strict=True):
         output[: len(values)] += weights[: len(values), ..., block] @ values
-    return output[:, :, :n].to(query.dtype).unflatten(2, shape)
+    return output[:, :, :n].to(values_of.dtype).unflatten(2, shape)
 
 
 AttentionInterface.register(NAME, attend)
