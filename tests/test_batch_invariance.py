@@ -7,7 +7,13 @@ from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCau
 from potstill.models.local.decoding import Batch, prefill_prefix
 from potstill.models.local.packing import pack
 
-SIZES = {"vocab_size": 300, "hidden_size": 128, "intermediate_size": 1536, "num_hidden_layers": 2, "num_attention_heads": 4}
+SIZES = {
+    "vocab_size": 300,
+    "hidden_size": 128,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+}
 STEPS = 70
 """More than one block of columns."""
 bfloat16 = pytest.mark.skipif(not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this CPU computes no bfloat16")
@@ -31,7 +37,9 @@ def prompts_of(shared, own):
 def decode(model, prompts, shared, following):
     """The logits of the first and of the following tokens of each prompt, which are given."""
     batch = Batch(model, prefill_prefix(model, prompts[0][:shared]), len(prompts))
-    logits = [torch.cat([batch.prefill(prompts[:2]), batch.prefill(prompts[2:])] if prompts[2:] else [batch.prefill(prompts)])]
+    logits = [
+        torch.cat([batch.prefill(prompts[:2]), batch.prefill(prompts[2:])] if prompts[2:] else [batch.prefill(prompts)])
+    ]
     logits += [batch.step([tokens[step] for tokens in following]) for step in range(len(following[0]))]
     return torch.stack(logits, 1)
 

@@ -1,7 +1,9 @@
 """Attention over a prefix that all rows share and over each row's own columns, whose result for a row depends on no other row.
 
 Bit for bit it is a function of the row's tokens: a key is in the column of its position, products over columns are made in
-blocks of `BLOCK` columns and added in float32, and no product has a single row, for which oneDNN takes another order of sums.
+blocks of `BLOCK` columns and added in float32, and no product has fewer than `LEAST` rows. On a CPU scores are computed in float32
+also where keys are bfloat16: rounded scores quadruple the Kullback-Leibler divergence of the packaged teacher's first token from
+that in float32 (0.0039 to 0.0009).
 """
 
 from collections.abc import Callable, Sequence

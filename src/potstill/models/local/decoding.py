@@ -192,8 +192,9 @@ def prefill_prefix(model: PreTrainedModel, tokens: Sequence[int]) -> Prefix:
     batch = Batch(model, Prefix(0, {}), 1)
     if tokens:
         batch.prefill([tokens])
-    layers = {}
+    layers: dict[int, Pair] = {}
     for layer, (keys, values) in batch.cache.parts.items():
         # [blocks, 1, groups, columns of a block, size] to [groups, columns, size]
-        layers[layer] = tuple(part[:, 0].transpose(0, 1).flatten(1, 2)[:, : len(tokens)] for part in (keys, values))
+        joined = [part[:, 0].transpose(0, 1).flatten(1, 2)[:, : len(tokens)] for part in (keys, values)]
+        layers[layer] = joined[0], joined[1]
     return Prefix(len(tokens), layers)

@@ -99,6 +99,8 @@ class LocalModel:
     async def _answer(self, window: Sequence[Request]) -> AsyncIterator[list[Completion]]:
         if not window:
             return
+        # All in this thread: with a second team of OpenMP threads libgomp counts more threads than cores, and lets each sleep after
+        # each operation, which wastes a fourth of the processor, and several times that beside other processes.
         loaded = self._resident
         context = int(getattr(loaded.model.config, "max_position_embeddings", 0)) or 1 << 30
         rows = []
