@@ -1,244 +1,200 @@
 """A batch of unfinished answers: their KV cache, and the logits of each row's next token.
 
 Rows are added and dropped while the batch runs (continuous batching). The cache holds the prefix that all prompts share
-once, and the rest row by row. Columns that a row does not use are masked; positions count only the row's own tokens, so
-that padding changes nothing but the last bits.
+once, and the rest row by row, each token in the column of its position. So neither padding nor other rows change the sums
+of a row (see `attention`).
 """
 
-import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn.functional import pad
-from transformers import AttentionInterface, DynamicCache, PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from potstill.errors import PotstillError
-
-SPARE_COLUMNS = 64
-"""Columns (tokens) that a buffer allocates ahead."""
-ATTENTION_NAME = "potstill"
-"""Name of `_attend` in the registry of attention functions of transformers."""
+from potstill.models.local import attention
+from potstill.models.local.attention import BLOCK, Held, Pair
 
 
-def _attend(
-    module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    scaling: float | None = None,
-    shared: DynamicCache | None = None,
-    **kwargs: Any,
-) -> tuple[torch.Tensor, None]:
-    """Attention of one query per row [rows, heads, 1, size] over the ``shared`` prefix and the row's own columns.
+@dataclass(frozen=True)
+class Prefix:
+    """By layer, keys and values [groups, length, size] of the tokens that all prompts share."""
 
-    Returns [rows, 1, heads, size]. One product reads the shared keys for all rows (Juravsky et al. 2024,
-    arXiv 2402.05099), instead of a copy for each row. Without ``shared`` it is the usual attention.
-    """
-    if shared is None:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
-    layer = shared.layers[module.layer_idx]  # type: ignore[index]
-    assert isinstance(layer, DynamicLayer)
-    assert layer.keys is not None
-    assert layer.values is not None
-    rows, heads, _, size = query.shape
-    groups = key.shape[1]
-    query = query.view(rows, groups, heads // groups, size) * (size**-0.5 if scaling is None else scaling)
-    by_group = query.transpose(0, 1).reshape(groups, -1, size)
-    prefix_scores = (by_group @ layer.keys[0].transpose(1, 2)).view(groups, rows, heads // groups, -1).transpose(0, 1)
-    # In bfloat16 oneDNN copies the transposed factor: the few queries, not the keys, must be that.
-    own_scores = (key @ query.transpose(2, 3)).transpose(2, 3)
-    if attention_mask is not None:
-        own_scores = own_scores.masked_fill(~attention_mask, float("-inf"))
-    weights = torch.cat([prefix_scores, own_scores], -1).softmax(-1, dtype=torch.float32).to(query.dtype)
-    width = prefix_scores.shape[-1]
-    output = weights[..., width:] @ value
-    by_group = weights[..., :width].transpose(0, 1).reshape(groups, -1, width)
-    output += (by_group @ layer.values[0]).view(groups, rows, heads // groups, size).transpose(0, 1)
-    return output.reshape(rows, 1, heads, size), None
+    length: int
+    layers: dict[int, Pair]
+
+    @property
+    def whole(self) -> int:
+        """The length of its complete blocks, which are kept once. The rest is copied to each row."""
+        return self.length // BLOCK * BLOCK
+
+    def part(self, start: int, end: int) -> dict[int, Pair]:
+        """Of the positions from ``start`` to ``end``; empty if there are none."""
+        if start == end:
+            return {}
+        return {
+            i: (keys[:, start:end].contiguous(), values[:, start:end].contiguous())
+            for i, (keys, values) in self.layers.items()
+        }
 
 
-AttentionInterface.register(ATTENTION_NAME, _attend)
-AttentionMaskInterface.register(ATTENTION_NAME, sdpa_mask)
+class _Blocks(DynamicCache):
+    """Keys and values [blocks, capacity, groups, `BLOCK`, size] of each layer, after the complete blocks of the prefix.
 
-
-class _Slots(DynamicLayer):
-    """One layer's keys and values [rows, heads, columns, size], in buffers that are larger than what they hold.
-
-    `DynamicLayer` copies all rows for each token. Here a new token, an added row and a dropped row copy only themselves.
+    `DynamicCache` copies all rows for each token. Here a new token, an added row and a dropped row copy only themselves.
     """
 
-    keys: torch.Tensor
-    values: torch.Tensor
-    buffer: tuple[torch.Tensor, torch.Tensor] | None = None
-    """Of keys and of values; filled are the first ``rows`` rows in the columns from ``start`` to ``end``."""
-    rows = start = end = 0
+    def __init__(self, model: PreTrainedModel, prefix: Prefix, capacity: int) -> None:
+        super().__init__(config=model.config)
+        if any(type(layer) is not DynamicLayer for layer in self.layers):
+            raise PotstillError(
+                f"{model.config.model_type}: models of this architecture (sliding windows, recurrent layers) are not supported in "
+                "process yet. Run it in a server and give its url, or choose another model."
+            )
+        self.capacity = capacity
+        self.prefix, self.rest = prefix.part(0, prefix.whole), prefix.part(prefix.whole, prefix.length)
+        self.parts: dict[int, Pair] = {}
+        self.rows = slice(0)
+        """Rows that the next keys and values are of."""
+        self.is_new = False
+        """Whether these rows have nothing yet."""
+        self.ends: list[int] = []
+        """For each block in use the number of rows up to the last one that reaches into it."""
+        self.is_token = self.block = self.row = self.column = torch.empty(0)
+        """[rows, tokens]: where the next keys are of tokens, and not of padding; for each of these its place."""
 
     def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        self._reserve(self.rows, 0, key_states.shape[-2], like=key_states)
-        self.end += key_states.shape[-2]
-        self._view()
-        self.keys[:, :, self.end - self.start - key_states.shape[-2] :] = key_states
-        self.values[:, :, self.end - self.start - key_states.shape[-2] :] = value_states
-        return self.keys, self.values
+        self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args: Any, **kwargs: Any
+    ) -> Pair:
+        """Keep new keys and values [rows, groups, tokens, size]; see `held` for all of a layer."""
+        new = key_states, value_states
+        old = self.parts.get(layer_idx, (None, None))
+        self.parts[layer_idx] = self._with_room(old[0], key_states), self._with_room(old[1], value_states)
+        for i, (part, states) in enumerate(zip(self.parts[layer_idx], new, strict=True)):
+            if self.is_new and (rest := self.rest.get(layer_idx)):
+                part[0, self.rows, :, : rest[i].shape[1]] = rest[i]
+            tokens = states.transpose(1, 2)
+            part[self.block, self.row, :, self.column] = tokens[self.is_token] if tokens.shape[1] > 1 else tokens[:, 0]
+        return new
 
-    def append(self, keys: torch.Tensor, values: torch.Tensor, capacity: int) -> None:
-        """Add rows below the present ones, aligned at the last column; ``capacity`` rows are allocated."""
-        rows, _, width, _ = keys.shape
-        widened = max(width - (self.end - self.start), 0)
-        self._reserve(capacity, widened, 0, like=keys)
-        self.start -= widened
-        self.rows += rows
-        self._view()
-        self.keys[-rows:, :, -width:] = keys
-        self.values[-rows:, :, -width:] = values
+    def held(self, layer: int) -> Held:
+        """The rows of the last keys and values, by blocks of columns."""
+        keys, values = self.parts[layer]
+        rows = [slice(self.rows.start, min(self.rows.stop, end)) for end in self.ends]
+        return Held(self.prefix.get(layer), [(keys[i, of], values[i, of]) for i, of in enumerate(rows)])
 
-    def drop(self, moves: Sequence[tuple[int, int]], rows: int, columns: int) -> None:
-        """Copy rows by ``moves`` (to, from), then keep the first ``rows`` rows, without their first ``columns`` columns."""
-        for hole, source in moves:
-            self.keys[hole] = self.keys[source]
-            self.values[hole] = self.values[source]
-        self.rows = rows
-        self.start += columns
-        self._view()
+    def move(self, source: int, to: int) -> None:
+        """Copy a row."""
+        for parts in self.parts.values():
+            for part in parts:
+                part[:, to] = part[:, source]
 
-    def _view(self) -> None:
-        assert self.buffer is not None
-        self.keys, self.values = (part[: self.rows, :, self.start : self.end] for part in self.buffer)
-
-    def _reserve(self, rows: int, before: int, after: int, like: torch.Tensor) -> None:
-        """Allocate ``rows`` rows in all, and the given numbers of free columns before and after the filled ones."""
-        if self.buffer is not None:
-            allocated, _, columns, _ = self.buffer[0].shape
-            if allocated >= rows and self.start >= before and columns - self.end >= after:
-                return
-            rows = max(rows, allocated)
-        filled = self.end - self.start
+    def _with_room(self, part: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor:
+        """A part with the blocks that are in use."""
+        blocks = len(self.ends)
+        if part is not None and len(part) >= blocks:
+            return part[:blocks]
+        present = 0 if part is None else len(part)
         # Zeros: masked columns are still multiplied by a weight of 0.
-        larger = [
-            like.new_zeros(rows, like.shape[1], before + filled + after + SPARE_COLUMNS, like.shape[3])
-            for _ in range(2)
-        ]
-        if self.buffer is not None:
-            for new, old in zip(larger, (self.keys, self.values), strict=True):
-                new[: self.rows, :, before : before + filled] = old
-        else:
-            self.lazy_initialization(like, like)
-        self.buffer = larger[0], larger[1]
-        self.start, self.end = before, before + filled
-        self._view()
+        more = like.new_zeros(blocks - present, self.capacity, like.shape[1], BLOCK, like.shape[3])
+        return more if part is None else torch.cat([part, more])
 
 
 class Batch:
-    """Up to ``capacity`` rows whose prompts all begin with the tokens in ``prefix``."""
+    """Up to ``capacity`` rows whose prompts all begin with the tokens of ``prefix``."""
 
-    def __init__(self, model: PreTrainedModel, prefix: DynamicCache, capacity: int) -> None:
-        model.set_attn_implementation(ATTENTION_NAME)
-        self.model, self.prefix, self.capacity = model, prefix, capacity
-        self.cache = _new_cache(model)
-        self.cache.layers = [_Slots() for _ in self.cache.layers]
-        self.mask = torch.ones(0, 0, dtype=torch.long)
-        """[rows, columns], without the prefix: 1 where a row has a token."""
-        self.positions = torch.zeros(0, 1, dtype=torch.long)
-        """[rows, 1]: position of each row's last token."""
+    def __init__(self, model: PreTrainedModel, prefix: Prefix, capacity: int) -> None:
+        model.set_attn_implementation(attention.NAME)
+        self.model, self.prefix = model, prefix
+        self.cache = _Blocks(model, prefix, capacity)
+        self.lengths: list[int] = []
+        """Tokens of each row, with those of the prefix."""
 
     @torch.inference_mode()
     def prefill(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
         """Add prompts as the last rows; returns the logits [prompts, vocabulary] of their first tokens, on the model's
         device and in its number format."""
-        shared = self.prefix.get_seq_length()
+        first, shared = len(self.lengths), self.prefix.length
         own = max(map(len, prompts)) - shared
         ids = torch.zeros(len(prompts), own, dtype=torch.long)
-        mask = torch.ones(len(prompts), shared + own, dtype=torch.long)
-        positions = torch.zeros(len(prompts), own, dtype=torch.long)
+        positions = torch.full((len(prompts), own), -1)
         for row, prompt in enumerate(prompts):
             start = own - (len(prompt) - shared)
             ids[row, start:] = torch.tensor(prompt[shared:])
-            mask[row, shared : shared + start] = 0
             positions[row, start:] = torch.arange(shared, len(prompt))
-        cache = copy.deepcopy(self.prefix)
-        if shared:
-            cache.batch_repeat_interleave(len(prompts))
-        logits = self._forward(ids, mask, positions, cache)
-        for layer, added in zip(self._layers(), cache.layers, strict=True):
-            assert isinstance(added, DynamicLayer)
-            assert added.keys is not None
-            assert added.values is not None
-            layer.append(added.keys[:, :, shared:], added.values[:, :, shared:], self.capacity)
-        width = max(self.mask.shape[1], own)
-        self.mask = torch.cat([pad(m, (width - m.shape[1], 0)) for m in (self.mask, mask[:, shared:])])
-        self.positions = torch.cat([self.positions, positions[:, -1:]])
-        return logits
+        self.lengths += map(len, prompts)
+        self.cache.is_new = True
+        return self._forward(ids, positions, first)
 
     @torch.inference_mode()
     def step(self, tokens: Sequence[int]) -> torch.Tensor:
         """Append one token to each row; returns the logits [rows, vocabulary] of the next ones."""
-        shared = self.prefix if self.prefix.get_seq_length() else None
-        self.mask = pad(self.mask, (0, 1), value=1)
-        self.positions = self.positions + 1
-        return self._forward(torch.tensor(tokens)[:, None], self.mask, self.positions, self.cache, shared=shared)
+        positions = torch.tensor(self.lengths)[:, None]
+        self.lengths = [length + 1 for length in self.lengths]
+        self.cache.is_new = False
+        return self._forward(torch.tensor(tokens)[:, None], positions, 0)
 
     @torch.inference_mode()
     def drop(self, leaving: Sequence[int]) -> list[int]:
-        """Drop rows, and the columns that only they used; returns the old indices of the remaining rows in new order."""
-        rows = self.mask.shape[0] - len(leaving)
+        """Drop rows; returns the old indices of the remaining rows in new order."""
+        gone, rows = set(leaving), len(self.lengths) - len(leaving)
         holes = [row for row in leaving if row < rows]
-        sources = [row for row in range(rows, self.mask.shape[0]) if row not in leaving]
-        moves = list(zip(holes, sources, strict=True))
+        sources = [row for row in range(rows, len(self.lengths)) if row not in gone]
         order = list(range(rows))
-        for hole, source in moves:
+        for hole, source in zip(holes, sources, strict=True):
             order[hole] = source
-        self.mask, self.positions = self.mask[order], self.positions[order]
-        unused = int(self.mask.any(0).int().argmax()) if rows else self.mask.shape[1]
-        self.mask = self.mask[:, unused:]
-        for layer in self._layers():
-            layer.drop(moves, rows, unused)
+            self.cache.move(source, hole)
+        self.lengths = [self.lengths[row] for row in order]
         return order
 
-    def _layers(self) -> list[_Slots]:
-        return [layer for layer in self.cache.layers if isinstance(layer, _Slots)]
-
-    def _forward(
-        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: DynamicCache, **attention: Any
-    ) -> torch.Tensor:
-        device = self.model.device
+    def _forward(self, ids: torch.Tensor, positions: torch.Tensor, first: int) -> torch.Tensor:
+        """The logits of the last of the new tokens ids [rows, tokens] of the rows from ``first`` on; a position of -1 is padding."""
+        device, whole, cache = self.model.device, self.prefix.whole, self.cache
+        columns = positions - whole
+        cache.rows = slice(first, len(self.lengths))
+        cache.ends = self._ends()
+        cache.is_token = (positions >= 0).to(device)
+        row, token = (positions >= 0).nonzero(as_tuple=True)
+        at = columns[row, token]
+        cache.block, cache.row, cache.column = (t.to(device) for t in (at // BLOCK, row + first, at % BLOCK))
+        # Padding, whose result nobody reads, sees the first column.
+        seen = torch.arange(BLOCK * len(cache.ends)) <= columns.clamp(min=0)[:, None, :, None]
+        mask = torch.zeros(seen.shape, dtype=self.model.dtype).masked_fill(~seen, float("-inf"))
         output = self.model(
             input_ids=ids.to(device),
             attention_mask=mask.to(device),
-            position_ids=positions.to(device),
+            position_ids=positions.clamp(min=0).to(device),
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
-            **attention,
+            held=cache.held,
         )
         logits: torch.Tensor = output.logits[:, -1]
         return logits
 
+    def _ends(self) -> list[int]:
+        """For each block of columns the number of rows up to the last one that reaches into it."""
+        ends: list[int] = []
+        for row, length in enumerate(self.lengths, 1):
+            blocks = -(-(length - self.prefix.whole) // BLOCK)
+            ends = [row] * blocks + ends[blocks:]
+        return ends
+
 
 @torch.inference_mode()
-def prefill_prefix(model: PreTrainedModel, tokens: Sequence[int]) -> DynamicCache:
-    """The cache of one row that holds ``tokens``.
+def prefill_prefix(model: PreTrainedModel, tokens: Sequence[int]) -> Prefix:
+    """The keys and values of ``tokens``.
 
-    Raises `PotstillError` for architectures without a plain KV cache: rows cannot be added to or dropped from added.
+    Raises `PotstillError` for architectures without a plain KV cache: rows cannot be added to or dropped from others.
     """
-    cache = _new_cache(model)
+    batch = Batch(model, Prefix(0, {}), 1)
     if tokens:
-        ids = torch.tensor([list(tokens)], device=model.device)
-        model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    return cache
-
-
-def _new_cache(model: PreTrainedModel) -> DynamicCache:
-    cache = DynamicCache(config=model.config)
-    if any(type(layer) is not DynamicLayer for layer in cache.layers):
-        raise PotstillError(
-            f"{model.config.model_type}: models of this architecture (sliding windows, recurrent layers) are not supported in process "
-            "yet. Run it in a server and give its url, or choose another model."
-        )
-    return cache
+        batch.prefill([tokens])
+    layers: dict[int, Pair] = {}
+    for layer, (keys, values) in batch.cache.parts.items():
+        # [blocks, 1, groups, columns of a block, size] to [groups, columns, size]
+        joined = [part[:, 0].transpose(0, 1).flatten(1, 2)[:, : len(tokens)] for part in (keys, values)]
+        layers[layer] = joined[0], joined[1]
+    return Prefix(len(tokens), layers)

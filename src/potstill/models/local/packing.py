@@ -1,10 +1,9 @@
 """Linear layers by oneDNN, for inference on a CPU.
 
 PyTorch computes products in float32 with MKL, which is slow on processors not made by Intel and for few rows, and whose
-result for a row depends on the number of rows. oneDNN with reordered weights is up to twice as fast, and in float32 (observed
-with AVX-512) gives each row bit for bit the result that it has among others. In bfloat16 it does not: for SmolLM2-135M one element in
-10,000 depends on the number of rows. Rounded to 8 bits, such a difference grows to that of all rounding within a few layers, so
-that greedy answers in bfloat16 depend on their batch (`benchmarks/evaluation.py` counts them).
+result for a row depends on the number of rows. oneDNN with reordered weights is up to twice as fast, and gives each of two or more
+rows bit for bit the result that it has among others, in float32 and in bfloat16 (observed with AVX-512). A single row is computed
+twice. With `attention` this makes an answer independent of its batch.
 """
 
 import torch
@@ -26,8 +25,8 @@ class _Packed(torch.nn.Module):
 
     @staticmethod
     def _is_alone(x: torch.Tensor) -> bool:
-        """Whether one row is computed, for which oneDNN takes another order of sums in float32."""
-        return x.dtype == torch.float32 and x.shape[:-1].numel() == 1
+        """Whether one row is computed, for which oneDNN takes another order of sums."""
+        return x.shape[:-1].numel() == 1
 
 
 def pack(model: torch.nn.Module) -> None:
