@@ -132,7 +132,9 @@ def test_the_prefix_ends_before_the_first_prediction():
     assert batch.labels.tolist() == [4, 5, 6, 7]
     model = built("llama", "full")
     expected = summed_loss(model, {"input_ids": ids}, labels)
-    assert fused.decoder(model, torch.float32).summed_loss(batch).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert fused.decoder(model, torch.float32).summed_loss(shared(ids, labels)).item() == pytest.approx(
+        expected.item(), rel=1e-5
+    )
 
 
 def test_a_row_alone_has_no_prefix():

@@ -1,6 +1,5 @@
 """A decoder like Llama, layer by layer, with gradients of the trained weights alone and little memory for them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,12 +55,6 @@ class Layer:
         trained = [p for projection in self.projections for p in projection.parameters]
         self.parameters = [*trained, *(norm.parameter for norm in self.norms)]
 
-    def update(self, parameters: Sequence[torch.Tensor]) -> None:
-        start = 0
-        for projection in self.projections:
-            projection.update(parameters[start : start + len(projection.parameters)])
-            start += len(projection.parameters)
-
 
 @dataclass(frozen=True)
 class Step:
@@ -79,7 +72,6 @@ class LayerFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, layer: Layer, step: Step, *parameters: torch.Tensor) -> torch.Tensor:
         """Maps the residual stream [tokens, features] to the next."""
-        layer.update(parameters)
         heads = step.heads
         inverse = layer.norms[0].inverse(x)
         normed = layer.qkv.empty(len(x))
@@ -164,6 +156,9 @@ class Decoder:
 
     def summed_loss(self, batch: Batch) -> torch.Tensor:
         """Sum of the cross-entropy in nats over the tokens with a label."""
+        for layer in self.layers:
+            for projection in layer.projections:
+                projection.update()
         with torch.autocast("cpu", enabled=False):
             x = embedding(batch.ids, self.embeddings.weight)
             step = Step(batch, self.heads, self._angles(batch))

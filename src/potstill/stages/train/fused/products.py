@@ -53,10 +53,10 @@ class Projection:
         else:
             self.parameters = [layer.weight for layer in plain] + (biases if self.biased else [])
 
-    def update(self, parameters: Sequence[torch.Tensor]) -> None:
+    def update(self) -> None:
         """Take over the present values of the parameters."""
         if self.adapted:
-            down, up = parameters[::2], parameters[1::2]
+            down, up = self.parameters[::2], self.parameters[1::2]
             self.down = torch.cat([a.detach() for a in down]).to(self.dtype)
             for b, rows, columns, scale in zip(up, self.rows, self.columns, self.scales, strict=True):
                 part = self.weight[rows, self.inputs + columns.start : self.inputs + columns.stop]
@@ -64,7 +64,7 @@ class Projection:
         else:
             self.weight = self.master.to(self.dtype)
             if self.biased:
-                self.bias = torch.cat([bias.detach() for bias in parameters[len(self.rows) :]]).to(self.dtype)
+                self.bias = torch.cat([bias.detach() for bias in self.parameters[len(self.rows) :]]).to(self.dtype)
 
     def empty(self, tokens: int) -> torch.Tensor:
         """Room for an input [tokens, inputs + rank]; see `extend`."""
