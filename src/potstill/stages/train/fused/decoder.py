@@ -153,6 +153,9 @@ class Decoder:
         self.heads = attention.Heads(config.num_attention_heads, config.num_key_value_heads, size)
         self.scale = inner.layers[0].self_attn.scaling
         self.layers = [Layer(layer, dtype) for layer in inner.layers]
+        alone = [module.weight for module in (self.embeddings, self.norm, self.head)]
+        for weight in [*alone, *(norm.parameter for layer in self.layers for norm in layer.norms)]:
+            weight.data = weight.data.clone()  # each would keep the complete weights file in memory
 
     def summed_loss(self, batch: Batch) -> torch.Tensor:
         """Sum of the cross-entropy in nats over the tokens with a label."""
