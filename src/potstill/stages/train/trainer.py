@@ -22,6 +22,7 @@ from potstill.progress import Progress, progress
 from potstill.recipe.recipe import Recipe
 from potstill.stages.train import checkpoints, fused
 from potstill.stages.train.fused.batch import IGNORED, shared
+from potstill.stages.train.fused.decoder import Decoder
 
 SECONDS_BETWEEN_CHECKPOINTS = 300.0
 """Seconds of training that are lost at most when the process is killed."""
@@ -155,7 +156,7 @@ class CompletionTrainer(SFTTrainer):
     A prompt is often longer than its completion, and a small model spends most of its time on the vocabulary.
     """
 
-    decoder: fused.Decoder | None = None
+    decoder: Decoder | None = None
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
