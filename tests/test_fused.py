@@ -5,7 +5,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from potstill.stages.train import fused
+from potstill.stages.train.fused import families
 from potstill.stages.train.fused.batch import IGNORED, shared
 from potstill.stages.train.trainer import summed_loss
 
@@ -68,7 +68,7 @@ def test_loss_and_gradients_are_those_of_the_modules(name, method):
     ids, labels, mask = rows()
     usual = summed_loss(model, {"input_ids": ids, "attention_mask": mask}, labels)
     expected = gradients(model, usual)
-    loss = fused.decoder(model, torch.float32).summed_loss(shared(ids, labels))
+    loss = families.decoder(model, torch.float32).summed_loss(shared(ids, labels))
     found = gradients(model, loss)
     assert loss.item() == pytest.approx(usual.item(), rel=1e-5)
     assert found.keys() == expected.keys()
@@ -91,7 +91,7 @@ def test_bfloat16_is_as_exact_as_autocast(method):
                 parameter.data = parameter.data.bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
         usual = gradients(model, summed_loss(model, {"input_ids": ids, "attention_mask": mask}, labels))
-    found = gradients(model, fused.decoder(model, torch.bfloat16).summed_loss(shared(ids, labels)))
+    found = gradients(model, families.decoder(model, torch.bfloat16).summed_loss(shared(ids, labels)))
 
     def error(of):
         return sum((of[key] - wanted[key]).norm() / wanted[key].norm() for key in wanted) / len(wanted)
@@ -102,7 +102,7 @@ def test_bfloat16_is_as_exact_as_autocast(method):
 
 def test_rows_cannot_read_each_other():
     """Other tokens in the other rows change neither the loss of a row nor the gradients from it."""
-    decoder = fused.decoder(model := built("llama", "lora"), torch.float32)
+    decoder = families.decoder(model := built("llama", "lora"), torch.float32)
     ids, labels, _ = rows()
     labels[1:] = IGNORED
     results = []
@@ -132,7 +132,7 @@ def test_the_prefix_ends_before_the_first_prediction():
     assert batch.labels.tolist() == [4, 5, 6, 7]
     model = built("llama", "full")
     expected = summed_loss(model, {"input_ids": ids}, labels)
-    assert fused.decoder(model, torch.float32).summed_loss(shared(ids, labels)).item() == pytest.approx(
+    assert families.decoder(model, torch.float32).summed_loss(shared(ids, labels)).item() == pytest.approx(
         expected.item(), rel=1e-5
     )
 
@@ -143,9 +143,9 @@ def test_a_row_alone_has_no_prefix():
 
 
 def test_other_models_have_no_fused_step():
-    assert fused.decoder(built("llama", "lora", lora_dropout=0.1), torch.float32) is None
+    assert families.decoder(built("llama", "lora", lora_dropout=0.1), torch.float32) is None
     windowed = MistralForCausalLM(MistralConfig(**SIZES, sliding_window=8))
-    assert fused.decoder(windowed, torch.float32) is None
+    assert families.decoder(windowed, torch.float32) is None
     other = built("llama", "full")
     other.config.hidden_act = "gelu"
-    assert fused.decoder(other, torch.float32) is None
+    assert families.decoder(other, torch.float32) is None

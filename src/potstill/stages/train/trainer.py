@@ -20,7 +20,8 @@ from potstill.models.local import loading, weights
 from potstill.models.local.chat_template import ChatTemplate
 from potstill.progress import Progress, progress
 from potstill.recipe.recipe import Recipe
-from potstill.stages.train import checkpoints, fused
+from potstill.stages.train import checkpoints
+from potstill.stages.train.fused import families
 from potstill.stages.train.fused.batch import IGNORED, shared
 from potstill.stages.train.fused.decoder import Decoder
 
@@ -77,7 +78,7 @@ def prepared(recipe: Recipe, base: Path, rows: Sequence[Mapping[str, Any]], posi
     )
     trainer.remove_callback(PrinterCallback)
     if short and trainer.accelerator.num_processes == 1:
-        trainer.decoder = fused.decoder(trainer.model, getattr(torch, weights.resolve_dtype(recipe.student.dtype)))
+        trainer.decoder = families.decoder(trainer.model, getattr(torch, weights.resolve_dtype(recipe.student.dtype)))
     return trainer
 
 
