@@ -51,6 +51,17 @@ def test_a_row_ends_as_the_template_ends_a_turn(family):
     assert labelled[-1] == chat.end
 
 
+# Mistral's template writes a space before each earlier reply, so that each turn is a row.
+@pytest.mark.parametrize("family", [family for family in students.REAL if family != "mistral"])
+def test_the_labelled_tokens_of_a_chat_are_its_replies_and_their_ends(family):
+    chat, end = CHATS[family], students.FAMILIES[family].end
+    messages = [*user("One?"), {"role": "assistant", "content": "I"}, *user("Two?")]
+    row = tokenized(chat, {"student_messages": messages, "completion": "II", "turns": 2})
+    labelled = [label for label in row["labels"] if label != -100]
+    assert chat.tokenizer.decode(labelled).replace(" ", "") == f"I{end}II{end}"
+    assert [label for label in labelled if label == chat.end] == [chat.end] * 2
+
+
 @pytest.mark.parametrize("family", ["no end token", "phi", "gemma"])
 def test_answers_end_at_the_templates_end(family, tmp_path):
     chat = loading.load_chat(students.save(family, tmp_path))

@@ -132,13 +132,18 @@ def test_few_rows_are_all_trained_on(rows):
     assert sum(len(step) for step in grouped(list(range(rows)))) == rows
 
 
-@pytest.mark.parametrize(("interrupted_at", "batches"), [(1, ""), (3, ""), (4, ""), (7, ""), (4, ", micro_batch: 2")])
+@pytest.mark.parametrize(
+    ("interrupted_at", "dropout", "batches"),
+    [(1, 0.1, ""), (3, 0.1, ""), (4, 0.1, ""), (7, 0.1, ""), (4, 0.1, ", micro_batch: 2"), (4, 0.0, "")],
+)
 def test_resumed_training_ends_with_equal_weights(
-    recipe_with, tiny_folder, tmp_path, monkeypatch, interrupted_at, batches
+    recipe_with, tiny_folder, tmp_path, monkeypatch, interrupted_at, dropout, batches
 ):
-    recipe = recipe_with("lora: {dropout: 0.1}" + batches)
-    fit = partial(train._fit, recipe, tiny_folder, ROWS)  # 3 steps per epoch, 2 epochs, dropout
+    recipe = recipe_with(f"lora: {{dropout: {dropout}}}" + batches)
+    fit = partial(train._fit, recipe, tiny_folder, ROWS)  # 3 steps per epoch, 2 epochs
     uninterrupted, losses = fit(tmp_path / "uninterrupted")
+    engine = (tmp_path / "uninterrupted" / checkpoints.ENGINE).read_text()
+    assert engine == ("modules" if dropout else "fused")
 
     steps = count(1)
     monkeypatch.setattr(interrupt, "stop_requested", lambda: next(steps) >= interrupted_at)

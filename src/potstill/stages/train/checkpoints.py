@@ -6,6 +6,8 @@ from pathlib import Path
 
 COMPLETE = "complete"
 """Name of the empty file that is created in a checkpoint when everything else is written."""
+ENGINE = "engine.txt"
+"""Name of the file beside the checkpoints that names what computes the steps: `fused` or `modules`."""
 RESUME_FILES = ("optimizer.pt", "scheduler.pt")
 """Only the newest checkpoint needs them to resume; they are several times as large as the weights."""
 

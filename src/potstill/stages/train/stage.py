@@ -52,6 +52,7 @@ def _train(recipe: Recipe, run: Run) -> None:
     chosen = choosing.choose_epoch(scores)
     gradable = recipe.task.gradable
     validation = [choosing.summary(epoch, of_epoch, gradable) for epoch, of_epoch in enumerate(scores, 1)]
+    engine = (work / checkpoints.ENGINE).read_text(encoding="utf-8")
     finished = work / "chosen"
     shutil.rmtree(finished, ignore_errors=True)
     merge = Checkpoint(recipe, base, epochs[chosen - 1]).save(finished, rows)
@@ -66,6 +67,7 @@ def _train(recipe: Recipe, run: Run) -> None:
             "validation": validation,
             "chosen": chosen,
             "merge": merge,
+            "engine": engine,
         },
     )
     for line in [*choosing.in_words(validation, chosen, gradable), *warnings_about(merge, dtype)]:

@@ -93,7 +93,8 @@ def loss(model: Any, rows: Sequence[Mapping[str, Sequence[int]]]) -> float:
     """Mean cross-entropy in nats of a model over the tokens with a label of tokenized rows."""
     import torch
 
-    from potstill.stages.train.trainer import IGNORED, summed_loss
+    from potstill.stages.train.fused.batch import IGNORED
+    from potstill.stages.train.trainer import summed_loss
 
     total, count = 0.0, 0
     with torch.inference_mode():

@@ -21,11 +21,12 @@ from potstill.models.local.chat_template import ChatTemplate
 from potstill.progress import Progress, progress
 from potstill.recipe.recipe import Recipe
 from potstill.stages.train import checkpoints
+from potstill.stages.train.fused import families
+from potstill.stages.train.fused.batch import IGNORED, shared
+from potstill.stages.train.fused.decoder import Decoder
 
 SECONDS_BETWEEN_CHECKPOINTS = 300.0
 """Seconds of training that are lost at most when the process is killed."""
-IGNORED = -100
-"""The label of tokens without loss."""
 SHORT_TOKENS = 1024
 """Length of the longest row up to which a CPU computes attention with plain products: the backward pass of PyTorch's fused
 attention is slow there, but needs no memory for all pairs of tokens."""
@@ -44,6 +45,20 @@ class Position:
 
 def fit(recipe: Recipe, base: Path, rows: Sequence[Mapping[str, Any]], position: Position) -> None:
     """Train the weights in ``base``, or adapters for them, on curated rows up to the last step."""
+    trainer = prepared(recipe, base, rows, position)
+    position.work.mkdir(parents=True, exist_ok=True)
+    engine = "fused" if trainer.decoder else "modules"
+    (position.work / checkpoints.ENGINE).write_text(engine, encoding="utf-8")
+    with progress("training", position.steps, "steps") as shown:
+        trainer.add_callback(Checkpoints(shown))
+        # Autocast chooses the number format of each product: PEFT's own casts of the adapters' inputs would only be undone.
+        assert trainer.model is not None
+        with disable_input_dtype_casting(trainer.model, active=recipe.train.method == "lora"):
+            trainer.train(resume_from_checkpoint=str(position.resume) if position.resume else None)
+
+
+def prepared(recipe: Recipe, base: Path, rows: Sequence[Mapping[str, Any]], position: Position) -> "CompletionTrainer":
+    """A trainer of the weights in ``base``, or of adapters for them, on curated rows."""
     options = recipe.train
     chat = loading.load_chat(base, recipe.student.chat_template)
     if chat.tokenizer.pad_token is None:  # its attention is masked, and it has no label
@@ -51,7 +66,8 @@ def fit(recipe: Recipe, base: Path, rows: Sequence[Mapping[str, Any]], position:
     # Steps of full fine-tuning are smaller than bfloat16 can add to a weight.
     model = loading.load_model(base, "float32" if options.method == "full" else recipe.student.dtype)
     examples = [tokenized(chat, row) for row in rows]
-    if model.device.type == "cpu" and max(len(row["input_ids"]) for row in examples) <= SHORT_TOKENS:
+    short = model.device.type == "cpu" and max(len(row["input_ids"]) for row in examples) <= SHORT_TOKENS
+    if short:
         model.set_attn_implementation("eager")
     trainer = CompletionTrainer(
         model=model,
@@ -61,12 +77,9 @@ def fit(recipe: Recipe, base: Path, rows: Sequence[Mapping[str, Any]], position:
         peft_config=_adapters(recipe) if options.method == "lora" else None,
     )
     trainer.remove_callback(PrinterCallback)
-    with progress("training", position.steps, "steps") as shown:
-        trainer.add_callback(Checkpoints(shown))
-        # Autocast chooses the number format of each product: PEFT's own casts of the adapters' inputs would only be undone.
-        assert trainer.model is not None
-        with disable_input_dtype_casting(trainer.model, active=options.method == "lora"):
-            trainer.train(resume_from_checkpoint=str(position.resume) if position.resume else None)
+    if short and trainer.accelerator.num_processes == 1:
+        trainer.decoder = families.decoder(trainer.model, getattr(torch, weights.resolve_dtype(recipe.student.dtype)))
+    return trainer
 
 
 def tokenized(chat: ChatTemplate, row: Mapping[str, Any]) -> dict[str, list[int]]:
@@ -138,16 +151,22 @@ def summed_loss(model: Any, inputs: Mapping[str, torch.Tensor], labels: torch.Te
 
 
 class CompletionTrainer(SFTTrainer):
-    """The loss of `SFTTrainer`, with logits only at the positions that have a label in some row.
+    """The loss of `SFTTrainer`, by a ``decoder`` if there is one; else with logits only at the positions that have a label in
+    some row.
 
     A prompt is often longer than its completion, and a small model spends most of its time on the vocabulary.
     """
+
+    decoder: Decoder | None = None
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
         labels = inputs.pop("labels")
-        loss = summed_loss(model, inputs, labels)
+        if self.decoder:
+            loss = self.decoder.summed_loss(shared(inputs["input_ids"], labels))
+        else:
+            loss = summed_loss(model, inputs, labels)
         # As in SFTTrainer: the tokens of all devices are counted, and their gradients are averaged.
         devices = self.accelerator.num_processes if self.args.average_tokens_across_devices else 1
         averaged: torch.Tensor = loss * devices / num_items_in_batch
