@@ -58,9 +58,12 @@ def judge(
 
         opened = add_judges(opened, model or [], form and form.value, rubric, allow_related)
     if plan:
+        from potstill.review.collect import collect
         from potstill.stages.judge.stage import plan_labels
         from potstill.stages.judged import planning
 
+        with opened.locked():
+            collect(opened)
         planned = plan_labels(opened)
         emit([asdict(one) for one in planned], as_json, lambda: "\n".join(planning.words(planned)))
         return
