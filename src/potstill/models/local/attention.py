@@ -102,7 +102,8 @@ def _attend(query: torch.Tensor, prefix: Pair | None, blocks: Sequence[Pair], ma
         output += sums.unflatten(1, (rows, -1)).transpose(0, 1)
     for block, (_, values) in zip(columns, blocks, strict=True):
         output[: len(values)] += weights[: len(values), ..., block] @ values
-    return output[:, :, :n].to(values_of.dtype).unflatten(2, shape)
+    result: torch.Tensor = output[:, :, :n].to(values_of.dtype).unflatten(2, shape)
+    return result
 
 
 AttentionInterface.register(NAME, attend)
