@@ -155,11 +155,11 @@ def potstill(*arguments, cwd, before=(), env=()):
 
     With these or an ``env``, which may decide how an interpreter starts, it is a new interpreter, else a forked one (`forked`).
     """
-    env = {**os.environ, **OFFLINE, **dict(env)}
+    whole_env = {**os.environ, **OFFLINE, **dict(env)}
     if not before and not env:
-        return forked.run([*map(str, arguments)], cwd, env)
+        return forked.run([*map(str, arguments)], cwd, whole_env)
     command = [*before, sys.executable, "-m", "potstill", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=cwd, env=whole_env, capture_output=True, text=True, check=False)
 
 
 class Begun:
