@@ -151,12 +151,15 @@ OFFLINE = {"HF_HUB_OFFLINE": "1"}
 
 
 def potstill(*arguments, cwd, before=(), env=()):
-    """The command as a user types it, offline; its output and exit code. ``before``: words that precede it, as of ``nice``."""
-    env = {**os.environ, **OFFLINE, **dict(env)}
-    if not before:
-        return forked.run([*map(str, arguments)], cwd, env)
+    """The command as a user types it, offline; its output and exit code. ``before``: words that precede it, as of ``nice``.
+
+    With these or an ``env``, which may decide how an interpreter starts, it is a new interpreter, else a forked one (`forked`).
+    """
+    whole_env = {**os.environ, **OFFLINE, **dict(env)}
+    if not before and not env:
+        return forked.run([*map(str, arguments)], cwd, whole_env)
     command = [*before, sys.executable, "-m", "potstill", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=cwd, env=whole_env, capture_output=True, text=True, check=False)
 
 
 class Begun:

@@ -18,11 +18,11 @@ def digest(own: Iterable[Path]) -> str:
 
 
 def _shared_files() -> Iterator[Path]:
-    """The files of this folder that are no task, the packages answers and metrics, the rule for repeating texts, and that for
-    texts that cannot be encoded."""
+    """The files of this folder that are no task, the packages answers and metrics with their lookup, the rule for repeating texts,
+    and that for texts that cannot be encoded."""
     here = Path(__file__).parent
     yield here / "forms.yaml"
     yield from sorted(file for file in here.glob("*.py") if not file.with_suffix(".yaml").exists())
     for part in ("answers", "metrics"):
         yield from sorted((here.parent / part).glob("*.py"))
-    yield from (Path(inspect.getfile(repetition)), Path(inspect.getfile(models)))
+    yield from (here.parent / "lazy.py", Path(inspect.getfile(repetition)), Path(inspect.getfile(models)))
