@@ -46,7 +46,7 @@ def macro_f1_interval(
     to 100 rows of three to six skewed labels, and 73 to 87 % without the imagined rows. All rows of one of the ``clusters`` have
     one weight; one cluster leaves every F1 possible. In simulations of 12 to 100 clusters of 3 to 11 rows
     (``tests/test_stats_label_coverage.py``, 1,500 draws) 95 % intervals hold the truth in 92 to 93 % for an intra-class
-    correlation of 0.1 and in 87 to 91 % for one of 0.44, those of a difference in 94 % and in 91 to 92 %.
+    correlation of 0.1 and in 87 to 93 % for one of 0.44, those of a difference in 94 % and in 91 to 93 %.
     """
     if _is_one(clusters):
         return 0.0, 1.0

@@ -15,6 +15,8 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+from potstill.errors import PotstillError
+
 BLOCK = 64
 """Columns (positions) of a product; a shared prefix is a multiple of it."""
 LEAST = 4
@@ -52,11 +54,16 @@ def attend(
     is added to the scores of the rows' own columns. Returns [rows, tokens, heads, size].
 
     One product reads the prefix for all rows (Juravsky et al. 2024, arXiv 2402.05099), instead of a copy for each row. Without
-    ``held`` it is the usual attention.
+    ``held`` it is the usual attention. Raises `PotstillError` for attention of another kind: capped scores, sinks.
     """
     if held is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
     assert attention_mask is not None
+    if kwargs.get("softcap") or kwargs.get("s_aux") is not None:
+        raise PotstillError(
+            "Models with capped attention scores or attention sinks are not supported in process yet. Run this one in a server and "
+            "give its url, or choose another model."
+        )
     rows, heads, tokens, size = query.shape
     if query.device.type == "cpu":
         query = query.float()

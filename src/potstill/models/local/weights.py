@@ -28,6 +28,8 @@ from potstill.progress import echo
 Dtype = Literal["auto", "float32", "bfloat16"]
 """The number format of a model in this process; see `resolve_dtype`."""
 PACKAGED_PREFIX, HUB_PREFIX = "packaged/", "hf/"
+ARITHMETIC_VERSION = 2
+"""Of how products and attention are computed: another order of sums gives other answers in bfloat16."""
 CHAT_VERSION = 1
 """Of how chats become tokens, and answers end."""
 NO_KEYWORDS: Mapping[str, Any] = MappingProxyType({})
@@ -178,11 +180,12 @@ def _header(file: Path) -> tuple[int, dict[str, Any]]:
 
 
 def identity(path: Path, dtype: Dtype, chat_template: Mapping[str, Any] = NO_KEYWORDS) -> dict[str, Any]:
-    """Everything that decides the answers of the weights in ``path``: their SHA-256, the engine, the number format, the rule
-    that ends a repeating answer, and how chats become tokens, with the values of keywords of their template."""
+    """Everything that decides the answers of the weights in ``path``: their SHA-256, the engine and its arithmetic, the number
+    format, the rule that ends a repeating answer, and how chats become tokens, with the values of keywords of their template."""
     return {
         "weights": sha256(path),
         "engine": "transformers",
+        "arithmetic": ARITHMETIC_VERSION,
         "dtype": resolve_dtype(dtype),
         "repetition": repetition.VERSION,
         "chat": {"version": CHAT_VERSION, **chat_template},
