@@ -1,6 +1,7 @@
 """Options of a recipe reach what they are for: sampling, the optimizer, adapters, extraction, the forecast."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 from torch.nn import Linear
@@ -21,7 +22,7 @@ from potstill.stages.few_shot import FewShotExamples
 from potstill.stages.generate import generate, requests
 from potstill.stages.limits import TokenLimits
 from potstill.stages.train import trainer
-from potstill.tasks import Prompting
+from potstill.tasks import Parsed, Prompting, Status
 from potstill.workspace import artifacts
 from potstill.workspace.artifacts import GENERATED
 from potstill.workspace.run import Run
@@ -96,7 +97,9 @@ def test_limits_go_by_prompt_and_not_by_model():
     )
     limits.double(Prompting.COT)
     assert (sampling("base-cot-fewshot").max_tokens, sampling("teacher-direct").max_tokens) == (66, 33)
-    assert not limits.can_double(Prompting.COT_FEWSHOT)
+    cut = [Parsed(Status.TRUNCATED)]
+    assert limits.is_too_low(Prompting.DIRECT, cut)
+    assert not limits.is_too_low(Prompting.COT_FEWSHOT, cut)
 
 
 def texts(folder, store, *samplings, sample=0):
@@ -194,6 +197,8 @@ def trained_with(tiny_folder, tmp_path, monkeypatch):
         seen = {}
 
         class Recorder:
+            accelerator = SimpleNamespace(num_processes=1)
+
             def __init__(self, **arguments):
                 seen.update(arguments)
                 self.model = arguments["model"]

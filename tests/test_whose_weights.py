@@ -76,7 +76,7 @@ def test_the_student_is_the_checkpoint_of_the_chosen_epoch(run, tmp_path, monkey
 
     def fit(recipe, base, rows, work):
         fitted.append([one["id"] for one in rows])
-        return folders, []
+        return folders, [], "modules"
 
     def validation_scores(recipe, run, checkpoint, name, limits):
         validated.append(checkpoint.folder)

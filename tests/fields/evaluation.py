@@ -25,6 +25,7 @@ from potstill.stages.limits import TokenLimits
 from potstill.stages.planned import KnownExamples
 from potstill.stages.report import stage as report
 from potstill.tasks import Prompting
+from potstill.workspace import artifacts
 from potstill.workspace.run import Run
 
 TEST = example("Three and four?", split="test")
@@ -119,7 +120,7 @@ def shown(recipe):
     run = mock.MagicMock()
     run.examples.side_effect = lambda: iter([example(f"q{i}", split="test") for i in range(9)])
     run.read.side_effect = lambda table: []
-    run.read_json.side_effect = lambda name: {"loss": [], "validation": [{"n": 1}]}
+    run.read_json.side_effect = lambda name: {} if name == artifacts.JUDGED else {"loss": [], "validation": [{"n": 1}]}
     with mock.patch.object(report, "Environment") as environment, mock.patch.object(report, "cost"):
         report.report(recipe, run)
     return len(environment.return_value.get_template.return_value.render.call_args.kwargs["shown"])

@@ -36,6 +36,8 @@ def fitted(recipe):
     made = []
 
     class Recorder:
+        accelerator = SimpleNamespace(num_processes=1)
+
         def __init__(self, **arguments):
             made.append(SimpleNamespace(**arguments))
             self.model = arguments["model"]

@@ -7,7 +7,7 @@ from pathlib import Path
 COMPLETE = "complete"
 """Name of the empty file that is created in a checkpoint when everything else is written."""
 ENGINE = "engine.txt"
-"""Name of the file beside the checkpoints that names what computes the steps: `fused` or `modules`."""
+"""Name of the file beside the checkpoints that names what computes the steps."""
 RESUME_FILES = ("optimizer.pt", "scheduler.pt")
 """Only the newest checkpoint needs them to resume; they are several times as large as the weights."""
 
@@ -48,6 +48,11 @@ def mark_complete(work: Path, now: int, steps_per_epoch: int) -> None:
         else:
             for name in RESUME_FILES:
                 (checkpoint / name).unlink(missing_ok=True)
+
+
+def engine(work: Path) -> str:
+    """What computes the steps: `fused` or `modules`."""
+    return (work / ENGINE).read_text(encoding="utf-8")
 
 
 def losses(checkpoint: Path) -> list[dict[str, float]]:

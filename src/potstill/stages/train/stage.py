@@ -41,7 +41,7 @@ def _train(recipe: Recipe, run: Run) -> None:
     base = recipe.student.model.download()
     rows = [row for row in run.read(CURATED) if row["turns"]]
     work = run.path(CHECKPOINTS)
-    epochs, loss = _fit(recipe, base, rows, work)
+    epochs, loss, engine = _fit(recipe, base, rows, work)
     limits = TokenLimits(recipe)
     scores = choosing.scored_in_all(
         [
@@ -52,7 +52,6 @@ def _train(recipe: Recipe, run: Run) -> None:
     chosen = choosing.choose_epoch(scores)
     gradable = recipe.task.gradable
     validation = [choosing.summary(epoch, of_epoch, gradable) for epoch, of_epoch in enumerate(scores, 1)]
-    engine = (work / checkpoints.ENGINE).read_text(encoding="utf-8")
     finished = work / "chosen"
     shutil.rmtree(finished, ignore_errors=True)
     merge = Checkpoint(recipe, base, epochs[chosen - 1]).save(finished, rows)
@@ -76,10 +75,10 @@ def _train(recipe: Recipe, run: Run) -> None:
 
 def _fit(
     recipe: Recipe, base: Path, rows: Sequence[CuratedRow], work: Path
-) -> tuple[list[Path], list[dict[str, float]]]:
+) -> tuple[list[Path], list[dict[str, float]], str]:
     """Train, from the newest complete checkpoint in ``work`` if there is one.
 
-    Returns a checkpoint for each epoch, and the loss by epoch as often as it was logged. Raises `Interrupted` when
+    Returns a checkpoint for each epoch, the loss by epoch as often as it was logged, and what computed the steps. Raises `Interrupted` when
     the user stops it, after a checkpoint is saved.
     """
     steps_per_epoch = math.ceil(len(rows) / recipe.train.batch_size)
@@ -98,7 +97,7 @@ def _fit(
             f"training: interrupted after {done} of {steps} steps; rerun the same command to resume from there."
         )
     epochs = [work / f"checkpoint-{epoch * steps_per_epoch}" for epoch in range(1, recipe.train.epochs + 1)]
-    return epochs, checkpoints.losses(newest)
+    return epochs, checkpoints.losses(newest), checkpoints.engine(work)
 
 
 def _validation_scores(
