@@ -21,6 +21,8 @@ from potstill.workspace.run import Run
 
 COLLECT_SECONDS = 60.0
 """Interval at which labels are brought into the run while it is served."""
+KEEP_ALIVE_SECONDS = 120
+"""Idle time after which a connection is closed: a reviewer reads, and an answer that meets the close would have to be sent again."""
 
 
 def serve(run: Run, defaults: Settings | None, given: Mapping[str, Any], host: str, port: int) -> None:
@@ -89,8 +91,9 @@ async def _serve(review: Review, listening: socket.socket, host: str) -> None:
     from potstill.review.app import application
 
     config = uvicorn.Config(
-        application(review, host), log_level="critical", access_log=False, lifespan="off", server_header=False
-    )
+        application(review, host), log_level="critical", access_log=False, lifespan="off", server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )  # fmt: skip
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     collecting = asyncio.create_task(_collect_often(review))
