@@ -10,6 +10,10 @@ from contextlib import contextmanager
 
 from evaluated import run_with
 from golden import prediction
+from potstill.review import reviewing
+from potstill.review.database import FILE, connect
+from potstill.review.defaults import defaults
+from potstill.review.filling import fill, settle
 from potstill.workspace import artifacts
 from potstill.workspace.artifacts import CURATED
 
@@ -139,3 +143,23 @@ def wait_until(condition, seconds=10):
     while not condition():
         assert time.monotonic() < until, "this did not happen in time"
         time.sleep(0.05)
+
+
+def begun(run, **given):
+    """A review that has begun: its connection and settings."""
+    settings = defaults(run, given)
+    connection = connect(run.path(FILE))
+    settle(connection, run, settings, given)
+    fill(connection, run, settings)
+    return connection, settings
+
+
+def answer_all(connection, reviewer, answer, most=10**6):
+    """Answer items in the order in which they come; ``answer`` is one, or a function of the item. Returns the items."""
+    reviewing.join(connection, reviewer)
+    done = []
+    while len(done) < most and (found := reviewing.hold(connection, reviewer)):
+        given = answer(found.item) if callable(answer) else answer
+        reviewing.record(connection, reviewer, found.item.id, given, 2.0)
+        done.append(found.item)
+    return done

@@ -11,14 +11,19 @@ def conclusion(evaluation: Mapping[str, Any]) -> str:
     """The verdict's lines, a table of all systems on each test split, and the notes."""
     from potstill.stages.evaluate.pitfalls.pitfall import in_a_line
 
-    verdict = evaluation["verdict"]
+    lines, notes = paragraphs(evaluation["verdict"])
+    pitfalls = in_a_line(evaluation["splits"])
+    return "\n".join([*lines, "", *_table(evaluation["splits"]), "", *notes, *([pitfalls] if pitfalls else [])])
+
+
+def paragraphs(verdict: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The lines and the notes of a verdict, each wrapped."""
     lines = [fill(line, WIDTH, break_on_hyphens=False, subsequent_indent="  ") for line in verdict["lines"]]
     notes = [
         fill(note, WIDTH, break_on_hyphens=False, initial_indent="- ", subsequent_indent="  ")
         for note in verdict["notes"]
     ]
-    pitfalls = in_a_line(evaluation["splits"])
-    return "\n".join([*lines, "", *_table(evaluation["splits"]), "", *notes, *([pitfalls] if pitfalls else [])])
+    return lines, notes
 
 
 def _table(splits: Mapping[str, Any]) -> Iterator[str]:

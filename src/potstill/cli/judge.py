@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
-from textwrap import fill
 from typing import Annotated, Any, cast
 
 import typer
 
+from potstill.cli.conclusion import paragraphs
 from potstill.cli.options import RUNS, AsJson, RunName, Runs, emit
-
-WIDTH = 120
 
 
 class JudgeForm(StrEnum):
@@ -82,11 +80,6 @@ def judgements(judged: Mapping[str, Any]) -> str:
     from potstill.stages.judged import words
     from potstill.stages.judged.result import Judged
 
-    verdict = judged["verdict"]
-    lines = [fill(line, WIDTH, break_on_hyphens=False, subsequent_indent="  ") for line in verdict["lines"]]
-    notes = [
-        fill(note, WIDTH, break_on_hyphens=False, initial_indent="- ", subsequent_indent="  ")
-        for note in verdict["notes"]
-    ]
+    lines, notes = paragraphs(judged["verdict"])
     table = words.table(cast(Judged, judged))
     return "\n".join([*lines, "", *table, "", *notes] if table else [*lines, *notes])

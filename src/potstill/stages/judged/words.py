@@ -212,7 +212,7 @@ def _notes(
     setting: Setting,
 ) -> Iterator[str]:
     if setting.gold_decides:
-        yield "Gold answers decide the verdict of this run; what people and judges say stands beside it."
+        yield "Gold answers decide the verdict of this run; what people and judges say is shown beside it."
     yield "Labels are opinions: none of these numbers is an accuracy."
     for name, systems in related.items():
         yield (
