@@ -22,9 +22,23 @@ LLAMA = Served(serve="llama.cpp", model="packaged/smollm2-135m-instruct", concur
 QUESTIONS = [Request(str(i), [{"role": "user", "content": f"Count to {i}."}], Sampling(8)) for i in range(6)]
 
 
+OWNER = "LLAMA_SERVER_OF_TEST"
+"""A variable of the environment that tells servers of this process from those of tests that run beside it."""
+
+
+@pytest.fixture(autouse=True)
+def _owned(monkeypatch):
+    monkeypatch.setenv(OWNER, str(os.getpid()))
+
+
 def servers():
-    """The processes of llama.cpp servers, without their supervisors."""
-    return [p for p in psutil.process_iter(["cmdline"]) if "llama_server.py" in "".join((p.info["cmdline"] or [])[:2])]
+    """The processes of llama.cpp servers that these tests started, without their supervisors."""
+    return [
+        p
+        for p in psutil.process_iter(["cmdline", "environ"])
+        if "llama_server.py" in "".join((p.info["cmdline"] or [])[:2])
+        and (p.info["environ"] or {}).get(OWNER) == str(os.getpid())
+    ]
 
 
 def have_exited(processes, seconds=15):

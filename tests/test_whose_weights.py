@@ -14,6 +14,7 @@ from potstill.recipe.systems import System
 from potstill.stages.evaluate import asking
 from potstill.stages.evaluate.asking import Asker
 from potstill.stages.train import stage as train
+from potstill.stages.train.checkpoints import ENGINE
 from potstill.workspace.artifacts import CURATED, TRAINING
 from potstill.workspace.run import Run
 
@@ -76,7 +77,9 @@ def test_the_student_is_the_checkpoint_of_the_chosen_epoch(run, tmp_path, monkey
 
     def fit(recipe, base, rows, work):
         fitted.append([one["id"] for one in rows])
-        return folders, [], "modules"
+        work.mkdir()
+        (work / ENGINE).write_text("modules")
+        return folders, []
 
     def validation_scores(recipe, run, checkpoint, name, limits):
         validated.append(checkpoint.folder)

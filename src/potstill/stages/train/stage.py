@@ -41,7 +41,7 @@ def _train(recipe: Recipe, run: Run) -> None:
     base = recipe.student.model.download()
     rows = [row for row in run.read(CURATED) if row["turns"]]
     work = run.path(CHECKPOINTS)
-    epochs, loss, engine = _fit(recipe, base, rows, work)
+    epochs, loss = _fit(recipe, base, rows, work)
     limits = TokenLimits(recipe)
     scores = choosing.scored_in_all(
         [
@@ -66,7 +66,7 @@ def _train(recipe: Recipe, run: Run) -> None:
             "validation": validation,
             "chosen": chosen,
             "merge": merge,
-            "engine": engine,
+            "engine": checkpoints.engine(work),
         },
     )
     for line in [*choosing.in_words(validation, chosen, gradable), *warnings_about(merge, dtype)]:
@@ -75,10 +75,10 @@ def _train(recipe: Recipe, run: Run) -> None:
 
 def _fit(
     recipe: Recipe, base: Path, rows: Sequence[CuratedRow], work: Path
-) -> tuple[list[Path], list[dict[str, float]], str]:
+) -> tuple[list[Path], list[dict[str, float]]]:
     """Train, from the newest complete checkpoint in ``work`` if there is one.
 
-    Returns a checkpoint for each epoch, the loss by epoch as often as it was logged, and what computed the steps. Raises `Interrupted` when
+    Returns a checkpoint for each epoch, and the loss by epoch as often as it was logged. Raises `Interrupted` when
     the user stops it, after a checkpoint is saved.
     """
     steps_per_epoch = math.ceil(len(rows) / recipe.train.batch_size)
@@ -97,7 +97,7 @@ def _fit(
             f"training: interrupted after {done} of {steps} steps; rerun the same command to resume from there."
         )
     epochs = [work / f"checkpoint-{epoch * steps_per_epoch}" for epoch in range(1, recipe.train.epochs + 1)]
-    return epochs, checkpoints.losses(newest), checkpoints.engine(work)
+    return epochs, checkpoints.losses(newest)
 
 
 def _validation_scores(
