@@ -89,7 +89,7 @@ def evaluate(
     pipeline.carry_out_only(opened, "evaluate")
     folder = ""
     if export:
-        from potstill.stages.export.export import export as write
+        from potstill.stages.interop.write import export as write
 
         folder = str(write(opened, export.value))
     exported = {"export": folder} if folder else {}

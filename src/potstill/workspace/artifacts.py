@@ -23,6 +23,8 @@ DATA = "data.json"
 SYNTHESIS, CALIBRATION, TRAINING, EVALUATION = "synthesis.json", "calibration.json", "training.json", "evaluation.json"
 JUDGED = "judged.json"
 REPORT = "report.html"
+EXPORTS = "exports"
+"""Folder of what is written for other tools: of no stage, and read by none."""
 STUDENT, CHECKPOINTS, PREDICTIONS = "student", "student-checkpoints", "predictions"
 """Folders."""
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from potstill.stages.export import inspect_log, lm_eval
+from potstill.stages.interop import inspect_log, lm_eval
+from potstill.workspace.artifacts import EXPORTS
 from potstill.workspace.run import Run
 
-FOLDER = "exports"
 WRITERS: dict[str, Callable[[Run], Iterator[tuple[str, list[dict[str, Any]]]]]] = {
     "lm-eval": lm_eval.files,
     "inspect": inspect_log.files,
@@ -18,7 +18,7 @@ WRITERS: dict[str, Callable[[Run], Iterator[tuple[str, list[dict[str, Any]]]]]] 
 
 def export(run: Run, tool: str) -> Path:
     """Write exports/TOOL in the place of an earlier one, and return it. Raises `PotstillError` before the evaluation is done."""
-    name, part = f"{FOLDER}/{tool}", f"{FOLDER}/{tool}-unfinished"
+    name, part = f"{EXPORTS}/{tool}", f"{EXPORTS}/{tool}-unfinished"
     run.remove(part)
     for file, values in WRITERS[tool](run):
         text = "".join(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n" for value in values)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from potstill.stages.export.answers import CORRECT, Answered, SystemAnswers, evaluated_at, mean_and_error, systems
+from potstill.stages.interop.answers import CORRECT, Answered, SystemAnswers, evaluated_at, mean_and_error, systems
 from potstill.workspace.run import Run
 
 SCHEMA_VERSION = 2

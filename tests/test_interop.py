@@ -9,7 +9,7 @@ from evaluated import evaluated_run, example, run_with
 from golden import prediction
 from potstill.errors import PotstillError
 from potstill.stages.evaluate.stage import evaluate
-from potstill.stages.export.export import export
+from potstill.stages.interop.write import export
 from potstill.workspace import artifacts
 
 OUTCOMES = ["correct", "incorrect", "error", "unparseable", "correct", "truncated"]

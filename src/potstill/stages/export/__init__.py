@@ -1,1 +1,0 @@
-"""Write a run's evaluation as other tools write theirs, for their viewers."""
