@@ -33,8 +33,10 @@ from potstill.models.local import loading
 from potstill.models.local.weights import resolve_dtype
 from potstill.pipeline import pipeline
 from potstill.recipe import loading as recipe_file
-from potstill.stages.train.fused.batch import IGNORED, shared
-from potstill.stages.train.trainer import grouped_by_length, tokenized
+from potstill.stages.train.fused.batch import shared
+from potstill.stages.train.rows import tokenized
+from potstill.stages.train.targets import IGNORED
+from potstill.stages.train.trainer import grouped_by_length
 from potstill.tasks.math import Math
 from potstill.workspace.artifacts import CURATED
 from potstill.workspace.run import Run
@@ -183,7 +185,7 @@ def flops_of_label(bench: Bench) -> float:
             *(padded([row[name] for row in step], fill) for name, fill in (("input_ids", 0), ("labels", IGNORED)))
         )
         computed += sum(len(row["input_ids"]) for row in step) - batch.prefix * (batch.rows - 1)
-        labels += len(batch.labels)
+        labels += len(batch.targets.labels)
     return of_token * computed / labels + 4 * model.lm_head.weight.numel()
 
 

@@ -13,7 +13,7 @@ import students
 from potstill.errors import PotstillError, RecipeError
 from potstill.models.local import loading, packaged, pinning
 from potstill.models.local.chat_template import ChatTemplate
-from potstill.stages.train.trainer import tokenized
+from potstill.stages.train.rows import tokenized
 
 CHATS = {family: ChatTemplate(students.tokenizer_of(family)) for family in students.REAL}
 PACKAGED = ("smollm2-135m-instruct", "qwen2.5-coder-0.5b-instruct")

@@ -6,7 +6,8 @@ from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from potstill.stages.train.fused import families
-from potstill.stages.train.fused.batch import IGNORED, shared
+from potstill.stages.train.fused.batch import shared
+from potstill.stages.train.targets import IGNORED
 from potstill.stages.train.trainer import summed_loss
 
 SIZES = {
@@ -129,7 +130,7 @@ def test_the_prefix_ends_before_the_first_prediction():
     assert batch.prefix == 2
     assert batch.ids.tolist() == [1, 2, 3, 4, 5, 3, 6, 7]
     assert batch.predicted.tolist() == [2, 3, 5, 6]
-    assert batch.labels.tolist() == [4, 5, 6, 7]
+    assert batch.targets.labels.tolist() == [4, 5, 6, 7]
     model = built("llama", "full")
     expected = summed_loss(model, {"input_ids": ids}, labels)
     assert families.decoder(model, torch.float32).summed_loss(shared(ids, labels)).item() == pytest.approx(

@@ -10,8 +10,8 @@ from potstill.models.local.chat_template import ChatTemplate
 from potstill.models.local.weights import LocalWeights
 from potstill.recipe import loading as recipe_file
 from potstill.stages.train import stage as train
+from potstill.stages.train.rows import tokenized
 from potstill.stages.train.student import Checkpoint, loss, lost, warnings_about
-from potstill.stages.train.trainer import tokenized
 
 ROWS = [
     {"student_messages": [{"role": "user", "content": f"question {i}"}], "completion": f"answer {i}", "turns": 1}
@@ -28,7 +28,7 @@ def trained(tiny_folder, tmp_path):
         text = text.replace("max_tokens: 8}", f"max_tokens: 8, dtype: {dtype}}}")
         recipe = recipe_file.parse(text.replace("learning_rate: 1.0e-3, lora: {dropout: 0.1}", settings))
         epochs, _ = train._fit(recipe, tiny_folder, ROWS, tmp_path / "work")
-        return Checkpoint(recipe, tiny_folder, epochs[-1])
+        return Checkpoint(recipe, tiny_folder, (epochs[-1],), (len(epochs),))
 
     return trained
 
@@ -38,7 +38,7 @@ def test_adapters_are_merged_and_saved_in_float32(trained, tiny_folder, tmp_path
     checkpoint.save(tmp_path / "student", ROWS)
     saved = loading.load_model(tmp_path / "student", "float32").state_dict()
     base = loading.load_model(tiny_folder, "float32")
-    adapted = PeftModel.from_pretrained(loading.load_model(tiny_folder, "float32"), checkpoint.folder)
+    adapted = PeftModel.from_pretrained(loading.load_model(tiny_folder, "float32"), checkpoint.folders[0])
     name = "model.layers.0.mlp.up_proj"
     layer = adapted.base_model.model.get_submodule(name)
     expected = base.get_submodule(name).weight + layer.get_delta_weight("default")

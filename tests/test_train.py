@@ -21,7 +21,8 @@ from potstill.models.local.chat_template import ChatTemplate
 from potstill.recipe import loading as recipe_file
 from potstill.stages.train import checkpoints
 from potstill.stages.train import stage as train
-from potstill.stages.train.trainer import CompletionTrainer, grouped_by_length, tokenized
+from potstill.stages.train.rows import tokenized
+from potstill.stages.train.trainer import CompletionTrainer, grouped_by_length
 
 ROWS = [
     {

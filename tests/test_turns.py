@@ -13,7 +13,7 @@ from potstill.stages.curate import curate
 from potstill.stages.generate import generate, planned
 from potstill.stages.planned import KnownExamples
 from potstill.stages.train import stage as train
-from potstill.stages.train.trainer import tokenized
+from potstill.stages.train.rows import tokenized
 from potstill.tasks.registry import parse_task
 from potstill.workspace import artifacts
 from potstill.workspace.artifacts import CURATED, GENERATED

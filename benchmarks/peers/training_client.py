@@ -51,7 +51,8 @@ def in_order(trainer):
 def prepared_ours():
     recipe = recipe_file.load(asked["recipe"])
     position = ours.Position(Path(asked["work"]), None, asked["steps"])
-    ours.tokenized = lambda chat, row: row  # they are tokenized already
+    # They are tokenized already.
+    ours.rows_of = lambda recipe, chat, rows: [{**row, "number": number} for number, row in enumerate(rows)]
     trainer = ours.prepared(recipe, Path(asked["folder"]), asked["rows"], position)
     trainer.args.max_steps = asked["steps"]
     trainer.args.save_strategy = "no"

@@ -9,7 +9,8 @@ from fields.asking import example
 from fields.case import LEFT_OUT, case
 from potstill.pipeline import preflight
 from potstill.stages.curate import _Labeller, _limit
-from potstill.stages.train import trainer
+from potstill.stages.train import on_policy, trainer
+from potstill.stages.train import stage as train
 
 ROWS = [{"student_messages": [{"role": "user", "content": "q"}], "completion": "7", "turns": 1}] * 3
 
@@ -54,6 +55,71 @@ def fitted(recipe):
     return made[0]
 
 
+def rows(recipe):
+    """The rows that TRL's trainer gets for a row with a rationale: each with its prompt, and the weights of its losses."""
+    row = ROWS[0] | {"rationale": "because"}
+    with mock.patch(f"{__name__}.ROWS", [row]):
+        got = fitted(recipe)
+    texts = [got.processing_class.decode(row["input_ids"]) for row in got.train_dataset]
+    sums = [
+        sum(weight for weight, label in zip(row["weights"], row["labels"], strict=True) if label != -100)
+        for row in got.train_dataset
+    ]
+    return [(text, round(total, 3)) for text, total in zip(texts, sums, strict=True)]
+
+
+def soft(recipe):
+    """The number of tokens whose probabilities a batch has, and which weights computed them."""
+    row = ROWS[0] | {
+        "messages": ROWS[0]["student_messages"],
+        "text": "7",
+        "logprobs": '[[["7", -0.5], ["8", -1.0]], [["<end>", -0.1]]]',
+    }
+    with mock.patch(f"{__name__}.ROWS", [row]):
+        got = fitted(recipe)
+    return got.data_collator([got.train_dataset[0]])["soft_logs"].shape[1], recipe.teacher_weights is not None
+
+
+def soft_weight(recipe):
+    row = ROWS[0] | {
+        "messages": ROWS[0]["student_messages"], "text": "7", "logprobs": '[[["7", -0.5]], [["<end>", -0.1]]]',
+    }  # fmt: skip
+    made = mock.MagicMock()
+    with mock.patch.object(trainer, "CompletionTrainer", made):
+        position = trainer.Position(Path(mkdtemp()), None, 100)
+        return trainer.prepared(recipe, recipe.student.model.download(), [row], position).soft_weight
+
+
+def distilled(name):
+    """An argument of TRL's trainer that learns on the student's own answers."""
+
+    def seen(recipe):
+        with mock.patch.object(on_policy, "OnPolicyTrainer") as made:
+            on_policy.prepared(
+                recipe, recipe.student.model.download(), ROWS, {"output_dir": mkdtemp(), "use_cpu": True}, None
+            )
+        return getattr(made.call_args.kwargs["args"], name)
+
+    return seen
+
+
+def tried(recipe):
+    """The learning rates that the student is trained at."""
+    return recipe.train.rates
+
+
+def averaged(recipe):
+    """The epochs whose mean is tried."""
+    folders = [Path(str(epoch)) for epoch in range(1, 4)]
+    with (
+        mock.patch.object(train, "_fit", lambda *_: (folders, [])),
+        mock.patch.object(train, "_validation_scores", lambda *_: [1.0]),
+        mock.patch.object(train.checkpoints, "engine", lambda _: "fused"),
+    ):
+        mean = train._trained(recipe, None, Path(), [], Path(), None).mean
+    return mean and mean.epochs
+
+
 def argument(name):
     return lambda recipe: getattr(fitted(recipe).args, name)
 
@@ -88,6 +154,22 @@ CASES = [
     case("Train.warmup_ratio", "train.warmup_ratio", lambda r: fitted(r).args.get_warmup_steps(100), (0.1, 10), (0.25, 25)),
     case("Train.seed", "train.seed", argument("seed"), (8, 8), (9, 9)),
     case("Train.weight_decay", "train.weight_decay", argument("weight_decay"), (0.0, 0.0), (0.25, 0.25)),
+    case("Train.prompt_loss_weight", "train.prompt_loss_weight", lambda r: rows(r)[0][1], (0.5, 6.0), (0.25, 4.0)),
+    case("Joint.weight", "train.joint.weight", lambda r: [weight for _, weight in rows(r)], (0.5, [1.0, 0.5]), (2.0, [1.0, 2.0]),
+         condition="cot-joint"),
+    case("Joint.prefix", "train.joint.prefix", lambda r: [text for text, _ in rows(r)],
+         ("Why? ", ["user:q;a:7<end>", "user:Why? q;a:because<end>"]), ("So. ", ["user:q;a:7<end>", "user:So. q;a:because<end>"]),
+         condition="cot-joint"),
+    case("Kd.weight", "train.kd.weight", soft_weight, (0.25, 0.25), (1.0, 1.0), generate__top_logprobs=20),
+    case("Kd.top_k", "train.kd.top_k", lambda r: soft(r)[0], (1, 1), (2, 2), generate__top_logprobs=2),
+    case("Kd.teacher", "train.kd.teacher", soft, ("@/tiny", (20, True)), (None, (20, False)), generate__top_logprobs=20),
+    case("OnPolicy.teacher", "train.on_policy.teacher", lambda r: [str(m) for m in preflight._models(r)][-1].split("/")[-1],
+         ("@/tiny", "tiny"), ("hf/a/b", "b"), evaluate__systems=["student"]),
+    case("OnPolicy.beta", "train.on_policy.beta", distilled("beta"), (0.0, 0.0), (0.5, 0.5), train__on_policy__teacher="@/tiny"),
+    case("OnPolicy.temperature", "train.on_policy.temperature", distilled("temperature"), (1.0, 1.0), (0.5, 0.5),
+         train__on_policy__teacher="@/tiny"),
+    case("Search.learning_rate", "train.search.learning_rate", tried, ([1e-3, 2e-3], [1e-3, 2e-3]), ([1e-4, 1e-3], [1e-4, 1e-3])),
+    case("Train.average", "train.average", averaged, (0, None), (2, (2, 3)), (3, (1, 2, 3)), train__epochs=3),
     case("Lora.rank", "train.lora.rank", adapter("r"), (4, 4), (6, 6)),
     case("Lora.alpha", "train.lora.alpha", adapter("lora_alpha"), (4, 4), (24, 24)),
     case("Lora.dropout", "train.lora.dropout", adapter("lora_dropout"), (0.0, 0.0), (0.125, 0.125)),

@@ -65,14 +65,18 @@ def needed_bytes(recipe: Recipe) -> int:
     weights = recipe.student.model.float32_bytes()
     if recipe.train.method == "lora":
         return TABLES_BYTES + 2 * weights
-    return TABLES_BYTES + weights * (recipe.train.epochs + 4)  # AdamW keeps two numbers for each weight
+    return TABLES_BYTES + weights * (
+        len(recipe.train.rates) * recipe.train.epochs + 4
+    )  # AdamW keeps two numbers for each weight
 
 
 def _models(recipe: Recipe) -> Iterator[ModelSpec]:
-    """The student, the teacher if it gets requests, the judges, and other models that are evaluated."""
+    """The student, the teacher if it gets requests, weights that compute its probabilities, the judges, and other models that are evaluated."""
     yield recipe.student.model
     if recipe.asks_teacher:
         yield recipe.teacher.model
+    if recipe.teacher_weights:
+        yield recipe.teacher_weights
     if recipe.curate.judge:
         yield recipe.curate.judge.model
     if recipe.evaluate.judge:

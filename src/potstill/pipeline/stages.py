@@ -55,6 +55,11 @@ def _keys_of_curation(recipe: Recipe) -> tuple[str, ...]:
     return ("curate.judge", "seed") if recipe.curate.judge else ()
 
 
+def _keys_of_labels(recipe: Recipe) -> tuple[str, ...]:
+    """What else decides which rows are kept: the length of a rationale's own prompt, too."""
+    return (*_keys_of_curation(recipe), *(("train.joint.prefix",) if recipe.trains_jointly else ()))
+
+
 def _keys_of_judging(recipe: Recipe) -> tuple[str, ...]:
     """The models of student and teacher, because judges may be their relatives."""
     return ("student.model", "teacher.model", "seed") if recipe.evaluate.judge else ()
@@ -78,6 +83,20 @@ def _shown_by_teacher(recipe: Recipe) -> tuple[Part, ...]:
     """All examples: a training example that is in another split, too, is not shown."""
     shows = recipe.generates and recipe.shows_training_examples([recipe.prompting])
     return (Part(EXAMPLES),) if shows else ()
+
+
+def _shown_in_training(recipe: Recipe) -> tuple[Part, ...]:
+    """Of kept rows the rationales, and what the teacher was asked and said, where the student learns them."""
+    rationale = ("rationale",) if recipe.trains_jointly else ()
+    columns = (*rationale, *(("messages", "text", "logprobs") if recipe.train.kd else ()))
+    return (Part(CURATED.file, kept=True, columns=(*TRAINED_ON.columns, *columns)),) if columns else ()
+
+
+def _keys_of_training(recipe: Recipe) -> tuple[str, ...]:
+    """The condition decides by its rows alone, but for the one that adds to them; the teacher's weights compute its probabilities."""
+    joint = ("condition",) if recipe.trains_jointly else ()
+    teacher = ("teacher.model", "teacher.dtype") if recipe.teacher_weights else ()
+    return (*_keys_of_curation(recipe), *joint, *teacher)
 
 
 def _shown_in_evaluation(recipe: Recipe) -> tuple[Part, ...]:
@@ -112,7 +131,7 @@ STAGES: tuple[Stage, ...] = (
         "curate",
         curate.curate,
         recipe=("task", "condition", "curate", "student.model", "student.chat_template", "train.max_length", "data.seed"),
-        more_keys=_keys_of_curation,
+        more_keys=_keys_of_labels,
         reads=(Part(EXAMPLES), Part(GENERATED.file)),
         writes=(CURATED.file,),
         planned=curate.planned,
@@ -123,12 +142,13 @@ STAGES: tuple[Stage, ...] = (
         recipe=(
             "task", "student.model", "student.dtype", "student.chat_template", "student.max_tokens", "train", "evaluate.extraction",
         ),
-        more_keys=_keys_of_curation,
+        more_keys=_keys_of_training,
         reads=(
             TRAINED_ON,
             Part(EXAMPLES, splits=("validation",)),
             Part(CALIBRATION),
         ),
+        shown=_shown_in_training,
         writes=(STUDENT, TRAINING),
         scratch=CHECKPOINTS,
         packages=("torch", "transformers", "trl", "peft"),

@@ -19,7 +19,7 @@ from potstill.recipe.data import Data
 from potstill.recipe.judging import Judge, Judges, may_be_judged, why_no_judges
 from potstill.recipe.needs import Needs
 from potstill.recipe.systems import Role, System, default_systems, why_no_prompt
-from potstill.recipe.training import Train
+from potstill.recipe.training import Kd, Train
 from potstill.tasks import Column, Prompting, PromptSpec, Task, registry
 
 
@@ -31,6 +31,7 @@ class Condition(StrEnum):
     VANILLA = "vanilla"
     COT_ANSWER = "cot-answer"
     COT_RATIONALE = "cot-rationale"
+    COT_JOINT = "cot-joint"
     COD = "cod"
 
     @property
@@ -206,7 +207,7 @@ class Recipe(Section):
     condition: Condition = Condition.COT_RATIONALE
     """`gold` trains on the data's own answers, `gold-rationale` on them and people's reasoning in the data's column
     `rationale`, `vanilla` on the teacher's direct answers, `cot-answer` on answers that the teacher reached by reasoning,
-    `cot-rationale` on its reasoning and answer, `cod` on a round of its chains of density (summaries)."""
+    `cot-rationale` on its reasoning and answer, `cot-joint` on the answer and, with another prompt, on the reasoning (`train.joint`), `cod` on a round of its chains of density (summaries)."""
     generate: Generate = Generate()
     """How the teacher is prompted."""
     curate: Curate = Curate()
@@ -357,6 +358,48 @@ class Recipe(Section):
         if self.condition is Condition.COD and self.prompting.prompt != "cod":
             raise ValueError("condition cod needs generate.prompting cod or cod-fewshot")
         return self
+
+    @property
+    def trains_jointly(self) -> bool:
+        """Whether the student learns rationales with a prompt of their own."""
+        return self.condition is Condition.COT_JOINT
+
+    @property
+    def teacher_weights(self) -> LocalWeights | None:
+        """The weights that compute the teacher's probabilities for training; None where its server returned them, or none are used."""
+        objective = self.train.kd or self.train.on_policy
+        if objective is None:
+            return None
+        teacher = self.teacher.model
+        return objective.teacher or (teacher if isinstance(teacher, LocalWeights) else None)
+
+    @model_validator(mode="after")
+    def _objectives_fit(self) -> "Recipe":
+        train = self.train
+        named = [name for name in ("kd", "on_policy", "prompt_loss_weight") if getattr(train, name)]
+        named += ["the condition cot-joint"] if self.trains_jointly else []
+        if len(named) > 1:
+            raise ValueError(f"train: {' and '.join(named)} cannot be combined; keep one")
+        if train.on_policy and self.teacher_weights is None:
+            raise ValueError("train.on_policy needs local weights of the teacher; name them in train.on_policy.teacher")
+        if train.kd and (reason := self._why_no_kd(train.kd)):
+            raise ValueError(reason)
+        return self
+
+    def _why_no_kd(self, kd: Kd) -> str:
+        """Why the teacher's probabilities cannot be learnt, and what to do; empty where they can."""
+        if not self.condition.asks_teacher:
+            return f"train.kd is about the teacher's completions, and the condition {self.condition.value} trains on others; leave one out"
+        if self.teacher_weights:
+            return ""
+        if kd.top_k == "all":
+            return "train.kd.top_k all needs train.kd.teacher: a server returns the probabilities of 20 tokens at most"
+        if kd.top_k > self.generate.top_logprobs:
+            return (
+                f"train.kd.top_k {kd.top_k} needs generate.top_logprobs {min(kd.top_k, 20)}, so that the teacher's server returns them, or "
+                "train.kd.teacher with local weights of the teacher"
+            )
+        return ""
 
     @model_validator(mode="after")
     def _judges_fit(self) -> "Recipe":

@@ -98,7 +98,7 @@ class _Labeller:
         completion = self._target(row)
         continued = chats.continued(self.task, example, row["sample"], self.replies) or example
         messages = [dict(m) for m in self.task.messages(continued)]
-        tokens = self.tokens(messages, completion)
+        tokens = self._tokens(messages, completion, row["rationale"])
         question = self.task.question_key(continued)
         labels = {
             Filter.PARSED: row["status"] == "ok",
@@ -129,6 +129,13 @@ class _Labeller:
             kept=not reason,
             reason=reason,
         )
+
+    def _tokens(self, messages: Sequence[Mapping[str, str]], completion: str, rationale: str) -> int:
+        """The number of tokens of the row, or of the longer one of two, see `Joint`."""
+        tokens = self.tokens(messages, completion)
+        if not self.recipe.trains_jointly:
+            return tokens
+        return max(tokens, self.tokens(self.recipe.train.joint.messages(messages), rationale))
 
     def _target(self, row: GeneratedRow) -> str:
         """What the student is trained to say; empty where the row has no answer."""

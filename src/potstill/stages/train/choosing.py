@@ -6,6 +6,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from potstill import stats
+from potstill.errors import RecipeError
 
 ENOUGH = 100
 """Validation questions below which epochs can hardly be told apart: the interval of a score is 20 points wide."""
@@ -35,6 +36,27 @@ def choose_epoch(scores: Sequence[Sequence[float]]) -> int:
     return chosen
 
 
+def require_enough(n: int) -> None:
+    """Raises `RecipeError` for fewer validation questions with gold than a search needs."""
+    if n < ENOUGH:
+        raise RecipeError(
+            f"train.search chooses by the answers to validation questions, and {n} have gold: too few to tell learning rates apart. Set "
+            f"data.validation to {ENOUGH} or more, or leave train.search out."
+        )
+
+
+def choose_rate(scores: Sequence[Sequence[float]]) -> int:
+    """The learning rate, from 0, with the highest mean of the ``scores`` of its chosen epoch; of equal ones the first."""
+    means = [fmean(of) if of else 0.0 for of in scores]
+    return means.index(max(means))
+
+
+def search_in_words(search: Sequence[Mapping[str, Any]], chosen: float, gradable: bool) -> list[str]:
+    """What to say of the learning rates that were tried."""
+    tried = ", ".join(f"{entry['learning_rate']:g}: {_with_interval(entry, gradable)}" for entry in search)
+    return [f"learning rates by validation score: {tried}; {chosen:g} is chosen"]
+
+
 def summary(epoch: int, scores: Sequence[float], gradable: bool) -> dict[str, Any]:
     """The mean of an epoch's scores with its 95 % interval, Wilson's for fractions of correct answers, else Student's; None
     for what too few scores leave open."""
@@ -46,6 +68,17 @@ def summary(epoch: int, scores: Sequence[float], gradable: bool) -> dict[str, An
     elif len(scores) > 1:
         _, low, high = stats.mean_interval(scores)
     return {"epoch": epoch, "score": fmean(scores) if scores else None, "low": low, "high": high, "n": len(scores)}
+
+
+def average_in_words(mean: Mapping[str, Any], gradable: bool) -> list[str]:
+    """What to say of the mean of several epochs' weights."""
+    epochs = ", ".join(map(str, mean["epochs"]))
+    used = (
+        "is used: better by more than one standard error"
+        if mean["used"]
+        else "is not used: not better by one standard error"
+    )
+    return [f"the mean of the weights after epochs {epochs}: {_with_interval(mean, gradable)}; it {used}"]
 
 
 def in_words(validation: Sequence[Mapping[str, Any]], chosen: int, gradable: bool) -> list[str]:

@@ -4,6 +4,7 @@ import math
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from potstill import interrupt
@@ -31,8 +32,40 @@ def train(recipe: Recipe, run: Run) -> None:
 
 def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
     """The requests to a judge about the answers of each epoch's checkpoint to validation questions."""
-    jury = scoring.of_curation(recipe)
-    return scoring.planned(jury, recipe.task, "train: judge", known.rows("validation"), recipe.train.epochs)
+    jury, options = scoring.of_curation(recipe), recipe.train
+    times = len(options.rates) * (options.epochs + bool(options.average))
+    return scoring.planned(jury, recipe.task, "train: judge", known.rows("validation"), times)
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What training at one learning rate led to: a checkpoint for each epoch, the mean of the last ones where the recipe wants it,
+    and their scores by question."""
+
+    rate: float
+    epochs: list[Checkpoint]
+    scores: list[list[float]]
+    mean: Checkpoint | None
+    mean_scores: list[float]
+    loss: list[dict[str, float]]
+    engine: str
+
+    @property
+    def chosen(self) -> int:
+        """The chosen epoch, from 1."""
+        return choosing.choose_epoch(self.scores)
+
+    @property
+    def is_averaged(self) -> bool:
+        """Whether the mean is better than the chosen epoch."""
+        return self.mean is not None and choosing.choose_epoch([self.mean_scores, self.scores[self.chosen - 1]]) == 1
+
+    @property
+    def best(self) -> tuple[Checkpoint, list[float]]:
+        """What becomes the student, and its scores."""
+        if self.mean and self.is_averaged:
+            return self.mean, self.mean_scores
+        return self.epochs[self.chosen - 1], self.scores[self.chosen - 1]
 
 
 def _train(recipe: Recipe, run: Run) -> None:
@@ -40,37 +73,68 @@ def _train(recipe: Recipe, run: Run) -> None:
 
     base = recipe.student.model.download()
     rows = [row for row in run.read(CURATED) if row["turns"]]
-    work = run.path(CHECKPOINTS)
-    epochs, loss = _fit(recipe, base, rows, work)
+    work, rates = run.path(CHECKPOINTS), recipe.train.rates
+    searched = len(rates) > 1
+    if searched:
+        choosing.require_enough(sum(example["gold"] is not None for example in run.examples("validation")))
     limits = TokenLimits(recipe)
-    scores = choosing.scored_in_all(
-        [
-            _validation_scores(recipe, run, Checkpoint(recipe, base, folder), f"validation after epoch {epoch}", limits)
-            for epoch, folder in enumerate(epochs, 1)
-        ]
-    )
-    chosen = choosing.choose_epoch(scores)
+    tried = [
+        _trained(_at_rate(recipe, rate), run, base, rows, work / f"rate-{rate:g}" if searched else work, limits)
+        for rate in rates
+    ]
+    trained = tried[choosing.choose_rate([one.best[1] for one in tried])]
     gradable = recipe.task.gradable
-    validation = [choosing.summary(epoch, of_epoch, gradable) for epoch, of_epoch in enumerate(scores, 1)]
+    validation = [choosing.summary(epoch, of_epoch, gradable) for epoch, of_epoch in enumerate(trained.scores, 1)]
     finished = work / "chosen"
     shutil.rmtree(finished, ignore_errors=True)
-    merge = Checkpoint(recipe, base, epochs[chosen - 1]).save(finished, rows)
+    merge = trained.best[0].save(finished, rows)
     run.replace_folder(STUDENT, finished)
     dtype = weights.resolve_dtype(recipe.student.dtype)
+    search = [{"learning_rate": one.rate, **choosing.summary(one.chosen, one.best[1], gradable)} for one in tried]
+    mean = trained.mean and {
+        **choosing.summary(trained.chosen, trained.mean_scores, gradable),
+        "epochs": list(trained.mean.epochs), "used": trained.is_averaged,
+    }  # fmt: skip
     run.write_json(
         TRAINING,
         {
             "rows": len(rows),
             "dtype": dtype,
-            "loss": loss,
+            "loss": trained.loss,
+            "learning_rate": trained.rate,
+            "search": search if searched else [],
             "validation": validation,
-            "chosen": chosen,
+            "chosen": trained.chosen,
+            "average": mean,
             "merge": merge,
-            "engine": checkpoints.engine(work),
+            "engine": trained.engine,
         },
     )
-    for line in [*choosing.in_words(validation, chosen, gradable), *warnings_about(merge, dtype)]:
+    said = choosing.in_words(validation, trained.chosen, gradable)
+    said += choosing.average_in_words(mean, gradable) if mean else []
+    said += choosing.search_in_words(search, trained.rate, gradable) if searched else []
+    for line in [*said, *warnings_about(merge, dtype)]:
         echo(f"  {line}")
+
+
+def _at_rate(recipe: Recipe, rate: float) -> Recipe:
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"learning_rate": rate})})
+
+
+def _trained(
+    recipe: Recipe, run: Run, base: Path, rows: Sequence[CuratedRow], work: Path, limits: TokenLimits
+) -> _Trained:
+    """Train, and ask each epoch's checkpoint the validation questions, and the mean of the last ones if the recipe wants it."""
+    folders, loss = _fit(recipe, base, rows, work)
+    epochs = [Checkpoint(recipe, base, (folder,), (epoch,)) for epoch, folder in enumerate(folders, 1)]
+    last = range(len(folders) - recipe.train.average, len(folders))
+    mean = Checkpoint(recipe, base, tuple(folders[i] for i in last), tuple(i + 1 for i in last)) if last else None
+    scores = choosing.scored_in_all(
+        [_validation_scores(recipe, run, one, limits) for one in (*epochs, *([mean] if mean else []))]
+    )
+    of_mean = scores.pop() if mean else []
+    rate = recipe.train.learning_rate or 0.0
+    return _Trained(rate, epochs, scores, mean, of_mean, loss, checkpoints.engine(work))
 
 
 def _fit(
@@ -81,7 +145,8 @@ def _fit(
     Returns a checkpoint for each epoch, and the loss by epoch as often as it was logged. Raises `Interrupted` when
     the user stops it, after a checkpoint is saved.
     """
-    steps_per_epoch = math.ceil(len(rows) / recipe.train.batch_size)
+    both = sum(bool(row["rationale"]) for row in rows) if recipe.trains_jointly else 0
+    steps_per_epoch = math.ceil((len(rows) + both) / recipe.train.batch_size)
     steps = recipe.train.epochs * steps_per_epoch
     newest = checkpoints.newest(work, steps_per_epoch)
     if newest is None or checkpoints.step(newest) < steps:
@@ -100,9 +165,7 @@ def _fit(
     return epochs, checkpoints.losses(newest)
 
 
-def _validation_scores(
-    recipe: Recipe, run: Run, checkpoint: Checkpoint, name: str, limits: TokenLimits
-) -> list[float | None]:
+def _validation_scores(recipe: Recipe, run: Run, checkpoint: Checkpoint, limits: TokenLimits) -> list[float | None]:
     """A checkpoint's scores on the validation questions with gold, in their order; None where an answer has no score. Of the scorer
     `judge` none without a judge."""
     from potstill.models.local import weights
@@ -111,10 +174,10 @@ def _validation_scores(
     task, jury = run.task, scoring.of_curation(recipe)
     if task.judged and jury is None:
         return []
-    examples = list(run.examples("validation"))
+    examples, name = list(run.examples("validation")), f"validation after {checkpoint.name}"
     identity = weights.identity(checkpoint.base, recipe.student.dtype, recipe.student.chat_template)
-    identity |= {"checkpoint": weights.sha256(checkpoint.folder)}
-    model = LocalModel(checkpoint.as_it_answers, identity, str(checkpoint.folder), batch_size=recipe.student.batch_size)
+    identity |= {"checkpoint": [weights.sha256(folder) for folder in checkpoint.folders]}
+    model = LocalModel(checkpoint.as_it_answers, identity, checkpoint.name, batch_size=recipe.student.batch_size)
     strict = recipe.evaluate.extraction == "strict"
 
     def ask(questions: Sequence[Example]) -> list[Parsed]:

@@ -11,6 +11,8 @@ from potstill.workspace.artifacts import CuratedRow
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from potstill.stages.train.rows import Row
+
 COMPARED_ROWS = 8
 """Training rows that the loss is compared on; of each, one forward pass for each of three models."""
 NOTABLE = 0.05
@@ -19,20 +21,37 @@ NOTABLE = 0.05
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint in ``folder``: whole weights, or adapters for those of ``base``."""
+    """The checkpoint of an epoch, or the mean of several: whole weights, or adapters for those of ``base``, in ``folders``."""
 
     recipe: Recipe
     base: Path
-    folder: Path
+    folders: tuple[Path, ...]
+    epochs: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        numbers = ", ".join(map(str, self.epochs))
+        return f"epoch {numbers}" if len(self.epochs) == 1 else f"averaging epochs {numbers}"
 
     def merged(self) -> "PreTrainedModel":
         """The weights in float32, adapters merged into those of ``base``. A step of training is often too small for
-        bfloat16 to add to a weight."""
+        bfloat16 to add to a weight. Of several checkpoints, the mean of their merged weights (Izmailov et al. 2018,
+        arXiv 1803.05407)."""
+        import torch
+
+        mean = self._merged(self.folders[0])
+        with torch.no_grad():
+            for number, folder in enumerate(self.folders[1:], 2):
+                for weight, other in zip(mean.parameters(), self._merged(folder).parameters(), strict=True):
+                    weight.lerp_(other, 1 / number)
+        return mean
+
+    def _merged(self, folder: Path) -> "PreTrainedModel":
         from potstill.models.local import loading
 
         if not self._has_adapters:
-            return loading.load_model(self.folder, "float32")
-        merged: PreTrainedModel = self._adapted(loading.load_model(self.base, "float32")).merge_and_unload()
+            return loading.load_model(folder, "float32")
+        merged: PreTrainedModel = self._adapted(loading.load_model(self.base, "float32"), folder).merge_and_unload()
         return merged
 
     def as_it_answers(self) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
@@ -46,15 +65,15 @@ class Checkpoint:
         """Write the student into ``folder``. Returns the `loss` on some of the ``rows``: of the base, of the weights as they
         were trained (``apart``), and as the student answers (``merged``)."""
         from potstill.models.local import loading
-        from potstill.stages.train.trainer import tokenized
+        from potstill.stages.train.rows import tokenized
 
         chat = loading.load_chat(self.base, self.recipe.student.chat_template)
         model: Any = loading.load_model(self.base, "float32")
         ends = sorted(chat.end_ids(model))
         some = [tokenized(chat, row) for row in rows[:: -(-len(rows) // COMPARED_ROWS)]]
         base = loss(model, some)
-        if self._has_adapters:
-            model = self._adapted(model)
+        if self._has_adapters and len(self.folders) == 1:
+            model = self._adapted(model, self.folders[0])
             apart = loss(model, some)
             model = model.merge_and_unload()
         else:
@@ -67,14 +86,14 @@ class Checkpoint:
         merged = loss(cast(model, self.recipe.student.dtype), some)
         return {"rows": len(some), "base": base, "apart": apart, "merged": merged, "lost": lost(base, apart, merged)}
 
-    def _adapted(self, model: "PreTrainedModel") -> Any:
+    def _adapted(self, model: "PreTrainedModel", folder: Path) -> Any:
         from peft import PeftModel
 
-        return PeftModel.from_pretrained(model, self.folder).eval()
+        return PeftModel.from_pretrained(model, folder).eval()
 
     @property
     def _has_adapters(self) -> bool:
-        return (self.folder / "adapter_config.json").exists()
+        return (self.folders[0] / "adapter_config.json").exists()
 
 
 def cast(model: "PreTrainedModel", dtype: Any) -> "PreTrainedModel":
@@ -89,17 +108,17 @@ def cast(model: "PreTrainedModel", dtype: Any) -> "PreTrainedModel":
     return model
 
 
-def loss(model: Any, rows: Sequence[Mapping[str, Sequence[int]]]) -> float:
+def loss(model: Any, rows: "Sequence[Row]") -> float:
     """Mean cross-entropy in nats of a model over the tokens with a label of tokenized rows."""
     import torch
 
-    from potstill.stages.train.fused.batch import IGNORED
+    from potstill.stages.train.targets import IGNORED
     from potstill.stages.train.trainer import summed_loss
 
     total, count = 0.0, 0
     with torch.inference_mode():
         for row in rows:
-            ids, labels = (torch.tensor([row[name]], device=model.device) for name in ("input_ids", "labels"))
+            ids, labels = (torch.tensor([of], device=model.device) for of in (row["input_ids"], row["labels"]))
             total += summed_loss(model, {"input_ids": ids}, labels).item()
             count += int((labels[:, 1:] != IGNORED).sum())
     return total / count

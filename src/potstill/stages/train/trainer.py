@@ -10,20 +10,21 @@ import torch
 from datasets import Dataset
 from peft import LoraConfig
 from peft.helpers import disable_input_dtype_casting
-from torch.nn.functional import cross_entropy
 from transformers import PrinterCallback, TrainerCallback
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from potstill import interrupt
+from potstill.errors import PotstillError
 from potstill.models.local import loading, weights
-from potstill.models.local.chat_template import ChatTemplate
 from potstill.progress import Progress, progress
 from potstill.recipe.recipe import Recipe
-from potstill.stages.train import checkpoints
+from potstill.stages.train import checkpoints, teacher
 from potstill.stages.train.fused import families
-from potstill.stages.train.fused.batch import IGNORED, shared
+from potstill.stages.train.fused.batch import shared
 from potstill.stages.train.fused.decoder import Decoder
+from potstill.stages.train.rows import Collator, rows_of
+from potstill.stages.train.targets import IGNORED, Soft, SummedLoss, Targets
 
 SECONDS_BETWEEN_CHECKPOINTS = 300.0
 """Seconds of training that are lost at most when the process is killed."""
@@ -45,14 +46,20 @@ class Position:
 
 def fit(recipe: Recipe, base: Path, rows: Sequence[Mapping[str, Any]], position: Position) -> None:
     """Train the weights in ``base``, or adapters for them, on curated rows up to the last step."""
-    trainer = prepared(recipe, base, rows, position)
     position.work.mkdir(parents=True, exist_ok=True)
-    engine = "fused" if trainer.decoder else "modules"
+    trainer: Any
+    if recipe.train.on_policy:
+        from potstill.stages.train import on_policy
+
+        adapters = _adapters(recipe) if recipe.train.method == "lora" else None
+        trainer, engine = on_policy.prepared(recipe, base, rows, _arguments(recipe, position), adapters), "modules"
+    else:
+        trainer = prepared(recipe, base, rows, position)
+        engine = "fused" if trainer.decoder else "modules"
     (position.work / checkpoints.ENGINE).write_text(engine, encoding="utf-8")
     with progress("training", position.steps, "steps") as shown:
-        trainer.add_callback(Checkpoints(shown))
+        trainer.add_callback(Checkpoints(shown, trainer))
         # Autocast chooses the number format of each product: PEFT's own casts of the adapters' inputs would only be undone.
-        assert trainer.model is not None
         with disable_input_dtype_casting(trainer.model, active=recipe.train.method == "lora"):
             trainer.train(resume_from_checkpoint=str(position.resume) if position.resume else None)
 
@@ -63,43 +70,27 @@ def prepared(recipe: Recipe, base: Path, rows: Sequence[Mapping[str, Any]], posi
     chat = loading.load_chat(base, recipe.student.chat_template)
     if chat.tokenizer.pad_token is None:  # its attention is masked, and it has no label
         chat.tokenizer.pad_token = chat.tokenizer.convert_ids_to_tokens(chat.end)
+    examples = rows_of(recipe, chat, rows)
+    soft = teacher.soft_targets(recipe, chat, rows, examples, position.work)  # before the student is in memory
     # Steps of full fine-tuning are smaller than bfloat16 can add to a weight.
     model = loading.load_model(base, "float32" if options.method == "full" else recipe.student.dtype)
-    examples = [tokenized(chat, row) for row in rows]
     short = model.device.type == "cpu" and max(len(row["input_ids"]) for row in examples) <= SHORT_TOKENS
     if short:
         model.set_attn_implementation("eager")
     trainer = CompletionTrainer(
         model=model,
-        args=_arguments(recipe, position),
-        train_dataset=Dataset.from_list(examples),
+        args=_of_sft(recipe, position),
+        train_dataset=Dataset.from_list([dict(row) for row in examples]),
+        data_collator=Collator(chat.tokenizer.pad_token_id, soft),
         processing_class=chat.tokenizer,
         peft_config=_adapters(recipe) if options.method == "lora" else None,
     )
+    trainer.ids = [str(row.get("id", number)) for number, row in enumerate(rows)]
+    trainer.soft_weight = recipe.train.kd.weight if recipe.train.kd else 0.0
     trainer.remove_callback(PrinterCallback)
     if short and trainer.accelerator.num_processes == 1:
         trainer.decoder = families.decoder(trainer.model, getattr(torch, weights.resolve_dtype(recipe.student.dtype)))
     return trainer
-
-
-def tokenized(chat: ChatTemplate, row: Mapping[str, Any]) -> dict[str, list[int]]:
-    """Token ids and labels of a row: the prompt exactly as at inference (`IGNORED`), the completion, the end of the turn.
-
-    In a row of several ``turns`` the replies of earlier turns and their end tokens have labels too. Raises `ValueError`
-    where the template rewrites earlier turns.
-    """
-    messages, turns = row["student_messages"], row["turns"]
-    earlier = [message["content"] for message in messages if message["role"] == "assistant"]
-    replies = [*earlier[len(earlier) - (turns - 1) :], row["completion"]]
-    ids: list[int] = []
-    labels: list[int] = []
-    end = chat.end
-    for before, reply in zip(chat.around_replies(messages, turns), replies, strict=True):
-        written = chat.reply_tokens(reply)
-        ends = bool(ids) and before[0] == end  # the reply before
-        labels += [end] * ends + [IGNORED] * (len(before) - ends) + written
-        ids += before + written
-    return {"input_ids": [*ids, end], "labels": [*labels, end]}
 
 
 def _adapters(recipe: Recipe) -> LoraConfig:
@@ -113,64 +104,98 @@ def _adapters(recipe: Recipe) -> LoraConfig:
     )
 
 
-def _arguments(recipe: Recipe, position: Position) -> SFTConfig:
+def _arguments(recipe: Recipe, position: Position) -> dict[str, Any]:
+    """The arguments of any trainer of transformers."""
     options = recipe.train
+    return {
+        "output_dir": str(position.work),
+        "num_train_epochs": options.epochs,
+        "per_device_train_batch_size": options.rows_at_once,
+        "gradient_accumulation_steps": options.batch_size // options.rows_at_once,
+        "learning_rate": options.learning_rate or 0.0,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": int(options.warmup_ratio * position.steps),  # rounded up, a run of one step would learn nothing
+        "weight_decay": options.weight_decay,
+        "remove_unused_columns": False,
+        "save_strategy": "epoch",
+        "logging_steps": max(1, position.steps // 60),
+        "bf16": weights.resolve_dtype(recipe.student.dtype) == "bfloat16",
+        "use_cpu": not torch.cuda.is_available(),
+        "seed": recipe.train_seed,
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+
+
+def _of_sft(recipe: Recipe, position: Position) -> SFTConfig:
     arguments = SFTConfig(
-        output_dir=str(position.work),
-        num_train_epochs=options.epochs,
-        per_device_train_batch_size=options.rows_at_once,
-        gradient_accumulation_steps=options.batch_size // options.rows_at_once,
-        learning_rate=options.learning_rate or 0.0,
-        lr_scheduler_type="cosine",
-        warmup_steps=int(options.warmup_ratio * position.steps),  # rounded up, a run of one step would learn nothing
-        weight_decay=options.weight_decay,
+        **_arguments(recipe, position),
         max_length=None,  # curation labelled rows that are too long
         train_sampling_strategy="group_by_length",
-        save_strategy="epoch",
-        logging_steps=max(1, position.steps // 60),
         include_num_input_tokens_seen="non_padding",
         activation_checkpointing=False,
-        bf16=weights.resolve_dtype(recipe.student.dtype) == "bfloat16",
-        use_cpu=not torch.cuda.is_available(),
-        seed=recipe.train_seed,
-        report_to="none",
-        disable_tqdm=True,
     )
     arguments._n_gpu = 1  # several visible GPUs would multiply the recipe's batch
     return arguments
 
 
-def summed_loss(model: Any, inputs: Mapping[str, torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
-    """Sum of the cross-entropy in nats over the tokens with a label, from ``labels`` [rows, tokens]."""
+def summed_loss(
+    model: Any,
+    inputs: Mapping[str, torch.Tensor],
+    labels: torch.Tensor,
+    weights: torch.Tensor | None = None,
+    soft: Soft | None = None,
+) -> torch.Tensor:
+    """The summed loss in nats over the n tokens with a label, from ``labels`` [rows, tokens], and of these tokens, row by row,
+    ``weights`` [n] and the teacher's probabilities."""
     labels = labels[:, 1:]
-    trained = (labels != IGNORED).any(0).nonzero()[:, 0]
+    with_label = labels != IGNORED
+    trained = with_label.any(0).nonzero()[:, 0]
     logits = model(**inputs, use_cache=False, logits_to_keep=trained).logits
-    return cross_entropy(
-        logits.flatten(0, 1).float(), labels[:, trained].flatten(), ignore_index=IGNORED, reduction="sum"
-    )
+    here = with_label[:, trained]
+    loss: torch.Tensor = SummedLoss.apply(logits[here], Targets(labels[:, trained][here], weights, soft))
+    return loss
 
 
 class CompletionTrainer(SFTTrainer):
     """The loss of `SFTTrainer`, by a ``decoder`` if there is one; else with logits only at the positions that have a label in
-    some row.
+    some row. Tokens may have weights, and the teacher's probabilities ``soft_weight`` of the loss.
 
     A prompt is often longer than its completion, and a small model spends most of its time on the vocabulary.
     """
 
     decoder: Decoder | None = None
+    soft_weight = 0.0
+    ids: Sequence[str] = ()
+    """Of curated rows, by number."""
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
-        labels = inputs.pop("labels")
+        labels, weights, numbers = inputs.pop("labels"), inputs.pop("weights", None), inputs.pop("numbers", None)
+        logs, ids = inputs.pop("soft_logs", None), inputs.pop("soft_ids", None)
+        soft = None if logs is None else Soft(logs, ids, self.soft_weight)
         if self.decoder:
-            loss = self.decoder.summed_loss(shared(inputs["input_ids"], labels))
+            loss = self.decoder.summed_loss(shared(inputs["input_ids"], labels, weights, soft))
         else:
-            loss = summed_loss(model, inputs, labels)
+            loss = summed_loss(model, inputs, labels, weights, soft)
         # As in SFTTrainer: the tokens of all devices are counted, and their gradients are averaged.
         devices = self.accelerator.num_processes if self.args.average_tokens_across_devices else 1
         averaged: torch.Tensor = loss * devices / num_items_in_batch
+        if not averaged.isfinite():
+            raise diverged(
+                self, f"the loss is {averaged.item()} in the rows {', '.join(self.ids[i] for i in numbers.tolist())}"
+            )
         return averaged
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
+        """What the summed loss is divided by: the number of tokens with a label, or the sum of their weights."""
+        if not batch_samples or "weights" not in batch_samples[0]:
+            return super()._get_num_items_in_batch(batch_samples, device)
+        total = torch.stack([batch["weights"].sum() for batch in batch_samples]).sum()
+        if self.args.average_tokens_across_devices and self.args.world_size > 1:
+            return self.accelerator.gather(total.to(device)).sum()
+        return total
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         rows: Any = train_dataset or self.train_dataset
@@ -216,15 +241,31 @@ def grouped_by_length(lengths: Sequence[int], size: int, generator: torch.Genera
     return [row for step in order for row in rows[step * size :][:size]] + longest_first(drawn[whole:])
 
 
-class Checkpoints(TrainerCallback):
-    """Shows progress, saves by time and when a stop is requested, and marks complete checkpoints."""
+def diverged(trainer: Any, what: str) -> PotstillError:
+    """The error of a step that would make the weights useless."""
+    rate = trainer.args.learning_rate
+    return PotstillError(
+        f"Training diverged at step {trainer.state.global_step + 1}: {what}. Lower train.learning_rate, which is {rate:g}; if it is low "
+        "already, look at these rows in curated.parquet. Nothing was saved after the last good step."
+    )
 
-    def __init__(self, shown: Progress) -> None:
+
+class Checkpoints(TrainerCallback):
+    """Shows progress, saves by time and when a stop is requested, marks complete checkpoints, and stops before a gradient that is not
+    finite."""
+
+    def __init__(self, shown: Progress, trainer: Any) -> None:
+        self.trainer = trainer
         self.shown, self.saved, self.tokens = shown, time.monotonic(), 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.shown.skip(state.global_step)
         self.tokens = state.num_input_tokens_seen
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        sums = [p.grad.sum() for p in self.trainer.model.parameters() if p.grad is not None]
+        if not torch.stack(sums).isfinite().all():
+            raise diverged(self.trainer, "its gradient is not finite")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.shown.advance(1, state.num_input_tokens_seen - self.tokens)

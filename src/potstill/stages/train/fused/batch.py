@@ -4,15 +4,14 @@ from dataclasses import dataclass
 
 import torch
 
-IGNORED = -100
-"""The label of tokens without loss."""
+from potstill.stages.train.targets import IGNORED, Soft, Targets
 
 
 @dataclass(frozen=True)
 class Batch:
     """``prefix`` tokens that all rows begin with, and ``rows`` rests of ``length`` tokens, padded at their ends.
 
-    ``predicted`` [n] are the places in ``ids`` that predict a token with a label, ``labels`` [n] these labels.
+    ``predicted`` [n] are the places in ``ids`` that predict a token with a label, ``targets`` what these tokens are.
     """
 
     ids: torch.Tensor
@@ -20,11 +19,13 @@ class Batch:
     rows: int
     length: int
     predicted: torch.Tensor
-    labels: torch.Tensor
+    targets: Targets
 
 
-def shared(ids: torch.Tensor, labels: torch.Tensor) -> Batch:
-    """The batch of right-padded ``ids`` and ``labels``, both [rows, tokens].
+def shared(
+    ids: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None = None, soft: Soft | None = None
+) -> Batch:
+    """The batch of right-padded ``ids`` and ``labels``, both [rows, tokens]; ``weights`` and ``soft`` of their labelled tokens, row by row.
 
     The prefix ends before the first place that predicts a label, which may be another one in each row.
     """
@@ -43,5 +44,5 @@ def shared(ids: torch.Tensor, labels: torch.Tensor) -> Batch:
         rows=rows,
         length=width - prefix,
         predicted=places + prefix,
-        labels=flat[places],
+        targets=Targets(flat[places], weights, soft),
     )

@@ -8,7 +8,7 @@ from torch.nn.functional import embedding, silu
 
 from potstill.stages.train.fused import attention
 from potstill.stages.train.fused.batch import Batch
-from potstill.stages.train.fused.head import SummedLoss
+from potstill.stages.train.fused.head import HeadLoss
 from potstill.stages.train.fused.products import Projection
 
 Angles = tuple[torch.Tensor, torch.Tensor]
@@ -158,7 +158,7 @@ class Decoder:
             weight.data = weight.data.clone()  # each would keep the complete weights file in memory
 
     def summed_loss(self, batch: Batch) -> torch.Tensor:
-        """Sum of the cross-entropy in nats over the tokens with a label."""
+        """The summed loss in nats over the tokens with a label; see `targets.loss_and_gradient`."""
         for layer in self.layers:
             for projection in layer.projections:
                 projection.update()
@@ -170,7 +170,7 @@ class Decoder:
             for layer in self.layers:
                 x = LayerFunction.apply(x, layer, step, *layer.parameters)
             hidden = self.norm(x[batch.predicted])
-            loss: torch.Tensor = SummedLoss.apply(hidden, self.head.weight, batch.labels, self.dtype)
+            loss: torch.Tensor = HeadLoss.apply(hidden, self.head.weight, batch.targets, self.dtype)
             return loss
 
     def _angles(self, batch: Batch) -> Angles:
