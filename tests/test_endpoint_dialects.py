@@ -81,14 +81,14 @@ def test_truncated_reasoning_leaves_no_answer():
 
 def test_log_probabilities_are_stored_and_extra_fields_are_sent():
     token = {
-        "token": "4",
-        "logprob": -0.1,
+        "token": "5",  # drawn
+        "logprob": -2.5,
         "top_logprobs": [{"token": "4", "logprob": -0.1}, {"token": "5", "logprob": -2.5}],
     }
     choice = {"message": {"content": "4"}, "finish_reason": "stop", "logprobs": {"content": [token]}}
     server = Server(http(json.dumps({"choices": [choice]}).encode()))
     (got,) = server.complete(sampling=Sampling(10, top_logprobs=2), extra_body={"reasoning_effort": "low"})
-    assert json.loads(got.logprobs) == [[["4", -0.1], ["5", -2.5]]]
+    assert json.loads(got.logprobs) == [[["5", -2.5], ["4", -0.1]]]
     assert (server.requests[0][1]["top_logprobs"], server.requests[0][1]["reasoning_effort"]) == (2, "low")
     assert got.prompt_tokens == 1  # estimated without a count: a quarter of the characters
 

@@ -26,7 +26,7 @@ LAYERS = (
     ("metrics",),
     ("answers", "stats", "rubrics"),
     ("interrupt",),
-    ("progress", "config", "processor"),
+    ("progress", "config", "processor", "memory"),
     ("errors", "lazy"),
 )
 """Each part of the package imports only what comes after it; parts of one layer do not import each other."""

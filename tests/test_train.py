@@ -11,12 +11,13 @@ import pytest
 import torch
 from datasets import Dataset
 from safetensors.torch import load_file
+from tensorboardX.proto import event_pb2
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 import small
 from potstill import interrupt
-from potstill.errors import RecipeError
+from potstill.errors import PotstillError, RecipeError
 from potstill.models.local.chat_template import ChatTemplate
 from potstill.recipe import loading as recipe_file
 from potstill.stages.train import checkpoints
@@ -175,6 +176,86 @@ def test_only_a_checkpoint_with_those_of_all_earlier_epochs_can_be_resumed(tmp_p
     shutil.rmtree(tmp_path / "checkpoint-3")
     assert checkpoints.newest(tmp_path, 3) is None
     assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_checkpoint_is_said_and_the_one_before_it_is_resumed(
+    recipe_with, tiny_folder, tmp_path, monkeypatch, capsys
+):
+    fit = partial(train._fit, recipe_with("lora: {dropout: 0.0}"), tiny_folder, ROWS)
+    uninterrupted, _ = fit(tmp_path / "uninterrupted")
+    stops = iter([False, False, True, False, False, False, True])
+    monkeypatch.setattr(interrupt, "stop_requested", lambda: next(stops, False))
+    monkeypatch.setattr("potstill.stages.train.steps.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    work = tmp_path / "damaged"
+    with pytest.raises(interrupt.Interrupted):
+        fit(work)
+    newest = checkpoints.newest(work, 3)
+    before = sorted(checkpoints.step(folder) for folder in work.glob("checkpoint-*"))
+    assert len(before) > 1
+    file = newest / "optimizer.pt"
+    file.write_bytes(file.read_bytes()[:-100] + bytes(100))
+    monkeypatch.setattr(interrupt, "stop_requested", lambda: False)
+    resumed, _ = fit(work)
+    assert f"{newest.name} is damaged (optimizer.pt has changed): training resumes" in capsys.readouterr().err
+    assert_equal(*(load_file(of[-1] / "adapter_model.safetensors") for of in (uninterrupted, resumed)))
+
+
+def test_two_processes_take_the_steps_of_one(recipe_with, tiny_folder, tmp_path):
+    settings = "batch_size: 4, lora: {dropout: 0.0}, warmup_ratio: 0.0"
+    one, losses = train._fit(recipe_with(settings), tiny_folder, ROWS, tmp_path / "one")
+    two, losses_of_two = train._fit(recipe_with(f"{settings}, processes: 2"), tiny_folder, ROWS, tmp_path / "two")
+    assert [of["loss"] for of in losses_of_two] == pytest.approx([of["loss"] for of in losses], abs=1e-4)
+    weights = [load_file(of[-1] / "adapter_model.safetensors") for of in (one, two)]
+    for name, expected in weights[0].items():
+        torch.testing.assert_close(weights[1][name], expected, rtol=1e-3, atol=1e-4, msg=name)
+    with pytest.raises(PotstillError, match="4 processes cannot share 3 rows"):
+        train._fit(recipe_with(f"{settings}, processes: 4"), tiny_folder, ROWS[:3], tmp_path / "many")
+
+
+def test_processes_divide_the_rows_of_a_forward_pass(recipe_with):
+    with pytest.raises(RecipeError, match="processes 3 does not divide the 4 rows of a forward pass"):
+        recipe_with("batch_size: 4, processes: 3")
+
+
+def test_training_that_diverges_stops_with_step_and_rows(recipe_with, tiny_folder, tmp_path):
+    with pytest.raises(PotstillError, match=r"diverged at step \d+: .* Lower train.learning_rate, which is 1e\+30"):
+        train._fit(
+            recipe_with("method: full, micro_batch: 2").model_copy(
+                update={"train": recipe_with("method: full").train.model_copy(update={"learning_rate": 1e30})}
+            ),
+            tiny_folder,
+            ROWS,
+            tmp_path,
+        )
+
+
+def test_too_little_memory_is_said_before_anything_is_loaded(recipe_with, tiny_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("potstill.memory.available", lambda: 400_000_000)
+    with pytest.raises(
+        PotstillError, match=r"by method full needs at least 0.5 GB .* 0.4 GB are free. Use train.method: lora"
+    ):
+        train._fit(recipe_with("method: full"), tiny_folder, ROWS, tmp_path)
+
+
+def test_trackers_get_the_loss(recipe_with, tiny_folder, tmp_path, monkeypatch):
+    monkeypatch.delenv("TENSORBOARD_LOGGING_DIR", raising=False)
+    _, losses = train._fit(recipe_with("report_to: [tensorboard]"), tiny_folder, ROWS, tmp_path / "checkpoints")
+    (file,) = (tmp_path / "trackers").glob("events*")
+    values = {
+        event.step: value.simple_value
+        for event in events(file.read_bytes())
+        for value in event.summary.value
+        if value.tag == "train/loss"
+    }
+    assert [values[step] for step in sorted(values)] == pytest.approx([of["loss"] for of in losses], abs=1e-4)
+
+
+def events(content):
+    """The records of a file of TensorBoard: eight bytes of length, four of a checksum, the record, four of a checksum."""
+    while content:
+        length = int.from_bytes(content[:8], "little")
+        yield event_pb2.Event.FromString(content[12 : 12 + length])
+        content = content[16 + length :]
 
 
 def assert_equal(one, other):

@@ -45,6 +45,8 @@ class Progress:
     def __init__(self, name: str, total: float, unit: str) -> None:
         self.name, self.total, self.unit = name, total, unit
         self.done = self.tokens = self.skipped = self.cost = 0.0
+        self.note = ""
+        """What else to show."""
         self._started = self._last_line = time.perf_counter()
         self._bars: Bars | None = None
         if _console().is_terminal:
@@ -83,6 +85,8 @@ class Progress:
             text += f", {self.tokens / seconds:.0f} tokens/s"
         if self.cost:
             text += f", ${self.cost:.4f}"
+        if self.note:
+            text += f", {self.note}"
         if self.skipped < self.done < self.total:
             text += f", {seconds / (self.done - self.skipped) * (self.total - self.done):.0f} s left"
         return text

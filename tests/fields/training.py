@@ -112,12 +112,17 @@ def averaged(recipe):
     """The epochs whose mean is tried."""
     folders = [Path(str(epoch)) for epoch in range(1, 4)]
     with (
-        mock.patch.object(train, "_fit", lambda *_: (folders, [])),
-        mock.patch.object(train, "_validation_scores", lambda *_: [1.0]),
-        mock.patch.object(train.checkpoints, "engine", lambda _: "fused"),
+        mock.patch.object(train, "_fit", return_value=(folders, [])),
+        mock.patch.object(train, "_validation_scores", return_value=[1.0]),
+        mock.patch.object(train.checkpoints, "engine", return_value="fused"),
     ):
         mean = train._trained(recipe, None, Path(), [], Path(), None).mean
     return mean and mean.epochs
+
+
+def shared_by(recipe):
+    """Rows of a forward pass in each process."""
+    return trainer._arguments(recipe, trainer.Position(Path(mkdtemp()), None, 100))["per_device_train_batch_size"]
 
 
 def argument(name):
@@ -170,6 +175,8 @@ CASES = [
          train__on_policy__teacher="@/tiny"),
     case("Search.learning_rate", "train.search.learning_rate", tried, ([1e-3, 2e-3], [1e-3, 2e-3]), ([1e-4, 1e-3], [1e-4, 1e-3])),
     case("Train.average", "train.average", averaged, (0, None), (2, (2, 3)), (3, (1, 2, 3)), train__epochs=3),
+    case("Train.processes", "train.processes", shared_by, (1, 4), (2, 2), (4, 1)),
+    case("Train.report_to", "train.report_to", argument("report_to"), ([], []), (["tensorboard"], ["tensorboard"])),
     case("Lora.rank", "train.lora.rank", adapter("r"), (4, 4), (6, 6)),
     case("Lora.alpha", "train.lora.alpha", adapter("lora_alpha"), (4, 4), (24, 24)),
     case("Lora.dropout", "train.lora.dropout", adapter("lora_dropout"), (0.0, 0.0), (0.125, 0.125)),

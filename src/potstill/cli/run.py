@@ -58,9 +58,19 @@ def curate(recipe: RecipeName, runs: Runs = RUNS) -> None:
     _up_to(recipe, runs, "curate")
 
 
-def train(recipe: RecipeName, runs: Runs = RUNS) -> None:
+def train(
+    recipe: RecipeName,
+    runs: Runs = RUNS,
+    nproc: Annotated[
+        int | None,
+        typer.Option("--nproc", min=1, help="Processes that share each step, one for each GPU; see train.processes."),
+    ] = None,
+) -> None:
     """Carry out a recipe up to the fine-tuned student."""
-    _up_to(recipe, runs, "train")
+    from potstill.pipeline import pipeline
+
+    started = pipeline.start(recipe, runs)
+    pipeline.carry_out(pipeline.in_processes(started, nproc) if nproc else started, "train")
 
 
 def evaluate(

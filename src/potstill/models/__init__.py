@@ -127,7 +127,7 @@ class Completion:
         that is not known, which counts as not finished; empty with an error.
     cached_tokens: those of ``prompt_tokens`` that the server had cached, at a lower price.
     reasoning_tokens: those of ``completion_tokens`` that are reasoning.
-    logprobs: JSON, for each token of the answer its alternatives ``[[text, log-probability], ...]``; empty if not requested.
+    logprobs: JSON, for each token of the answer ``[[text, log-probability], ...]``, the chosen one first; empty if not requested.
     seconds: latency of a remote request; in process, the time of the batch divided by its rows.
     cost: US dollars; 0 where the price is unknown.
     key: the completion's key in the store.

@@ -9,6 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from potstill import interrupt, processor
 from potstill.errors import PotstillError, RecipeError
 from potstill.pipeline import prompts
@@ -17,6 +19,7 @@ from potstill.pipeline.stage import Stage
 from potstill.pipeline.stages import STAGES
 from potstill.progress import echo
 from potstill.recipe import loading
+from potstill.recipe.recipe import Recipe
 from potstill.review.collect import collect
 from potstill.workspace.artifacts import EXAMPLES, MANIFEST
 from potstill.workspace.digests import digest_of_rows
@@ -49,6 +52,17 @@ def start(recipe_name: str, runs: Path = Path("runs")) -> Run:
     check(run)
     prompts.check(recipe)
     return run
+
+
+def in_processes(run: Run, n: int) -> Run:
+    """The run, which trains in ``n`` processes. Raises `RecipeError` where they cannot share the rows of a step."""
+    values = run.recipe.model_dump(mode="json")
+    values["train"] |= {"processes": n}
+    try:
+        recipe = Recipe.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError(f"--nproc {n}: {error.errors()[0]['msg'].removeprefix('Value error, ')}.") from error
+    return Run(run.folder, recipe, run.store_path, run.source)
 
 
 def plan(run: Run) -> list[StagePlan]:

@@ -3,10 +3,11 @@
 import os
 import shutil
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from potstill.data import files
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, RecipeError
 from potstill.models.specs import ModelSpec
 from potstill.pipeline import prompts
 from potstill.recipe.recipe import Recipe
@@ -25,6 +26,7 @@ def check(run: Run) -> None:
         model.check()
     if run.recipe.evaluate.judge:
         rubric_of(run.recipe)
+    _check_trackers(run.recipe)
     for path in (*run.recipe.data.files(), *run.recipe.prediction_files()):
         files.require_rows(path)
     _check_writable(run.folder)
@@ -83,6 +85,12 @@ def _models(recipe: Recipe) -> Iterator[ModelSpec]:
         yield from (judge.model for judge in recipe.evaluate.judge.models)
     others = (system for system in recipe.systems if system.role is Role.OTHER and recipe.asks(system))
     yield from (recipe.asked(system).model for system in others)
+
+
+def _check_trackers(recipe: Recipe) -> None:
+    for name in recipe.train.report_to:
+        if not any(find_spec(package) for package in (name, f"{name}X")):  # tensorboardX writes TensorBoard's files too
+            raise RecipeError(f"train.report_to: {name} is not installed: pip install {name}, or leave it out.")
 
 
 def _size(folder: Path) -> int:

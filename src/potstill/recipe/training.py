@@ -113,10 +113,21 @@ class Train(Section):
     on_policy: OnPolicy | None = None
     """Learn the teacher's probabilities of the student's own answers."""
 
+    processes: int = Field(default=1, ge=1, le=1024)
+    """Processes on this machine, one for each GPU, that share the rows of each forward pass (`potstill train --nproc`). The steps are the
+    same up to rounding."""
+    report_to: list[Literal["tensorboard", "wandb", "mlflow"]] = []
+    """Trackers that get loss, learning rate and norm of the gradients. TensorBoard's files are in `trackers/` of the run; the others are
+    set up by their own variables, such as WANDB_PROJECT and MLFLOW_TRACKING_URI."""
+
     @model_validator(mode="after")
     def _fill_in(self) -> "Train":
         if self.batch_size % self.rows_at_once:
             raise ValueError(f"micro_batch {self.micro_batch} does not divide batch_size {self.batch_size}")
+        if self.rows_at_once % self.processes:
+            raise ValueError(
+                f"processes {self.processes} does not divide the {self.rows_at_once} rows of a forward pass (micro_batch, or batch_size)"
+            )
         if self.average > self.epochs or self.average == 1:
             raise ValueError(
                 f"average {self.average}: it takes 2 epochs or more to average, of the {self.epochs} that there are"

@@ -25,6 +25,8 @@ JUDGED = "judged.json"
 REPORT = "report.html"
 EXPORTS = "exports"
 """Folder of what is written for other tools: of no stage, and read by none."""
+TRACKERS = "trackers"
+"""Folder of TensorBoard's files, which no stage reads."""
 STUDENT, CHECKPOINTS, PREDICTIONS = "student", "student-checkpoints", "predictions"
 """Folders."""
 

@@ -201,13 +201,15 @@ def content_text(content: Any) -> str:
 def _parse_logprobs(choice: Mapping[str, Any]) -> str:
     try:
         tokens = (choice.get("logprobs") or {}).get("content") or []
-        alternatives = [
-            [[alternative["token"], alternative["logprob"]] for alternative in token.get("top_logprobs") or []]
-            for token in tokens
-        ]
+        alternatives = [list(_alternatives(token).items()) for token in tokens]
     except (LookupError, TypeError, AttributeError):
         return ""
     return json.dumps(alternatives, ensure_ascii=True)
+
+
+def _alternatives(token: Mapping[str, Any]) -> dict[str, float]:
+    """Log-probabilities by token text: of the chosen one, then of the others."""
+    return {one["token"]: one["logprob"] for one in (token, *(token.get("top_logprobs") or []))}
 
 
 def _parse_refusal(request: Request, status: int, text: str) -> Completion:

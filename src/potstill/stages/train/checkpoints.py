@@ -1,15 +1,18 @@
 """The complete checkpoints of a training run."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
 
-COMPLETE = "complete"
-"""Name of the empty file that is created in a checkpoint when everything else is written."""
+from potstill.progress import echo
+
+COMPLETE = "complete.json"
+"""Name of the file that is created in a checkpoint when everything else is written: the SHA-256 of each file."""
 ENGINE = "engine.txt"
 """Name of the file beside the checkpoints that names what computes the steps."""
 RESUME_FILES = ("optimizer.pt", "scheduler.pt")
-"""Only the newest checkpoint needs them to resume; they are several times as large as the weights."""
+"""Only the newest checkpoints need them to resume; they are several times as large as the weights."""
 
 
 def step(checkpoint: Path) -> int:
@@ -22,32 +25,67 @@ def is_complete(work: Path, now: int) -> bool:
     return (work / f"checkpoint-{now}" / COMPLETE).exists()
 
 
-def newest(work: Path, steps_per_epoch: int) -> Path | None:
-    """The last complete checkpoint that has those of all earlier epochs beside it; remains of others are deleted."""
+def newest(work: Path, steps_per_epoch: int, *, verified: bool = False) -> Path | None:
+    """The last complete checkpoint that has those of all earlier epochs beside it; remains of others are deleted.
+
+    ``verified``: files are read, and a checkpoint with a damaged one is said, and counts as one that does not exist.
+    """
     found = sorted(work.glob("checkpoint-*"), key=step)
     complete = [checkpoint for checkpoint in found if (checkpoint / COMPLETE).exists()]
+    if verified:
+        complete = [checkpoint for checkpoint in complete if not _is_damaged(checkpoint)]
     steps = {step(checkpoint) for checkpoint in complete}
-    while complete and not steps.issuperset(range(steps_per_epoch, step(complete[-1]), steps_per_epoch)):
+
+    def can_be_resumed(checkpoint: Path) -> bool:
+        epochs = range(steps_per_epoch, step(checkpoint), steps_per_epoch)
+        return (checkpoint / RESUME_FILES[0]).exists() and steps.issuperset(epochs)
+
+    while complete and not can_be_resumed(complete[-1]):
         complete.pop()
-    if complete and not (complete[-1] / RESUME_FILES[0]).exists():
-        complete = []
     for checkpoint in found:
         if checkpoint not in complete:
             shutil.rmtree(checkpoint)
     return complete[-1] if complete else None
 
 
-def mark_complete(work: Path, now: int, steps_per_epoch: int) -> None:
-    """Mark the checkpoint of step ``now``. Of those before it, only the ends of epochs stay, to choose from."""
-    (work / f"checkpoint-{now}" / COMPLETE).touch()
-    for checkpoint in work.glob("checkpoint-*"):
-        if step(checkpoint) >= now:
+def mark_complete(work: Path, now: int, steps_per_epoch: int, *, is_last: bool = False) -> None:
+    """Mark the checkpoint of step ``now``. Of those before it, the ends of epochs stay, to choose from, and one to resume from, in
+    case the new one gets damaged, unless it ``is_last``."""
+    folder = work / f"checkpoint-{now}"
+    digests = json.dumps({file.name: _digest(file) for file in sorted(folder.iterdir()) if file.is_file()})
+    part = folder / f"{COMPLETE}.part"
+    part.write_text(digests, encoding="utf-8")
+    part.rename(folder / COMPLETE)
+    earlier = sorted((one for one in work.glob("checkpoint-*") if step(one) < now), key=step)
+    spare = earlier[-1:] if not is_last else []
+    for checkpoint in earlier:
+        if checkpoint in spare:
             continue
         if step(checkpoint) % steps_per_epoch:
             shutil.rmtree(checkpoint)
         else:
             for name in RESUME_FILES:
                 (checkpoint / name).unlink(missing_ok=True)
+
+
+def _is_damaged(checkpoint: Path) -> bool:
+    """Whether a file is not as it was written; if so, that is said."""
+    try:
+        digests = json.loads((checkpoint / COMPLETE).read_text(encoding="utf-8"))
+    except ValueError:
+        digests = {COMPLETE: ""}
+    gone = set() if (checkpoint / RESUME_FILES[0]).exists() else set(RESUME_FILES)  # on purpose
+    for name in sorted(digests.keys() - gone):
+        file = checkpoint / name
+        if not file.exists() or _digest(file) != digests[name]:
+            echo(f"  {checkpoint.name} is damaged ({name} has changed): training resumes from the one before it")
+            return True
+    return False
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def engine(work: Path) -> str:

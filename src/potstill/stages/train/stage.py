@@ -118,7 +118,7 @@ def _train(recipe: Recipe, run: Run) -> None:
 
 
 def _at_rate(recipe: Recipe, rate: float) -> Recipe:
-    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"learning_rate": rate})})
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"learning_rate": rate, "search": None})})
 
 
 def _trained(
@@ -148,11 +148,16 @@ def _fit(
     both = sum(bool(row["rationale"]) for row in rows) if recipe.trains_jointly else 0
     steps_per_epoch = math.ceil((len(rows) + both) / recipe.train.batch_size)
     steps = recipe.train.epochs * steps_per_epoch
-    newest = checkpoints.newest(work, steps_per_epoch)
+    newest = checkpoints.newest(work, steps_per_epoch, verified=True)
     if newest is None or checkpoints.step(newest) < steps:
-        from potstill.stages.train import trainer
+        if recipe.train.processes > 1:
+            from potstill.stages.train import processes
 
-        trainer.fit(recipe, base, rows, trainer.Position(work, newest, steps))
+            processes.fit(recipe, base, rows, work, newest, steps)
+        else:
+            from potstill.stages.train import trainer
+
+            trainer.fit(recipe, base, rows, trainer.Position(work, newest, steps))
         newest = checkpoints.newest(work, steps_per_epoch)
     if newest is None or checkpoints.step(newest) < steps:
         done = checkpoints.step(newest) if newest else 0

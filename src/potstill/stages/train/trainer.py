@@ -1,7 +1,7 @@
 """TRL's `SFTTrainer` with a cheaper loss, a resumable sampler, and checkpoints by time."""
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,24 +10,24 @@ import torch
 from datasets import Dataset
 from peft import LoraConfig
 from peft.helpers import disable_input_dtype_casting
-from transformers import PrinterCallback, TrainerCallback
+from transformers import PrinterCallback
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from potstill import interrupt
 from potstill.errors import PotstillError
 from potstill.models.local import loading, weights
-from potstill.progress import Progress, progress
+from potstill.progress import progress
 from potstill.recipe.recipe import Recipe
-from potstill.stages.train import checkpoints, teacher
+from potstill.stages.train import checkpoints, processes, room, teacher
 from potstill.stages.train.fused import families
 from potstill.stages.train.fused.batch import shared
 from potstill.stages.train.fused.decoder import Decoder
 from potstill.stages.train.rows import Collator, rows_of
+from potstill.stages.train.steps import Checkpoints, diverged
 from potstill.stages.train.targets import IGNORED, Soft, SummedLoss, Targets
+from potstill.workspace.artifacts import TRACKERS
 
-SECONDS_BETWEEN_CHECKPOINTS = 300.0
-"""Seconds of training that are lost at most when the process is killed."""
 SHORT_TOKENS = 1024
 """Length of the longest row up to which a CPU computes attention with plain products: the backward pass of PyTorch's fused
 attention is slow there, but needs no memory for all pairs of tokens."""
@@ -43,10 +43,23 @@ class Position:
     resume: Path | None
     steps: int
 
+    @property
+    def trackers(self) -> Path:
+        """The folder of TensorBoard's files."""
+        return self.work.parent / TRACKERS
 
-def fit(recipe: Recipe, base: Path, rows: Sequence[Mapping[str, Any]], position: Position) -> None:
-    """Train the weights in ``base``, or adapters for them, on curated rows up to the last step."""
+
+def fit(
+    recipe: Recipe,
+    base: Path,
+    rows: Sequence[Mapping[str, Any]],
+    position: Position,
+    stop_requested: Callable[[], bool] = interrupt.stop_requested,
+) -> None:
+    """Train the weights in ``base``, or adapters for them, on curated rows up to the last step, or until a stop is requested."""
+    room.require(recipe)
     position.work.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(position.trackers))
     trainer: Any
     if recipe.train.on_policy:
         from potstill.stages.train import on_policy
@@ -58,7 +71,7 @@ def fit(recipe: Recipe, base: Path, rows: Sequence[Mapping[str, Any]], position:
         engine = "fused" if trainer.decoder else "modules"
     (position.work / checkpoints.ENGINE).write_text(engine, encoding="utf-8")
     with progress("training", position.steps, "steps") as shown:
-        trainer.add_callback(Checkpoints(shown, trainer))
+        trainer.add_callback(Checkpoints(shown, trainer, stop_requested))
         # Autocast chooses the number format of each product: PEFT's own casts of the adapters' inputs would only be undone.
         with disable_input_dtype_casting(trainer.model, active=recipe.train.method == "lora"):
             trainer.train(resume_from_checkpoint=str(position.resume) if position.resume else None)
@@ -88,7 +101,11 @@ def prepared(recipe: Recipe, base: Path, rows: Sequence[Mapping[str, Any]], posi
     trainer.ids = [str(row.get("id", number)) for number, row in enumerate(rows)]
     trainer.soft_weight = recipe.train.kd.weight if recipe.train.kd else 0.0
     trainer.remove_callback(PrinterCallback)
-    if short and trainer.accelerator.num_processes == 1:
+    if trainer.accelerator.num_processes != options.processes:
+        raise PotstillError(
+            f"training has {trainer.accelerator.num_processes} processes, and the recipe wants {options.processes} (train.processes)"
+        )
+    if short and options.processes == 1:
         trainer.decoder = families.decoder(trainer.model, getattr(torch, weights.resolve_dtype(recipe.student.dtype)))
     return trainer
 
@@ -110,7 +127,7 @@ def _arguments(recipe: Recipe, position: Position) -> dict[str, Any]:
     return {
         "output_dir": str(position.work),
         "num_train_epochs": options.epochs,
-        "per_device_train_batch_size": options.rows_at_once,
+        "per_device_train_batch_size": options.rows_at_once // options.processes,
         "gradient_accumulation_steps": options.batch_size // options.rows_at_once,
         "learning_rate": options.learning_rate or 0.0,
         "lr_scheduler_type": "cosine",
@@ -122,7 +139,9 @@ def _arguments(recipe: Recipe, position: Position) -> dict[str, Any]:
         "bf16": weights.resolve_dtype(recipe.student.dtype) == "bfloat16",
         "use_cpu": not torch.cuda.is_available(),
         "seed": recipe.train_seed,
-        "report_to": "none",
+        "report_to": list(recipe.train.report_to) or "none",
+        "run_name": recipe.name,
+        **processes.sharding(recipe),
         "disable_tqdm": True,
     }
 
@@ -218,7 +237,7 @@ class _LengthGroupedSampler(torch.utils.data.Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         arguments = self.trainer.args
         generator = torch.Generator().manual_seed(arguments.seed * 1_000_003 + int(self.trainer.state.epoch or 0))
-        size = arguments.train_batch_size * arguments.gradient_accumulation_steps
+        size = arguments.train_batch_size * arguments.world_size * arguments.gradient_accumulation_steps
         return iter(grouped_by_length(self.lengths, size, generator))
 
 
@@ -239,47 +258,3 @@ def grouped_by_length(lengths: Sequence[int], size: int, generator: torch.Genera
     rows = [row for pool_rows in pools for row in pool_rows]
     order = torch.randperm(steps, generator=generator).tolist()
     return [row for step in order for row in rows[step * size :][:size]] + longest_first(drawn[whole:])
-
-
-def diverged(trainer: Any, what: str) -> PotstillError:
-    """The error of a step that would make the weights useless."""
-    rate = trainer.args.learning_rate
-    return PotstillError(
-        f"Training diverged at step {trainer.state.global_step + 1}: {what}. Lower train.learning_rate, which is {rate:g}; if it is low "
-        "already, look at these rows in curated.parquet. Nothing was saved after the last good step."
-    )
-
-
-class Checkpoints(TrainerCallback):
-    """Shows progress, saves by time and when a stop is requested, marks complete checkpoints, and stops before a gradient that is not
-    finite."""
-
-    def __init__(self, shown: Progress, trainer: Any) -> None:
-        self.trainer = trainer
-        self.shown, self.saved, self.tokens = shown, time.monotonic(), 0
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.shown.skip(state.global_step)
-        self.tokens = state.num_input_tokens_seen
-
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        sums = [p.grad.sum() for p in self.trainer.model.parameters() if p.grad is not None]
-        if not torch.stack(sums).isfinite().all():
-            raise diverged(self.trainer, "its gradient is not finite")
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.shown.advance(1, state.num_input_tokens_seen - self.tokens)
-        self.tokens = state.num_input_tokens_seen
-        if interrupt.stop_requested():
-            control.should_save = control.should_training_stop = True
-        elif time.monotonic() - self.saved > SECONDS_BETWEEN_CHECKPOINTS:
-            control.should_save = True
-
-    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if checkpoints.is_complete(Path(args.output_dir), state.global_step):
-            control.should_save = False  # it was just saved: overwriting would put it at risk
-
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.saved = time.monotonic()
-        steps_per_epoch = state.max_steps // state.num_train_epochs
-        checkpoints.mark_complete(Path(args.output_dir), state.global_step, steps_per_epoch)
