@@ -183,8 +183,8 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_it_is_resumed(
 ):
     fit = partial(train._fit, recipe_with("lora: {dropout: 0.0}"), tiny_folder, ROWS)
     uninterrupted, _ = fit(tmp_path / "uninterrupted")
-    stops = iter([False, False, True, False, False, False, True])
-    monkeypatch.setattr(interrupt, "stop_requested", lambda: next(stops, False))
+    steps = count(1)
+    monkeypatch.setattr(interrupt, "stop_requested", lambda: next(steps) >= 5)
     monkeypatch.setattr("potstill.stages.train.steps.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     work = tmp_path / "damaged"
     with pytest.raises(interrupt.Interrupted):

@@ -54,9 +54,10 @@ def fit(
     base: Path,
     rows: Sequence[Mapping[str, Any]],
     position: Position,
-    stop_requested: Callable[[], bool] = interrupt.stop_requested,
+    stop_requested: Callable[[], bool] | None = None,
 ) -> None:
-    """Train the weights in ``base``, or adapters for them, on curated rows up to the last step, or until a stop is requested."""
+    """Train the weights in ``base``, or adapters for them, on curated rows up to the last step, or until a stop is requested:
+    by Ctrl-C, if nothing else says so."""
     room.require(recipe)
     position.work.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(position.trackers))
@@ -71,7 +72,7 @@ def fit(
         engine = "fused" if trainer.decoder else "modules"
     (position.work / checkpoints.ENGINE).write_text(engine, encoding="utf-8")
     with progress("training", position.steps, "steps") as shown:
-        trainer.add_callback(Checkpoints(shown, trainer, stop_requested))
+        trainer.add_callback(Checkpoints(shown, trainer, stop_requested or interrupt.stop_requested))
         # Autocast chooses the number format of each product: PEFT's own casts of the adapters' inputs would only be undone.
         with disable_input_dtype_casting(trainer.model, active=recipe.train.method == "lora"):
             trainer.train(resume_from_checkpoint=str(position.resume) if position.resume else None)
