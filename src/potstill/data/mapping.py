@@ -21,6 +21,8 @@ UNUSABLE_GOLD = "unusable gold"
 """How the reason of a row begins whose gold the task does not take."""
 CHAT = "messages"
 """The column of chats whose messages are the prompts."""
+TURNS = "turns"
+"""The column that is read where a row has no chat: the user's turns without replies, as in MT-Bench's file of questions."""
 
 
 class ColumnMapper:
@@ -122,6 +124,8 @@ class ColumnMapper:
             names = self.several[name]
             return self._parsed(column.parse, self._options(row, names, location), location, ", ".join(names))
         theirs = self.theirs[name]
+        if column is Column.MESSAGES and theirs not in row and TURNS in row:
+            theirs = TURNS
         if theirs not in row:
             advice = _option_columns_advice(row) if column is Column.OPTIONS else ""
             raise self._no_column(row, theirs, location, advice)

@@ -185,6 +185,15 @@ class AboutRater(TypedDict):
     agreement: list[Agreement]
 
 
+class Inattentive(TypedDict):
+    """A reviewer whose ``labels`` are left out, because only ``right`` of ``of`` damaged answers were rated as bad."""
+
+    reviewer: str
+    right: int
+    of: int
+    labels: int
+
+
 class Verdict(TypedDict):
     """At most three ``lines``, and ``notes`` on what they rest on. ``by``: whose labels decide a split."""
 
@@ -203,6 +212,7 @@ class Judged(TypedDict):
     margin: float
     obsolete: int
     related: dict[str, list[str]]
+    inattentive: list[Inattentive]
     splits: dict[str, Split]
     raters: list[AboutRater]
     verdict: Verdict

@@ -9,7 +9,7 @@ from potstill.stages.judged.decision import decide
 from potstill.stages.judged.estimates import Level, score
 from potstill.stages.judged.inputs import Question, Setting
 from potstill.stages.judged.raters import about, ratings
-from potstill.stages.judged.result import Judged, Split
+from potstill.stages.judged.result import Inattentive, Judged, Split
 from potstill.stages.judged.series import Series, all_series, current, of_people
 from potstill.stages.judged.words import verdict
 
@@ -38,6 +38,9 @@ def judged(labels: Iterable[Label], questions: Sequence[Question], setting: Sett
         margin=setting.margin,
         obsolete=len(given) - len(used),
         related=related,
+        inattentive=[
+            Inattentive(reviewer=one.name, right=one.right, of=one.of, labels=one.labels) for one in setting.inattentive
+        ],
         splits=splits,
         raters=raters,
         verdict=verdict(splits, raters, decide(splits, setting), related, setting),

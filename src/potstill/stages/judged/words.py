@@ -218,6 +218,11 @@ def _notes(
         yield (
             f"Judge {name} is the model of {' and '.join(systems)}, or of its family (allow_related): a judge prefers answers like its own."
         )
+    for person in setting.inattentive:
+        yield (
+            f"{person.labels:,} labels by the reviewer {person.name} are left out: {person.right} of {person.of} answers that were damaged on "
+            "purpose were rated as bad, fewer than the rule asks for that the review began with."
+        )
     for one in raters:
         yield from _about(one)
     contradicted: Counter[str] = Counter()

@@ -111,7 +111,7 @@ def _validation_scores(
     task, jury = run.task, scoring.of_curation(recipe)
     if task.judged and jury is None:
         return []
-    examples = list(run.examples("validation"))
+    examples = [example for example in run.examples("validation") if not task.own_turns(example)]
     identity = weights.identity(checkpoint.base, recipe.student.dtype, recipe.student.chat_template)
     identity |= {"checkpoint": weights.sha256(checkpoint.folder)}
     model = LocalModel(checkpoint.as_it_answers, identity, str(checkpoint.folder), batch_size=recipe.student.batch_size)
