@@ -7,6 +7,7 @@ from potstill.labels.table import Form, Label
 from potstill.stages.judged.comparisons import differences, win_rate
 from potstill.stages.judged.decision import decide
 from potstill.stages.judged.estimates import Level, score
+from potstill.stages.judged.implied import implied
 from potstill.stages.judged.inputs import Question, Setting
 from potstill.stages.judged.raters import about, ratings
 from potstill.stages.judged.result import Inattentive, Judged, Split
@@ -25,6 +26,7 @@ def judged(labels: Iterable[Label], questions: Sequence[Question], setting: Sett
     used = list(current(given, by_id))
     level = Level({one.id: one.group for one in questions}, setting.confidence, setting.margin)
     series, persons = all_series(used, by_id, setting), of_people(used, by_id, setting)
+    series += implied(series)
     names = dict.fromkeys(one.split for one in questions)
     splits = {
         split: _split([s for s in series if s.split == split], [s for s in persons if s.split == split], level, by_id)
