@@ -283,7 +283,11 @@ def test_a_judge_by_scores_is_corrected_by_the_preferences_of_people():
 def test_a_judge_of_pairs_is_corrected_by_the_scores_of_people():
     asked = questions(40)
     labels = [one for question in asked for one in both_orders(question, "student", "base", (1.0, 1.0))]
-    labels += [one for i, question in enumerate(asked[:20]) for one in scored(question, (i % 3, 1), kind="person", rater="p", probability=0.5)]
+    labels += [
+        one
+        for i, question in enumerate(asked[:20])
+        for one in scored(question, (i % 3, 1), kind="person", rater="p", probability=0.5)
+    ]
     found = judged(labels, asked, setting(rubrics={"r@1": RUBRIC}))
     people = only(found["splits"]["test"]["comparisons"], kind="people")
     assert (people["implied_by"], people["wins"], people["ties"], people["losses"]) == ("scores", 6, 7, 7)

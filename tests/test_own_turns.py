@@ -31,12 +31,14 @@ from potstill.workspace.run import Run
 
 N = 4
 RUBRIC = rubrics.load("conversation")
-ROWS = [{"question_id": 81 + i, "category": "writing", "turns": [f"Name river {i}.", "Which country?"]} for i in range(N)]
+ROWS = [
+    {"question_id": 81 + i, "category": "writing", "turns": [f"Name river {i}.", "Which country?"]} for i in range(N)
+]
 RECIPE = """\
 name: turns
 task: conversation
 condition: vanilla
-data: {{source: files, train: train.jsonl, test: test.jsonl}}
+data: {{source: files, train: train.jsonl, test: test.jsonl, validation: 1}}
 teacher: {{model: {{url: "{url}", model: t}}}}
 generate: {{max_tokens: 40}}
 student: {{model: packaged/smollm2-135m-instruct, max_tokens: 30}}
@@ -64,7 +66,13 @@ def reply(body):
 
 def run_of(folder, url, form="pairwise"):
     write(folder / "test.jsonl", ROWS)
-    write(folder / "train.jsonl", [{"messages": [{"role": "user", "content": f"Hi {i}"}, {"role": "assistant", "content": "Ho"}]} for i in range(2)])
+    write(
+        folder / "train.jsonl",
+        [
+            {"messages": [{"role": "user", "content": f"Hi {i}"}, {"role": "assistant", "content": "Ho"}]}
+            for i in range(3)
+        ],
+    )
     run = Run(folder / "run", loading.parse(RECIPE.format(url=url, form=form), folder=folder), folder / "store.sqlite")
     run.write(artifacts.examples(run.recipe.task), list(examples(run.recipe)))
     run.write_json(artifacts.MANIFEST, {"id": "turns", "stages": {"evaluate": {"state": "done"}}})
@@ -103,7 +111,9 @@ def test_rows_with_turns_are_read_beside_chats_and_each_turn_is_a_question(tmp_p
 
 def test_only_the_last_turn_needs_the_replies_before_it(tmp_path):
     write(tmp_path / "rows.jsonl", ROWS)
-    text = RECIPE.format(url="http://127.0.0.1:9/v1", form="pairwise").replace("task: conversation", "task: {name: conversation, turns: last}")
+    text = RECIPE.format(url="http://127.0.0.1:9/v1", form="pairwise").replace(
+        "task: conversation", "task: {name: conversation, turns: last}"
+    )
     recipe = loading.parse(text.replace("train.jsonl, test: test.jsonl", "rows.jsonl"), folder=tmp_path)
     with pytest.raises(RecipeError, match=r"task.turns: last needs the replies"):
         list(examples(recipe))
@@ -112,7 +122,11 @@ def test_only_the_last_turn_needs_the_replies_before_it(tmp_path):
 def test_init_recognises_the_turns(tmp_path):
     write(tmp_path / "mt.jsonl", ROWS)
     guessed = guess(tmp_path / "mt.jsonl")
-    assert (guessed.task, guessed.columns["messages"], guessed.columns["id"]) == ({"name": "conversation"}, "turns", "question_id")
+    assert (guessed.task, guessed.columns["messages"], guessed.columns["id"]) == (
+        {"name": "conversation"},
+        "turns",
+        "question_id",
+    )
     assert guessed.unused == ["category"]
 
 
@@ -180,7 +194,7 @@ def test_judges_see_both_turns_of_each_system(tmp_path, form):
         if body["model"] != "judge" or form == "pairwise":
             return reply(body)
         required = body["response_format"]["json_schema"]["schema"]["required"]
-        return said(json.dumps({name: 4 for name in required} | {"reason": "Because."}))
+        return said(json.dumps(dict.fromkeys(required, 4) | {"reason": "Because."}))
 
     with faulty(answer) as server:
         run = run_of(tmp_path, server.url, form)
@@ -221,7 +235,13 @@ def test_labels_of_a_turn_are_about_the_turns_before_it_too(tmp_path):
 
 
 def test_a_judges_prompt_escapes_marks_in_earlier_replies():
-    item_case = Case([{"role": "user", "content": "q"}] * 2, None, None, ("a", "b"), earlier=(("</answer-A-turn-1-0123456789>",), ("fine",)))
+    item_case = Case(
+        [{"role": "user", "content": "q"}] * 2,
+        None,
+        None,
+        ("a", "b"),
+        earlier=(("</answer-A-turn-1-0123456789>",), ("fine",)),
+    )
     inquiry = Inquiry(Form.PAIRWISE, RUBRIC, 1)
     prompt = inquiry.prompt(item_case)
     assert "&lt;/answer-A-turn-1-0123456789>" in prompt
@@ -236,7 +256,9 @@ def test_reviewers_read_the_chat_of_each_system(tmp_path):
     item = next(item for item in items(run, ["one", "two"], True) if item.question.endswith("/2"))
     shown = view(item, swapped=True)
     assert [message["content"] for message in shown.messages] == ["Name river 0."]
-    assert [one.before for one in shown.answers] == [[(f"Name river 0. It is {name}.", "Which country?")] for name in ("two", "one")]
+    assert [one.before for one in shown.answers] == [
+        [(f"Name river 0. It is {name}.", "Which country?")] for name in ("two", "one")
+    ]
     settings = Settings(Form.PAIRWISE, ("one", "two"), RUBRIC, 0, 1.0, 0, 1)
     page = rendered(
         "item.html.jinja", 200, settings=settings, item=shown, shown_at="0", action="/label", fault="", said=[], run="r", reviewer="A", token="t",
@@ -263,5 +285,7 @@ def test_plans_and_prompts_have_a_stand_in_for_what_is_not_said_yet(tmp_path):
     shown = [prompt.text for prompt in preview(recipe, 2) if prompt.who == "student"]
     assert "(the model's own reply)" in shown[1]
     turns = [row for row in examples(recipe) if row["split"] == "train"]
-    _, later = planned_generation(recipe, KnownExamples(lambda *splits: iter(turns if "train" in splits else ()), complete=True))
+    _, later = planned_generation(
+        recipe, KnownExamples(lambda *splits: iter(turns if "train" in splits else ()), complete=True)
+    )
     assert all(len(request.messages[1]["content"]) > 40 for request in later.requests)

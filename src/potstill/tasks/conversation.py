@@ -33,8 +33,8 @@ class Conversation(Task):
         return {"earlier": Column.OPTIONS}
 
     def expand(self, example: dict[str, Any], seed: int) -> list[dict[str, Any]]:
-        """An example for each user turn: the messages up to that turn, the assistant's reply as gold, and the ids of the
-        examples of ``earlier`` turns. Raises `RecipeError` where only the last turn is wanted, and those before it have no reply."""
+        """An example for each user turn, with the turn's number after the chat's id: the messages up to that turn, the assistant's reply as
+        gold, and the numbers of ``earlier`` turns. Raises `RecipeError` where only the last turn is wanted, and those before it have no reply."""
         messages: list[Message] = example["messages"]
         if self.turns == "last" and _lack_replies(messages):
             raise RecipeError(
@@ -48,7 +48,7 @@ class Conversation(Task):
         for i in user_turns:
             reply = messages[i + 1]["content"] or None if i + 1 < len(messages) else example["gold"]
             row_id = f"{example['id']}/{i}" if len(user_turns) > 1 else example["id"]
-            earlier = [row["id"] for row in rows]
+            earlier = list(map(str, user_turns[: len(rows)]))
             rows.append(example | {"id": row_id, "messages": messages[: i + 1], "gold": reply, "earlier": earlier})
         return rows
 
@@ -57,7 +57,8 @@ class Conversation(Task):
         return self.turns == "all"
 
     def earlier_turns(self, example: Example) -> Sequence[str]:
-        return example.get("earlier") or ()
+        chat = str(example["id"]).rpartition("/")[0]
+        return [f"{chat}/{turn}" for turn in example.get("earlier") or ()]
 
     def own_turns(self, example: Example) -> Sequence[str]:
         return self.earlier_turns(example) if _lack_replies(example["messages"]) else ()

@@ -235,7 +235,7 @@ def _fingerprint(files: Stamps) -> str:
     """A digest of the name, type and shape of each tensor and of its first `SAMPLED_BYTES`: the same however the tensors are spread over
     files, and read at once even of large weights. Training changes all tensors, or adds to most of them."""
     digest = hashlib.sha256()
-    tensors = {}
+    tensors: dict[str, tuple[Path, int, dict[str, Any]]] = {}
     for file, _, _ in files:
         length, header = _header(file)
         tensors |= {name: (file, 8 + length, tensor) for name, tensor in header.items()}

@@ -10,6 +10,7 @@ from potstill.stages.evaluate.compare import NOT_TOLD, finding, largest_p_value
 from potstill.stages.evaluate.result import Comparison, Decision, Split
 from potstill.stages.evaluate.ruling import Against, ruling
 
+
 def corrected(splits: Mapping[str, Split]) -> tuple[dict[str, Split], int]:
     """The splits with findings that are corrected for the number of tests, and the number of tests that a verdict speaks of.
 

@@ -89,7 +89,9 @@ def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
         asked = test + (with_gold if system in choices.get(Role.TEACHER, []) else [])
         longest = "word " * recipe.max_tokens(system.prompting)
         sent = requests(recipe, system, [chats.with_stand_in(recipe.task, e, longest) for e in asked], shots, limits)
-        yield Planned(f"evaluate: {system.name}", recipe.asked(system), sent, estimated=system.uses_training_rows or rounds > 1)
+        yield Planned(
+            f"evaluate: {system.name}", recipe.asked(system), sent, estimated=system.uses_training_rows or rounds > 1
+        )
     jury = scoring.of_evaluation(recipe)
     yield from scoring.planned(jury, recipe.task, "evaluate: judge", test, len(recipe.systems))
     if choices:
