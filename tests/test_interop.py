@@ -180,7 +180,9 @@ def test_lm_eval_finds_the_files_and_makes_its_table(run):
 
 
 def test_what_judges_decided_is_no_accuracy(tmp_path):
-    run = evaluated_run(tmp_path, [example(f"q{i}") for i in range(3)], {"student": ["correct", "incorrect", "correct"]})
+    run = evaluated_run(
+        tmp_path, [example(f"q{i}") for i in range(3)], {"student": ["correct", "incorrect", "correct"]}
+    )
     run.write_json("evaluation.json", {"splits": {"test": {"decided": True, "measure": "judged_right"}}})
     results, samples = lm_eval_files(export(run, "lm-eval") / "student")
     assert results["results"]["one_test"]["judged_right,none"] == pytest.approx(2 / 3)
