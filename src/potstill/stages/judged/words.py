@@ -120,10 +120,13 @@ def table(judged: Judged) -> list[str]:
 
 
 def _cells(one: Estimate, about: str) -> list[str]:
-    what = one["measure"] if one["criterion"] == OVERALL else f"{one['measure']}, {one['criterion']}"
-    what += f" by {one['implied_by']}" if one["implied_by"] else ""
+    what = _measured(one) + (f" by {one['implied_by']}" if one["implied_by"] else "")
     corrected = value(one, one["corrected"]) if one["corrected"] else ""
     return [who(one["rater"], one["kind"]), what, about, value(one), f"{one['n']:,}", corrected]
+
+
+def _measured(one: Estimate) -> str:
+    return one["measure"] if one["criterion"] == OVERALL else f"{one['measure']} ({one['criterion']})"
 
 
 def _headline(ruling: Ruling, related: Mapping[str, Sequence[str]], setting: Setting) -> str:
@@ -185,7 +188,7 @@ def _of_split(split: str, values: Split, ruling: Ruling) -> str:
     if not spoken:
         scores = [one for one in values["scores"] if one["criterion"] in (ALL_CRITERIA, OVERALL)]
         words = [
-            f"{who(one['rater'], one['kind'])}: {one['measure']} of {one['system']} {value(one)}" for one in scores
+            f"{who(one['rater'], one['kind'])}: {_measured(one)} of {one['system']} {value(one)}" for one in scores
         ]
         return f"{WHERE[split]} ({split}) {'; '.join(words) or 'no two systems were compared'}."
     spoken.sort(key=lambda one: names.index(one["b"]))
@@ -250,8 +253,7 @@ def _unchecked(judge: AboutRater, raters: Sequence[AboutRater]) -> str:
         return "was not checked by people: have them label a random draw of the same answers with potstill review."
     if any(one["agreement"] and one["rubric"] == judge["rubric"] for one in raters if one["rater"] == judge["rater"]):
         return (
-            "is checked by people in which of two answers it rates higher alone: they compared answers, which says nothing of how high a score "
-            "should be."
+            "is checked by people in which of two answers it rates higher, and not in how high its labels are: people compared answers."
         )
     if all(one["rubric"] != judge["rubric"] for one in people):
         return "was not checked by people, who labelled by another rubric: one rubric's labels say nothing of those by another one."
