@@ -25,7 +25,7 @@ from potstill.stages.judge.inquiry import Case, Inquiry
 from potstill.stages.judge.stage import judge
 from potstill.stages.judge.stage import planned as planned_judging
 from potstill.stages.planned import KnownExamples
-from potstill.tasks.messages import LeftOutError, parse_chat
+from potstill.tasks.messages import LeftOutError, parse_messages, parse_turns
 from potstill.workspace import artifacts
 from potstill.workspace.run import Run
 
@@ -87,14 +87,17 @@ def rows_of(run, system):
 
 
 def test_a_list_of_texts_are_the_users_turns():
-    chat = parse_chat(["one?", "two?"])
+    chat = parse_turns(["one?", "two?"])
     assert [message["role"] for message in chat] == ["user", "assistant", "user"]
     assert chat[1]["content"] == ""
-    assert parse_chat('["one?"]') == [{"role": "user", "content": "one?"}]
+    assert parse_turns('["one?"]') == [{"role": "user", "content": "one?"}]
     with pytest.raises(LeftOutError, match="empty questions"):
-        parse_chat(["one?", " "])
+        parse_turns(["one?", " "])
+    assert parse_turns([{"role": "user", "content": "one?"}]) == parse_turns(["one?"])
+    with pytest.raises(ValueError, match="only a column named turns"):
+        parse_messages(["one?", "two?"])
     with pytest.raises(ValueError, match="half of a character"):
-        parse_chat(["one?", "\ud800"])
+        parse_turns(["one?", "\ud800"])
 
 
 def test_rows_with_turns_are_read_beside_chats_and_each_turn_is_a_question(tmp_path):

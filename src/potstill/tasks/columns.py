@@ -8,7 +8,7 @@ from math import isfinite, isnan
 from typing import Any
 
 from potstill.tasks.literals import decode
-from potstill.tasks.messages import parse_chat
+from potstill.tasks.messages import parse_messages
 
 
 class Column(StrEnum):
@@ -21,7 +21,7 @@ class Column(StrEnum):
 
     def parse(self, value: Any) -> Any:
         """Convert a value of the user to this kind of column. Raises `ValueError` with what is wrong with the value."""
-        return {Column.TEXT: parse_text, Column.OPTIONS: parse_options, Column.MESSAGES: parse_chat}[self](value)
+        return {Column.TEXT: parse_text, Column.OPTIONS: parse_options, Column.MESSAGES: parse_messages}[self](value)
 
     def display(self, value: Any) -> str:
         """The value as text for people; of a conversation its last turn."""

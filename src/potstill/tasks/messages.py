@@ -31,9 +31,9 @@ LATE_SYSTEM, OPENING_REPLY = "system messages after the first turn", "answers be
 EARLIER_TURNS = "turns before the question (the task conversation takes any chat)"
 
 
-def parse_chat(value: Any) -> list[dict[str, str]]:
-    """The turns of a chat in any form of `parse_messages`, or out of a list of texts: the user's turns, as MT-Bench's ``turns`` (Zheng et
-    al. 2023, arXiv 2306.05685), with `OWN_REPLY` between them. Raises as `parse_messages`."""
+def parse_turns(value: Any) -> list[dict[str, str]]:
+    """A chat out of a list of texts, the user's turns, as MT-Bench's ``turns`` (Zheng et al. 2023, arXiv 2306.05685), with `OWN_REPLY` between
+    them; or out of any form of `parse_messages`, as which it raises."""
     value = decode(value)
     if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
         return parse_messages(value)
@@ -71,7 +71,9 @@ def _require_encodable(messages: Iterable[Mapping[str, str]]) -> None:
 def parse_message(message: Any) -> dict[str, str]:
     """One message. Raises as `parse_messages`."""
     if not isinstance(message, Mapping):
-        raise ValueError("holds a message that is not an object with role and content")
+        raise ValueError(
+            "holds a message that is not an object with role and content (only a column named turns may hold the user's turns as texts)"
+        )
     role = str(message.get("role") or message.get("from")).strip()
     name = role.lower().replace("-", "_")
     if name in _TOOL_ROLES or message.get("tool_calls") or message.get("function_call"):
