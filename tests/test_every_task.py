@@ -64,7 +64,9 @@ def test_a_recipe_runs_from_teacher_to_verdict(name, folder):
     examples, generated, curated = (rows(f"{file}.parquet") for file in ("examples", "generated", "curated"))
     splits = Counter(row["split"] for row in examples)
     finished = {row["id"] for row in generated if row["answer"] is not None and row["finish_reason"] == "stop"}
-    asked = [row["id"] for row in examples if row["split"] == "train" and finished.issuperset(row.get("earlier") or ())]
+    task, train = run.task, [row for row in examples if row["split"] == "train"]
+    assert all({row["id"] for row in train}.issuperset(task.earlier_turns(row)) for row in train)
+    asked = [row["id"] for row in train if finished.issuperset(task.earlier_turns(row))]
     assert [row["id"] for row in generated] == [row["id"] for row in curated] == asked
     assert asked
     assert {row["status"] for row in generated} <= {status.value for status in Status}

@@ -177,3 +177,20 @@ def test_lm_eval_finds_the_files_and_makes_its_table(run):
     rows = load_dataset("json", data_files=samples, split="train", cache_dir=str(folder.parent / "cache"))
     assert len(rows) == 5
     assert set(rows["acc"]) == {0.0, 1.0}
+
+
+def test_what_judges_decided_is_no_accuracy(tmp_path):
+    run = evaluated_run(
+        tmp_path, [example(f"q{i}") for i in range(3)], {"student": ["correct", "incorrect", "correct"]}
+    )
+    run.write_json("evaluation.json", {"splits": {"test": {"decided": True, "measure": "judged_right"}}})
+    results, samples = lm_eval_files(export(run, "lm-eval") / "student")
+    assert results["results"]["one_test"]["judged_right,none"] == pytest.approx(2 / 3)
+    (file,) = export(run, "inspect").iterdir()
+    log = json.loads(file.read_text())
+    (score,) = log["results"]["scores"]
+    assert (score["name"], sorted(score["metrics"])) == ("judged_right", ["mean", "mean_test", "stderr"])
+    assert [one["scores"]["judged_right"]["value"] for one in log["samples"]] == [1.0, 0.0, 1.0]
+    for text in (json.dumps(results), json.dumps(log), *(path.read_text() for path in samples.values())):
+        assert "accuracy" not in text
+        assert '"acc' not in text

@@ -7,6 +7,7 @@ import pytest
 
 from judged_labels import both_orders, label, person, questions, setting
 from potstill.rubrics import rubric
+from potstill.stages.judged.inputs import Reviewer
 from potstill.stages.judged.result import schema
 from potstill.stages.judged.results import judged
 
@@ -248,3 +249,82 @@ def test_the_schema_describes_what_is_written():
     written = json.loads(json.dumps(judged(labels, asked, setting()), allow_nan=False))
     jsonschema.validate(written, schema())
     assert set(written["splits"]) == {"test", "test_unseen"}
+
+
+# Labels of different forms
+
+
+def scored(question, values, **changes):
+    """Scores of the student and the base by one criterion."""
+    return [
+        label(question, system, value, form="scores", criterion="helpful", **changes)
+        for system, value in zip(("student", "base"), values, strict=True)
+    ]
+
+
+def test_a_judge_by_scores_is_corrected_by_the_preferences_of_people():
+    """The judge scores the student higher on 30 of 40 questions; people, who compared 20 of them, always agree with it."""
+    asked = questions(40)
+    labels = [one for i, question in enumerate(asked) for one in scored(question, (4, 3) if i < 30 else (2, 3))]
+    labels += [person(question, "student", float(i < 30), "base") for i, question in enumerate(asked) if i % 2]
+    found = judged(labels, asked, setting(rubrics={"r@1": RUBRIC}))
+    implied = only(found["splits"]["test"]["comparisons"], rater="j")
+    assert (implied["implied_by"], implied["estimate"], implied["wins"], implied["losses"]) == ("scores", 0.75, 30, 10)
+    assert implied["corrected"]["labels"] == 20
+    assert implied["corrected"]["weight"] == pytest.approx(1)
+    assert implied["corrected"]["estimate"] == pytest.approx(0.75)
+    agreement = only(found["raters"], rater="j", form="pairwise")
+    assert (agreement["implied_by"], agreement["agreement"][0]["same"]["estimate"]) == ("scores", 1.0)
+    assert found["verdict"]["by"]["test"] == "judge corrected by people"
+    assert "judge j rates the student (scores) higher than base in 75 %" in " ".join(found["verdict"]["lines"])
+    assert any("is checked by people in which of two answers it rates higher" in note for note in found["verdict"]["notes"])
+
+
+def test_a_judge_of_pairs_is_corrected_by_the_scores_of_people():
+    asked = questions(40)
+    labels = [one for question in asked for one in both_orders(question, "student", "base", (1.0, 1.0))]
+    labels += [
+        one
+        for i, question in enumerate(asked[:20])
+        for one in scored(question, (i % 3, 1), kind="person", rater="p", probability=0.5)
+    ]
+    found = judged(labels, asked, setting(rubrics={"r@1": RUBRIC}))
+    people = only(found["splits"]["test"]["comparisons"], kind="people")
+    assert (people["implied_by"], people["wins"], people["ties"], people["losses"]) == ("scores", 6, 7, 7)
+    corrected = only(found["splits"]["test"]["comparisons"], rater="j")["corrected"]
+    assert (corrected["labels"], corrected["estimate"]) == (20, pytest.approx(0.475))
+
+
+def test_preferences_follow_only_where_they_are_needed_and_by_the_same_rubric():
+    asked = questions(30)
+    of_judge = [one for question in asked for one in scored(question, (4, 3))]
+    assert not judged(of_judge, asked, setting())["splits"]["test"]["comparisons"]
+    other = [person(question, "student", 1.0, "base", rubric="other@2") for question in asked[:15]]
+    found = judged([*of_judge, *other], asked, setting())
+    assert {one["rater"] for one in found["splits"]["test"]["comparisons"]} == {"people"}
+    assert any("who labelled by another rubric" in note for note in found["verdict"]["notes"])
+    passed = [person(question, "student", 1.0) for question in asked[:15]]
+    notes = judged([*of_judge, *passed], asked, setting())["verdict"]["notes"]
+    assert any("labels of another form (pass)" in note for note in notes)
+
+
+def test_a_missing_score_leaves_the_preference_open():
+    asked = questions(20)
+    labels = [one for i, question in enumerate(asked) for one in scored(question, (None if i == 0 else 4, 3))]
+    labels += [person(question, "student", 1.0, "base") for question in asked[5:]]
+    implied = only(judged(labels, asked, setting(rubrics={"r@1": RUBRIC}))["splits"]["test"]["comparisons"], rater="j")
+    assert (implied["n"], implied["left_out"]) == (19, {"unreadable": 1})
+    assert implied["bounds"]["lower"]["estimate"] < implied["bounds"]["upper"]["estimate"]
+
+
+# Attention
+
+
+def test_who_is_left_out_is_said():
+    asked = questions(12)
+    left_out = setting(inattentive=[Reviewer("Ben", 1, 3, 24)])
+    found = judged([person(question, "student", 1.0, "base") for question in asked], asked, left_out)
+    assert found["inattentive"] == [{"reviewer": "Ben", "right": 1, "of": 3, "labels": 24}]
+    said = "24 labels by the reviewer Ben are left out: 1 of 3 answers that were damaged on purpose were rated as bad"
+    assert any(note.startswith(said) for note in found["verdict"]["notes"])
+    assert judged([], asked, left_out)["verdict"]["decision"] == "undecided"

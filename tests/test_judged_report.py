@@ -81,4 +81,13 @@ def test_a_report_without_labels_has_no_such_section(run):  # noqa: F811
 def test_the_schema_is_printed():
     command = [sys.executable, "-m", "potstill", "schema", "judged"]
     printed = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    assert set(printed["required"]) == {"confidence", "margin", "obsolete", "related", "splits", "raters", "verdict"}
+    assert set(printed["required"]) == {
+        "confidence",
+        "margin",
+        "obsolete",
+        "related",
+        "inattentive",
+        "splits",
+        "raters",
+        "verdict",
+    }

@@ -17,6 +17,7 @@ from potstill.review.defaults import defaults
 from potstill.review.disagreements import disagreements
 from potstill.review.filling import fill
 from potstill.review.reviewing import Answer
+from potstill.stages.judged.inputs import setting
 from reviewed import answer_all, begun, math_run, summarization_run
 
 
@@ -151,6 +152,23 @@ def test_incomplete_forms_are_refused(tmp_path, form, fields):
         read_answer(defaults(math_run(tmp_path, 1), {"form": form}), fields, swapped=False)
 
 
+def test_what_every_page_needs_is_found_in_indexes(tmp_path):
+    """With 50,000 items nothing may be read from beginning to end."""
+    connection, _ = begun(math_run(tmp_path, 3), form="pass", overlap=0.5)
+    answer_all(connection, "Ana", PASSES, most=4)
+    seen = []
+    connection.set_trace_callback(seen.append)
+    assert reviewing.progress(connection, "Ana").done == 4
+    reviewing.next_open(connection, "Ana", 4)
+    reviewing.last_given(connection, "Ana", "x")
+    reviewing.has_finished(connection, "Ana")
+    connection.set_trace_callback(None)
+    assert len(seen) >= 4
+    steps = [row["detail"] for statement in seen for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
+    assert not [step for step in steps if step.startswith("SCAN") and step != "SCAN CONSTANT ROW"]
+    assert not [step for step in steps if "TEMP B-TREE" in step]
+
+
 # Labels
 
 
@@ -232,6 +250,15 @@ def test_who_does_not_read_is_left_out_and_counted(tmp_path, form):
         ("Ana", False, 3),
         ("Ben", True, 3),
     ]
+    n = 6 * {"pass": 2, "pairwise": 1, "scores": 4}[form]
+    assert [one["labels"] for one in reviewers] == [n, n]
+    (ben,) = review_setting(run).inattentive
+    assert (ben.name, ben.of, ben.labels) == ("Ben", 3, n)
+
+
+def review_setting(run):
+    evaluation = {"chosen": {}, "splits": {}}
+    return setting(run.recipe, [], {}, evaluation, run.read_json("review.json"))
 
 
 def test_disagreements_are_those_of_reviewers_who_count(tmp_path):

@@ -129,7 +129,7 @@ def test_a_form_needs_its_token(ana, run):
     ("body", "headers", "status"),
     [
         ("x" * (MAX_BODY + 1), {}, 413),
-        (iter([b"token=x"]), {"Transfer_Encoding": "chunked"}, 413),
+        (iter([b"7\r\ntoken=x\r\n0\r\n\r\n"]), {"Transfer_Encoding": "chunked"}, 413),
         ("&".join(f"f{i}=1" for i in range(200)), {}, 400),
         (b"\xff\xfe=%ff", {}, 400),
     ],

@@ -13,6 +13,7 @@ from potstill import rubrics
 from potstill.models import Completion, Request
 from potstill.models.local import gpu
 from potstill.pipeline import preflight
+from potstill.recipe.asked import AskedModel
 from potstill.recipe.judging import why_no_judges
 from potstill.stages.evaluate import asking
 from potstill.stages.evaluate import stage as evaluate
@@ -180,7 +181,7 @@ CASES = [
     case("Judges.repeats", "evaluate.judge.repeats", judging_of(lambda all: all[0].more), (0, 0), (2, 4), **PAIRWISE),
     case("Judges.questions", "evaluate.judge.questions", judging_of(n_requests), (1, 6), (2, 12), (LEFT_OUT, 18), **PAIRWISE),
     case("Judges.allow_related", "evaluate.judge.allow_related",
-         lambda r: bool(why_no_judges(r.evaluate.judge, None, r.task, r.systems, "packaged/j-instruct")), (True, False), (False, True),
+         lambda r: bool(why_no_judges(r.evaluate.judge, None, r.task, r.systems, AskedModel(model="packaged/j-instruct"))), (True, False), (False, True),
          **BY_JUDGE),
     case("Judges.seed", "evaluate.judge.seed", lambda r: r.judge_seed, (1, 1), (2, 2), **PAIRWISE),
     case("Report.examples", "report.examples", shown, (2, 2), (20, 9)),

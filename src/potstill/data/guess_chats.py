@@ -37,6 +37,12 @@ def chat_of(value: Any) -> Chat | None:
     return messages, reply
 
 
+def are_turns(value: Any) -> bool:
+    """Whether a value is a list of texts, as the turns of a user."""
+    value = decode(value)
+    return isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value)
+
+
 def is_log(row: Mapping[str, Any]) -> bool:
     """Whether a row is one of a log of requests and answers."""
     if row.get("schemaType") or (row.get("custom_id") and (row.get("body") or row.get("response"))):

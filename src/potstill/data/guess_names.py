@@ -21,7 +21,7 @@ CONTEXT_COLUMNS = ("context", "passage", "background", "paragraph")
 PAIR_COLUMNS = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("text1", "text2"), ("question1", "question2"))
 OPTIONS_COLUMNS = ("options", "choices", "candidates", "endings")
 CHAT_COLUMNS = ("messages", "conversations", "conversation", "chat")
-ID_COLUMNS, GROUP_COLUMNS = ("id", "uid", "idx", "guid"), ("group", "group_id", "passage_id", "doc_id")
+ID_COLUMNS, GROUP_COLUMNS = ("id", "uid", "idx", "guid", "question_id"), ("group", "group_id", "passage_id", "doc_id")
 
 Columns = Mapping[str, Sequence[Any]]
 """The values of each column in the first rows."""

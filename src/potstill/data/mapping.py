@@ -13,7 +13,7 @@ from potstill.recipe.data import Rows
 from potstill.tasks import Column, Task
 from potstill.tasks.columns import is_missing, parse_text, parse_verbatim
 from potstill.tasks.literals import decode
-from potstill.tasks.messages import LeftOutError, parse_messages
+from potstill.tasks.messages import LeftOutError, parse_messages, parse_turns
 
 OPTIONAL = ("id", "group", "system", "prompt", "rationale", "steps")
 """Columns that any data may have beside the task's own and gold."""
@@ -21,6 +21,9 @@ UNUSABLE_GOLD = "unusable gold"
 """How the reason of a row begins whose gold the task does not take."""
 CHAT = "messages"
 """The column of chats whose messages are the prompts."""
+TURNS = "turns"
+"""The column that is read where a row has no chat: the user's turns without replies, as in MT-Bench's file of questions. A list of texts in
+another column may be anybody's turns."""
 
 
 class ColumnMapper:
@@ -122,6 +125,8 @@ class ColumnMapper:
             names = self.several[name]
             return self._parsed(column.parse, self._options(row, names, location), location, ", ".join(names))
         theirs = self.theirs[name]
+        if column is Column.MESSAGES and TURNS in row and (theirs == TURNS or theirs not in row):
+            return self._parsed(parse_turns, row[TURNS], location, TURNS)
         if theirs not in row:
             advice = _option_columns_advice(row) if column is Column.OPTIONS else ""
             raise self._no_column(row, theirs, location, advice)

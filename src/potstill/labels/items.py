@@ -20,10 +20,17 @@ CUT_MARK = " […]"
 
 @dataclass(frozen=True)
 class ShownAnswer:
-    """A system's answer in the form that is shown: the same form for all systems, without marks that betray one."""
+    """A system's answer in the form that is shown: the same form for all systems, without marks that betray one. ``earlier`` are its own
+    replies to the earlier turns of a chat, where the data have none; ``text`` is empty where it has no answer."""
 
     system: str
     text: str
+    earlier: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> str:
+        """All that is shown of it; empty where it has no answer."""
+        return "\n\n".join((*self.earlier, self.text)) if self.text else ""
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class Item:
     Attributes:
         id: hexadecimal; the same for the same question, systems and texts.
         question, split, group: of the test question.
-        messages: what the user asked, with earlier turns of a chat.
+        messages: what the user asked, with earlier turns of a chat; replies to them that are a system's own are in ``answers``.
         source: the text that an answer must keep to, as the document of a summary; None where there is none.
         reference: gold, as text; None where there is none.
         answers: one, or two in the order of the recipe's systems.
@@ -51,7 +58,7 @@ class Item:
     @property
     def shown(self) -> str:
         """Digest of the answers' texts, in hexadecimal."""
-        return digest([answer.text for answer in self.answers])
+        return digest([answer.whole for answer in self.answers])
 
 
 def items(run: Run, systems: Sequence[str], pairs: bool) -> Iterator[Item]:
@@ -73,20 +80,23 @@ def items(run: Run, systems: Sequence[str], pairs: bool) -> Iterator[Item]:
         for example in examples:
             if example["split"] == split:
                 answers = [
-                    ShownAnswer(name, text)
+                    answer
                     for name, rows in predictions.items()
-                    if (row := rows.get(example["id"])) and (text := shown_text(task, row))
+                    if (row := rows.get(example["id"])) and (answer := shown_answer(task, example, row, name)).text
                 ]
                 shown: Iterator[tuple[ShownAnswer, ...]]
                 shown = combinations(answers, 2) if pairs else ((answer,) for answer in answers)
                 yield from (_item(task, example, chosen) for chosen in shown)
 
 
-def shown_text(task: Task, row: Prediction) -> str:
-    """An answer in the form that is shown, the same whatever form the system used, clipped. Empty where there is none."""
+def shown_answer(task: Task, example: Example, row: Prediction, system: str) -> ShownAnswer:
+    """A system's answer to an example in the form that is shown, the same whatever form the system used, each text clipped."""
     if row["error"] or row["finish_reason"] == "content_filter":
-        return ""
-    return clipped(task.shown_answer(row["text"], row["rationale"], row["answer"]))
+        return ShownAnswer(system, "")
+    said = [message["content"] for message in row["messages"] if message["role"] == "assistant"]
+    own = said[len(said) - len(task.own_turns(example)) :]
+    text = clipped(task.shown_answer(row["text"], row["rationale"], row["answer"]))
+    return ShownAnswer(system, text, tuple(map(clipped, own)))
 
 
 def clipped(text: str) -> str:
@@ -105,7 +115,7 @@ def _predictions(run: Run, system: str) -> Mapping[str, Prediction]:
 
 
 def _item(task: Task, example: Example, answers: tuple[ShownAnswer, ...]) -> Item:
-    identity = [example["id"], *(part for answer in answers for part in (answer.system, answer.text))]
+    identity = [example["id"], *(part for answer in answers for part in (answer.system, answer.whole))]
     return Item(
         id=digest(identity)[:24],
         question=example["id"],

@@ -11,12 +11,16 @@ from potstill.models.remote.wire import estimate_prompt_tokens
 from potstill.pipeline import prompts
 from potstill.recipe.asked import AskedModel
 from potstill.recipe.recipe import Recipe, Student
-from potstill.stages import generate
+from potstill.stages import chats, generate
 from potstill.stages.few_shot import FewShotExamples
 from potstill.tasks import Example
 
 if TYPE_CHECKING:
     from potstill.models.local.chat_template import ChatTemplate
+
+
+OWN_REPLY = "(the model's own reply)"
+"""What stands for replies that are not known yet."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def preview(recipe: Recipe, n: int) -> Iterator[Prompt]:
     rows = list(islice((row for row in examples(recipe) if row["split"] == "train"), n))
     shots = FewShotExamples(recipe, lambda: examples(recipe))
     teacher, student = Renderer(recipe.teacher), Renderer(recipe.student)
-    for row in rows:
+    for row in (chats.with_stand_in(recipe.task, row, OWN_REPLY) for row in rows):
         if recipe.generates:
             _, request = next(generate.requests(recipe, [row], shots, 1))
             yield teacher.prompt("teacher", row, request.messages)

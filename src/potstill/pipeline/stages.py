@@ -24,6 +24,7 @@ from potstill.workspace.artifacts import (
     JUDGED,
     PREDICTIONS,
     REPORT,
+    REVIEW,
     STUDENT,
     SYNTHESIS,
     TEST_SPLITS,
@@ -183,7 +184,7 @@ STAGES: tuple[Stage, ...] = (
         recipe=("task", "evaluate.judge", "evaluate.systems", "evaluate.margin", "evaluate.confidence"),
         more_keys=_keys_of_judging,
         reads=(
-            Part(EXAMPLES, splits=TEST_SPLITS), Part(CALIBRATION), Part(PREDICTIONS), Part(EVALUATION), Part(LABELS.file, kind=Rater.PERSON.value),
+            Part(EXAMPLES, splits=TEST_SPLITS), Part(CALIBRATION), Part(PREDICTIONS), Part(EVALUATION), Part(REVIEW), Part(LABELS.file, kind=Rater.PERSON.value),
         ),
         writes=(LABELS.file, JUDGED),
         user_files=judge.rubric_files,

@@ -76,10 +76,10 @@ def may_be_judged(judges: Judges | None, task: Task, systems: Sequence[System]) 
 
 
 def why_no_judges(
-    judges: Judges | None, curating: Judge | None, task: Task, systems: Sequence[System], teacher: str
+    judges: Judges | None, curating: Judge | None, task: Task, systems: Sequence[System], teacher: AskedModel
 ) -> str:
     """Why judges cannot decide what they are to decide, and what to do, in words; empty where they can. ``curating`` is the judge of
-    training rows, ``teacher`` the name of the teacher's model."""
+    training rows."""
     if task.judged and judges is None:
         return "the scorer `judge` needs evaluate.judge, as in evaluate: {judge: {models: packaged/NAME}}"
     if curating and not task.judged:
@@ -104,17 +104,22 @@ def why_no_judges(
         one.role for one in may_be_judged(judges, task, systems)
     }:
         return ""
-    if relative := next((one.name for one in judges.models if are_related(one.name, teacher)), None):
+    if relative := next((one.name for one in judges.models if is_relative(one, teacher)), None):
         return (
-            f"evaluate.judge: {relative} is of the family of the teacher {teacher}, and would compare it with the student: judges prefer "
+            f"evaluate.judge: {relative} is of the family of the teacher {teacher.name}, and would compare it with the student: judges prefer "
             "answers like their own (arXiv 2502.01534). Choose a judge of another family, or set allow_related: true, which the verdict then "
             "says"
         )
     return ""
 
 
+def is_relative(a: AskedModel, b: AskedModel) -> bool:
+    """Whether two models are of one family by their names, or the same under different names."""
+    return are_related(a.name, b.name) or is_same(a.model, b.model)
+
+
 def is_same(a: ModelSource, b: ModelSource) -> bool:
-    """Whether two sources are the same weights, or the same model of one server."""
+    """Whether two sources are the same weights, also under different names where both are on this machine, or the same model of one server."""
     return not set(_identities(a)).isdisjoint(_identities(b))
 
 
@@ -126,5 +131,6 @@ def _identities(model: ModelSource) -> Iterator[str]:
                 yield f"same as {model.same_as}"
         case LocalWeights():
             yield model.location
+            yield from model.fingerprints()
         case _:
-            yield model.model.location
+            yield from _identities(model.model)

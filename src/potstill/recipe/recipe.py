@@ -10,13 +10,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, Str
 from pydantic.json_schema import JsonSchemaValue
 
 from potstill.config import Section, Seed
-from potstill.models.families import are_related
 from potstill.models.local.weights import Dtype, LocalWeights
 from potstill.models.specs import Keywords
 from potstill.models.store.store import FILE_NAME
 from potstill.recipe.asked import AskedModel, Teacher
 from potstill.recipe.data import Data
-from potstill.recipe.judging import Judge, Judges, may_be_judged, why_no_judges
+from potstill.recipe.judging import Judge, Judges, is_relative, may_be_judged, why_no_judges
 from potstill.recipe.needs import Needs
 from potstill.recipe.systems import Role, System, default_systems, why_no_prompt
 from potstill.recipe.training import Kd, Train
@@ -403,7 +402,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _judges_fit(self) -> "Recipe":
-        if reason := why_no_judges(self.evaluate.judge, self.curate.judge, self.task, self.systems, self.teacher.name):
+        if reason := why_no_judges(self.evaluate.judge, self.curate.judge, self.task, self.systems, self.teacher):
             raise ValueError(reason)
         return self
 
@@ -413,7 +412,7 @@ class Recipe(Section):
         judges = self.evaluate.judge
         asked = [one for one in may_be_judged(judges, self.task, self.systems) if one.asks_model]
         return {
-            judge.name: [one.name for one in asked if are_related(judge.name, self.asked(one).name)]
+            judge.name: [one.name for one in asked if is_relative(judge, self.asked(one))]
             for judge in (judges.models if judges else ())
         }
 

@@ -26,7 +26,7 @@ async def adjudicate(visit: Visit) -> Response:
     if following is None:
         return visit.page("adjudicated.html.jinja", found=len(found), both=both)
     row = read.execute("SELECT content FROM items WHERE id = ?", (following.item,)).fetchone()
-    return _page(visit, item_of(row["content"]), following)
+    return await _page(visit, item_of(row["content"]), following)
 
 
 async def decide(visit: Visit) -> Response:
@@ -38,7 +38,7 @@ async def decide(visit: Visit) -> Response:
     except IncompleteError as error:
         item = find_item(visit)
         of_item = next((one for one in _disagreements(visit)[0] if one.item == item.id), Disagreement(item.id, {}))
-        return _page(visit, item, of_item, str(error), 422)
+        return await _page(visit, item, of_item, str(error), 422)
     return see(PATH)
 
 
@@ -59,7 +59,7 @@ def _waiting(visit: Visit) -> Response | None:
     return visit.page("waiting.html.jinja", progress=progress) if names else None
 
 
-def _page(visit: Visit, item: Item, of_item: Disagreement, fault: str = "", status: int = 200) -> Response:
+async def _page(visit: Visit, item: Item, of_item: Disagreement, fault: str = "", status: int = 200) -> Response:
     settings = visit.review.settings
     assert settings is not None
     found, _ = _disagreements(visit)
@@ -70,9 +70,9 @@ def _page(visit: Visit, item: Item, of_item: Disagreement, fault: str = "", stat
         (name, in_words(settings.form, answer, swapped=swapped), answer.reason)
         for name, answer in of_item.answers.items()
     ]
-    return item_page(
+    return await item_page(
         visit, item, ADJUDICATION, status, action=PATH, fault=fault, filled=filled(reviewing.last_given(read, ADJUDICATION, item.id), {}),
-        said=said, progress=Progress(done, len(found), 0),
+        said=said, progress=Progress(done, len(found)),
     )  # fmt: skip
 
 

@@ -14,9 +14,8 @@ from potstill.review.filling import item_of
 from potstill.review.reviewing import Answer, answer_of, has_finished
 from potstill.review.settings import LEAST_RIGHT, Settings
 from potstill.rubrics.rubric import OVERALL
+from potstill.workspace.artifacts import REVIEW
 from potstill.workspace.run import Run
-
-SUMMARY = "review.json"
 
 
 def collect(run: Run) -> None:
@@ -44,8 +43,8 @@ def collect(run: Run) -> None:
 
     if [label for label in table.read(run) if is_own(label)] != labels:
         table.replace(run, is_own, labels)
-    if run.read_json(SUMMARY) != summary:
-        run.write_json(SUMMARY, summary)
+    if run.read_json(REVIEW) != summary:
+        run.write_json(REVIEW, summary)
 
 
 def labels_of(connection: sqlite3.Connection, settings: Settings) -> Iterator[Label]:
@@ -90,11 +89,13 @@ def _reviewer(connection: sqlite3.Connection, settings: Settings, name: str) -> 
         "SELECT a.answer, a.seconds FROM answers a JOIN items i ON i.id = a.item WHERE a.reviewer = ? AND NOT i.is_check",
         (name,),
     ).fetchall()
-    states = [answer_of(row["answer"]).state for row in rows]
+    answers = [answer_of(row["answer"]) for row in rows]
+    states = [answer.state for answer in answers]
     checks = attention(connection, settings, name)
     return {
         "name": name,
         "items": len(rows),
+        "labels": sum(len(_values(settings, answer)) for answer in answers),
         "skipped": states.count(State.SKIPPED),
         "cannot_tell": states.count(State.CANNOT_TELL),
         "finished": has_finished(connection, name),

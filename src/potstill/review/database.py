@@ -16,15 +16,17 @@ from typing import Any, TypeVar
 from potstill.errors import PotstillError
 
 FILE = "review.sqlite"
-VERSION = "1"
+VERSION = "2"
 SCHEMA = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 -- place: in the order of the review; NULL for a question that is not in the draw. holder: who labels it where not all do.
 CREATE TABLE questions (id TEXT PRIMARY KEY, place INTEGER, shared INTEGER NOT NULL, items INTEGER NOT NULL, holder TEXT, held_since REAL);
-CREATE INDEX questions_holder ON questions (holder);
+-- All that `reviewing.progress` reads of a question.
+CREATE INDEX questions_holder ON questions (holder, shared, place, items);
 -- place: NULL where the answer is no longer the system's. content: the item as JSON. is_check: 1 for a check of attention.
 CREATE TABLE items (id TEXT PRIMARY KEY, question TEXT NOT NULL, place INTEGER, is_check INTEGER NOT NULL, content TEXT NOT NULL);
 CREATE INDEX items_place ON items (place);
+CREATE INDEX items_question ON items (question);
 CREATE TABLE reviewers (name TEXT PRIMARY KEY, joined TEXT NOT NULL, stopped INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE sessions (digest TEXT PRIMARY KEY, reviewer TEXT) WITHOUT ROWID;
 CREATE TABLE answers (reviewer TEXT, item TEXT, answer TEXT NOT NULL, seconds REAL NOT NULL, time TEXT NOT NULL, n INTEGER NOT NULL,
@@ -33,6 +35,7 @@ CREATE INDEX answers_n ON answers (reviewer, n);
 CREATE INDEX answers_item ON answers (item);
 -- Every answer that was ever given; NULL where it was undone.
 CREATE TABLE history (n INTEGER PRIMARY KEY, reviewer TEXT NOT NULL, item TEXT NOT NULL, answer TEXT, time TEXT NOT NULL);
+CREATE INDEX history_item ON history (item, reviewer);
 """
 Result = TypeVar("Result")
 Write = Callable[[sqlite3.Connection], Result]

@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from potstill.labels.items import Item, ShownAnswer
+from potstill.labels.items import Item
 
 LEAST_WORDS = 8
 """Words of an answer that is damaged for a check of attention: the order of fewer may say nothing."""
@@ -47,6 +47,6 @@ def damaged(item: Item, number: int, seed: int, pairs: bool) -> Item:
     intact = item.answers[0]
     pieces = intact.text.split()
     random.Random(f"{seed} {item.id}").shuffle(pieces)
-    broken = ShownAnswer("", " ".join(pieces))
+    broken = replace(intact, system="", text=" ".join(pieces))
     answers = (replace(intact, system=""), broken) if pairs else (broken,)
     return replace(item, id=f"check-{number}", question=f"check-{number}", answers=answers)

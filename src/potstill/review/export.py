@@ -78,7 +78,7 @@ def _tasks(labels: Sequence[Label], contents: Mapping[str, str]) -> Iterator[dic
         item = item_of(contents[item_id])
         data = {
             "item": item.id, "question": "\n\n".join(message["content"] for message in item.messages), "source": item.source or "",
-            **{name: answer.text for name, answer in zip(("answer", "other_answer"), item.answers, strict=False)},
+            **{name: answer.whole for name, answer in zip(("answer", "other_answer"), item.answers, strict=False)},
             **{name: answer.system for name, answer in zip(("system", "other"), item.answers, strict=False)},
         }  # fmt: skip
         annotations = [

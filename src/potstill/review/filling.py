@@ -117,7 +117,8 @@ def _add(
 def item_of(content: str) -> Item:
     """An item from its content in the database."""
     values = json.loads(content)
-    return Item(**values | {"answers": tuple(ShownAnswer(**answer) for answer in values["answers"])})
+    answers = (ShownAnswer(**answer | {"earlier": tuple(answer["earlier"])}) for answer in values["answers"])
+    return Item(**values | {"answers": tuple(answers)})
 
 
 def _in_words(value: Any) -> str:

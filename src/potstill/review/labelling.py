@@ -76,26 +76,31 @@ async def label(visit: Visit) -> Response:
         begin = found.place
         found = await visit.review.write(lambda connection: reviewing.hold(connection, visit.reviewer, begin))
     if found is None:
-        return visit.page("done.html.jinja", progress=reviewing.progress(read, visit.reviewer))
+        skipped = reviewing.skipped(read, visit.reviewer)
+        return visit.page("done.html.jinja", progress=reviewing.progress(read, visit.reviewer), skipped=skipped)
     visit.review.starts[visit.reviewer] = found.place
     earlier = reviewing.last_given(read, visit.reviewer, found.item.id)
-    return _item(visit, found.item, earlier)
+    return await _item(visit, found.item, earlier)
 
 
-def _item(visit: Visit, item: Item, earlier: Answer | None, fault: str = "", status: int = 200) -> Response:
+async def _item(visit: Visit, item: Item, earlier: Answer | None, fault: str = "", status: int = 200) -> Response:
     draft: Mapping[str, str] = visit.fields if fault else {}
-    return item_page(
+    return await item_page(
         visit, item, visit.reviewer, status, action=LABEL, fault=fault, filled=filled(earlier, draft), said=[],
         progress=reviewing.progress(visit.review.database.read, visit.reviewer),
     )  # fmt: skip
 
 
-def item_page(visit: Visit, item: Item, side_of: str, status: int = 200, **values: object) -> Response:
+async def item_page(visit: Visit, item: Item, side_of: str, status: int = 200, **values: object) -> Response:
     """The page of an item; ``side_of`` names the reviewer for whom left and right are drawn."""
     settings = _settings(visit)
     swapped = settings.form is Form.PAIRWISE and draw.swaps(settings.seed, item.id, side_of)
-    shown = view(item, swapped=swapped)
-    return visit.page("item.html.jinja", status, settings=settings, item=shown, shown_at=f"{time.time():.1f}", **values)
+
+    def page() -> Response:
+        shown, now = view(item, swapped=swapped), f"{time.time():.1f}"
+        return visit.page("item.html.jinja", status, settings=settings, item=shown, shown_at=now, **values)
+
+    return await visit.review.draw(page)
 
 
 async def answer(visit: Visit) -> Response:
@@ -105,7 +110,7 @@ async def answer(visit: Visit) -> Response:
     try:
         await store(visit, visit.reviewer)
     except IncompleteError as error:
-        return _item(visit, find_item(visit), None, str(error), 422)
+        return await _item(visit, find_item(visit), None, str(error), 422)
     return see(LABEL)
 
 

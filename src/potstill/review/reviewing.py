@@ -21,8 +21,14 @@ WHERE i.place >= :start AND NOT EXISTS (SELECT 1 FROM answers a WHERE a.reviewer
 _MINE = "(q.shared OR q.holder IS NULL OR q.holder = :me)"
 _ABANDONED = (
     "(NOT q.shared AND q.held_since < :stale AND NOT EXISTS "
-    "(SELECT 1 FROM answers a JOIN items x ON x.id = a.item WHERE x.question = q.id AND a.reviewer = q.holder))"
+    "(SELECT 1 FROM items x CROSS JOIN answers a ON a.item = x.id WHERE x.question = q.id AND a.reviewer = q.holder))"
 )
+
+# Places of items are numbers from 0 without a gap; items without a place are few, so that the search begins with them (CROSS JOIN).
+_PROGRESS = """SELECT (SELECT count(*) FROM answers WHERE reviewer = :me),
+(SELECT count(*) FROM items i CROSS JOIN answers a ON a.item = i.id WHERE i.place IS NULL AND a.reviewer = :me),
+(SELECT coalesce(max(place) + 1, 0) FROM items),
+(SELECT coalesce(sum(items), 0) FROM questions WHERE holder > '' AND holder <> :me AND NOT shared AND place IS NOT NULL)"""
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,6 @@ class Progress:
 
     done: int
     total: int
-    skipped: int
 
     @property
     def left(self) -> int:
@@ -155,16 +160,22 @@ def last_given(connection: sqlite3.Connection, reviewer: str, item: str) -> Answ
 
 
 def progress(connection: sqlite3.Connection, reviewer: str) -> Progress:
-    """How far the reviewer is. The total shrinks where other reviewers label questions that one person labels."""
-    done, skipped = connection.execute(
-        "SELECT count(*), coalesce(sum(a.answer LIKE '{\"state\": \"skipped\"%'), 0) FROM answers a JOIN items i ON i.id = a.item "
-        "WHERE a.reviewer = ? AND i.place IS NOT NULL", (reviewer,),
-    ).fetchone()  # fmt: skip
-    total = connection.execute(
-        "SELECT coalesce(sum(items), 0) FROM questions WHERE place IS NOT NULL AND (shared OR holder IS NULL OR holder = ?)",
+    """How far the reviewer is. The total shrinks where other reviewers label questions that one person labels.
+
+    Every page shows it: all of it is counted in indexes, without reading an item or an answer.
+    """
+    answered, retired, items, others = connection.execute(_PROGRESS, {"me": reviewer}).fetchone()
+    done = answered - retired
+    return Progress(done, max(items - others, done))
+
+
+def skipped(connection: sqlite3.Connection, reviewer: str) -> int:
+    """Number of items that the reviewer skipped."""
+    answers = connection.execute(
+        "SELECT a.answer FROM answers a JOIN items i ON i.id = a.item WHERE a.reviewer = ? AND i.place IS NOT NULL",
         (reviewer,),
-    ).fetchone()[0]
-    return Progress(done, max(total, done), skipped)
+    )
+    return sum(answer_of(row["answer"]).state is State.SKIPPED for row in answers)
 
 
 # Reviewers
@@ -181,7 +192,7 @@ def finish(connection: sqlite3.Connection, reviewer: str) -> None:
     connection.execute("UPDATE reviewers SET stopped = 1 WHERE name = ?", (reviewer,))
     connection.execute(
         "UPDATE questions SET holder = NULL WHERE holder = ?1 AND NOT EXISTS "
-        "(SELECT 1 FROM answers a JOIN items i ON i.id = a.item WHERE a.reviewer = ?1 AND i.question = questions.id)",
+        "(SELECT 1 FROM items i CROSS JOIN answers a ON a.item = i.id WHERE a.reviewer = ?1 AND i.question = questions.id)",
         (reviewer,),
     )
 

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import socket
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -21,6 +22,8 @@ from potstill.workspace.run import Run
 
 COLLECT_SECONDS = 60.0
 """Interval at which labels are brought into the run while it is served."""
+SWITCH_SECONDS = 0.0005
+"""Time after which a thread that makes pages, or brings in labels, lets another one run: a request changes threads several times."""
 KEEP_ALIVE_SECONDS = 120
 """Idle time after which a connection is closed: a reviewer reads, and an answer that meets the close would have to be sent again."""
 
@@ -95,6 +98,7 @@ async def _serve(review: Review, listening: socket.socket, host: str) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )  # fmt: skip
     server = uvicorn.Server(config)
+    sys.setswitchinterval(SWITCH_SECONDS)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     collecting = asyncio.create_task(_collect_often(review))
     while not interrupt.stop_requested() and not serving.done():

@@ -18,12 +18,13 @@ MAX_SOURCE, MAX_MESSAGE = 60_000, 12_000
 @dataclass(frozen=True)
 class AnswerView:
     """An answer: as HTML, or as sentences with what supports them where there is a source. ``marked`` shows what the other one of a
-    pair does not have."""
+    pair does not have. ``before``: the system's own replies to earlier turns of the chat, each with the user's next turn."""
 
     heading: str
     html: Markup
     sentences: Sequence[Sentence]
     marked: Markup | None
+    before: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)
@@ -38,18 +39,20 @@ class ItemView:
 
 def view(item: Item, *, swapped: bool) -> ItemView:
     """An item for one reviewer; ``swapped``: its second answer comes first."""
-    texts = [plain(answer.text) for answer in item.answers]
-    if swapped:
-        texts.reverse()
+    shown = item.answers[::-1] if swapped else item.answers
+    texts = [plain(answer.text) for answer in shown]
     marked = differences(*texts) if len(texts) == 2 else (None,)
     headings = ("Left", "Right") if len(texts) == 2 else ("Answer",)
     source = plain(_clipped(item.source or "", MAX_SOURCE))
-    answers = []
-    for heading, text, marks in zip(headings, texts, marked, strict=True):
-        sentences = supported(text, source)[0] if source else []
-        answers.append(AnswerView(heading, Markup() if source else html_of(text), sentences, marks))
     messages = [{**one, "content": _clipped(one["content"], MAX_MESSAGE)} for one in item.messages]
-    return ItemView(item.id, messages, supported("", source)[1] if source else [], answers)
+    first = len(messages) - len(shown[0].earlier)
+    following = [message["content"] for message in messages[first:]]
+    answers = []
+    for heading, text, marks, one in zip(headings, texts, marked, shown, strict=True):
+        sentences = supported(text, source)[0] if source else []
+        before = list(zip(one.earlier, following, strict=True))
+        answers.append(AnswerView(heading, Markup() if source else html_of(text), sentences, marks, before))
+    return ItemView(item.id, messages[:first], supported("", source)[1] if source else [], answers)
 
 
 def _clipped(text: str, most: int) -> str:

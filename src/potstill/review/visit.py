@@ -7,6 +7,7 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -32,7 +33,7 @@ Result = TypeVar("Result")
 class Review:
     """A review that is served. ``settings`` is None where only browsing is served. ``starts`` are the places before which a reviewer
     has answered everything. ``invite`` makes a new link. ``disagreements`` are found
-    once after all have finished; ``index`` and its ``states`` are opened once, under the ``lock``."""
+    once after all have finished; ``index`` and its ``states`` are opened once, under the ``lock``. ``drawing`` is the thread of `draw`."""
 
     run: Run
     database: Database
@@ -44,6 +45,7 @@ class Review:
     index: sqlite3.Connection | None = None
     states: list[tuple[str, int]] | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
+    drawing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "review pages"))
 
     @property
     def cookie(self) -> str:
@@ -53,6 +55,10 @@ class Review:
     async def write(self, function: Callable[[sqlite3.Connection], Result]) -> Result:
         """Carry out ``function`` in a transaction, and wait until it is committed."""
         return await asyncio.wrap_future(self.database.write(function))
+
+    async def draw(self, page: Callable[[], Result]) -> Result:
+        """Make a page in the one thread for this, so that no answer waits while many reviewers ask for pages."""
+        return await asyncio.get_running_loop().run_in_executor(self.drawing, page)
 
 
 @dataclass(frozen=True)

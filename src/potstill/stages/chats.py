@@ -37,6 +37,20 @@ def continued(task: Task, example: Example, sample: int, known: Replies) -> Exam
     return task.with_replies(example, present) if earlier else example
 
 
+def rounds(task: Task, examples: Iterable[Example]) -> list[list[Example]]:
+    """The examples by the number of turns that a system must have answered before them; one round where the data have all replies."""
+    by_turn: dict[int, list[Example]] = defaultdict(list)
+    for example in examples:
+        by_turn[len(task.own_turns(example))].append(example)
+    return [by_turn[turn] for turn in sorted(by_turn)]
+
+
+def with_stand_in(task: Task, example: Example, reply: str) -> Example:
+    """The example with ``reply`` in the place of each reply that the data do not have."""
+    own = task.own_turns(example)
+    return task.with_replies(example, [reply] * len(own)) if own else example
+
+
 def join(
     task: Task,
     rows: Sequence[CuratedRow],

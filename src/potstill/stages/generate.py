@@ -34,8 +34,9 @@ def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
     more = 0 if known.complete else recipe.data.new_inputs * samples
     yield Planned("generate", recipe.teacher, (request for _, request in requests(recipe, first, shots, samples)), more)
     if task.multi_turn and any(task.earlier_turns(row) for row in known.rows("train")):
-        # The data's replies stand for the teacher's.
-        later = (row for row in known.rows("train") if task.earlier_turns(row))
+        # The data's replies stand for the teacher's; where there are none, the longest that it may give.
+        longest = "word " * recipe.generate.max_tokens
+        later = (chats.with_stand_in(task, row, longest) for row in known.rows("train") if task.earlier_turns(row))
         pairs = requests(recipe, later, shots, samples)
         yield Planned("generate: later turns", recipe.teacher, (request for _, request in pairs), estimated=True)
 

@@ -91,7 +91,7 @@ def corrected_mean(
     Simulated coverage of 95 % intervals (`benchmarks/judges.py`: 3,000 questions, 100 labels, 60 or 95 % right, correlations 0 to 0.9, biases up
     to 20 points, with and without groups): 93.3 to 96.7 %, and 98.3 to 98.6 % for verdicts with the correlation 0.9 where 95 % are right. The
     width is at most 1.01 times that by people's labels alone; from the correlation 0.6 on at most 0.85 times, and 0.86 where errors are rare
-    and questions in groups.
+    and questions in groups, whose slope is learnt from a few wrong answers (`benchmarks/judges.py` says why neither is a fault).
     """
     lowest, highest = bounds
     if not lowest < highest:

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from potstill.errors import RecipeError
 from potstill.metrics.overlap import rouge
 from potstill.metrics.repeats import repetition
 from potstill.metrics.splitting import word_count
 from potstill.models import Message
 from potstill.tasks import PLAIN, WHOLE_TEXT, Column, Example, ExtractedAnswer, Prompting, PromptSpec, Task, parse_text
+from potstill.tasks.messages import OWN_REPLY
 
 
 class Conversation(Task):
@@ -31,17 +33,22 @@ class Conversation(Task):
         return {"earlier": Column.OPTIONS}
 
     def expand(self, example: dict[str, Any], seed: int) -> list[dict[str, Any]]:
-        """An example for each user turn: the messages up to that turn, the assistant's reply as gold, and the ids of the
-        examples of ``earlier`` turns."""
+        """An example for each user turn, with the turn's number after the chat's id: the messages up to that turn, the assistant's reply as
+        gold, and the numbers of ``earlier`` turns. Raises `RecipeError` where only the last turn is wanted, and those before it have no reply."""
         messages: list[Message] = example["messages"]
+        if self.turns == "last" and _lack_replies(messages):
+            raise RecipeError(
+                f"task.turns: last needs the replies to earlier turns, and the chat {example['id']} has none; leave `turns` out, so that each "
+                "model answers all turns"
+            )
         user_turns = [i for i, message in enumerate(messages) if message["role"] == "user"]
         if self.turns == "last" or example.get("logged"):
             user_turns = user_turns[-1:]
         rows: list[dict[str, Any]] = []
         for i in user_turns:
-            reply = messages[i + 1]["content"] if i + 1 < len(messages) else example["gold"]
+            reply = messages[i + 1]["content"] or None if i + 1 < len(messages) else example["gold"]
             row_id = f"{example['id']}/{i}" if len(user_turns) > 1 else example["id"]
-            earlier = [row["id"] for row in rows]
+            earlier = list(map(str, user_turns[: len(rows)]))
             rows.append(example | {"id": row_id, "messages": messages[: i + 1], "gold": reply, "earlier": earlier})
         return rows
 
@@ -50,7 +57,11 @@ class Conversation(Task):
         return self.turns == "all"
 
     def earlier_turns(self, example: Example) -> Sequence[str]:
-        return example.get("earlier") or ()
+        chat = str(example["id"]).rpartition("/")[0]
+        return [f"{chat}/{turn}" for turn in example.get("earlier") or ()]
+
+    def own_turns(self, example: Example) -> Sequence[str]:
+        return self.earlier_turns(example) if _lack_replies(example["messages"]) else ()
 
     def with_replies(self, example: Example, replies: Sequence[str]) -> Example:
         left = iter(replies)
@@ -86,7 +97,7 @@ class Conversation(Task):
         return None
 
     def asked(self, example: Example) -> Sequence[Message]:
-        return [message for message in example["messages"] if message["role"] != "system"]
+        return [m for m in example["messages"] if m["role"] != "system" and m["content"] != OWN_REPLY]
 
     def shown_answer(self, text: str, rationale: str, answer: str | None) -> str:
         return text if answer is None else answer
@@ -101,3 +112,7 @@ class Conversation(Task):
 
     def target_text(self, rationale: str, answer: str) -> str:
         return answer
+
+
+def _lack_replies(messages: Sequence[Message]) -> bool:
+    return any(message["content"] == OWN_REPLY for message in messages if message["role"] == "assistant")

@@ -18,6 +18,10 @@ BETWEEN_JOINED = "\n\n"
 """The text between those of two turns of one side, which become one."""
 
 
+OWN_REPLY = ""
+"""The content of a reply that the data leave to each model: what it says itself."""
+
+
 class LeftOutError(ValueError):
     """A row of a known form that cannot be used; the message names the reason, as the summary of the data counts it."""
 
@@ -25,6 +29,20 @@ class LeftOutError(ValueError):
 TOOLS, FILES, EMPTY, NO_QUESTION = "tool calls", "images or files", "empty answers", "empty questions"
 LATE_SYSTEM, OPENING_REPLY = "system messages after the first turn", "answers before the first question"
 EARLIER_TURNS = "turns before the question (the task conversation takes any chat)"
+
+
+def parse_turns(value: Any) -> list[dict[str, str]]:
+    """A chat out of a list of texts, the user's turns, as MT-Bench's ``turns`` (Zheng et al. 2023, arXiv 2306.05685), with `OWN_REPLY` between
+    them; or out of any form of `parse_messages`, as which it raises."""
+    value = decode(value)
+    if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
+        return parse_messages(value)
+    messages = [{"role": "user", "content": text} for text in value]
+    if not all(text.strip() for text in value):
+        raise LeftOutError(NO_QUESTION)
+    _require_encodable(messages)
+    between = {"role": "assistant", "content": OWN_REPLY}
+    return [message for asked in messages for message in (between.copy(), asked)][1:]
 
 
 def parse_messages(value: Any) -> list[dict[str, str]]:
@@ -38,20 +56,24 @@ def parse_messages(value: Any) -> list[dict[str, str]]:
     if not isinstance(value, list) or not value:
         raise ValueError("holds no list of messages")
     messages = in_turn(map(parse_message, value))
+    _require_encodable(messages)
+    return [m | {"content": m["content"].strip()} if m["role"] == "assistant" else m for m in messages]
+
+
+def _require_encodable(messages: Iterable[Mapping[str, str]]) -> None:
     for message in messages:
         try:
             message["content"].encode()
         except UnicodeEncodeError as error:
             raise ValueError(f"holds half of a character ({error.reason})") from error
-        if message["role"] == "assistant":
-            message["content"] = message["content"].strip()
-    return messages
 
 
 def parse_message(message: Any) -> dict[str, str]:
     """One message. Raises as `parse_messages`."""
     if not isinstance(message, Mapping):
-        raise ValueError("holds a message that is not an object with role and content")
+        raise ValueError(
+            "holds a message that is not an object with role and content (only a column named turns may hold the user's turns as texts)"
+        )
     role = str(message.get("role") or message.get("from")).strip()
     name = role.lower().replace("-", "_")
     if name in _TOOL_ROLES or message.get("tool_calls") or message.get("function_call"):

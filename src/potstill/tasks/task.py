@@ -172,6 +172,11 @@ class Task(BaseModel, ABC):
         """The example with these replies to its `earlier_turns` in the place of the data's."""
         return example
 
+    def own_turns(self, example: Example) -> Sequence[str]:
+        """Those of its `earlier_turns` that the data have no replies to. In evaluation each system answers them first, and its own answers
+        are the replies (`with_replies`). Only of a task that is not gradable."""
+        return ()
+
     @property
     def needs_calibration(self) -> bool:
         """Whether the teacher's replies to validation examples must determine how its replies are parsed."""

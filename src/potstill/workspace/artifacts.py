@@ -22,6 +22,7 @@ MANIFEST, RECIPE, LOG, DIGESTS = "manifest.json", "recipe.yaml", "log.jsonl", "d
 DATA = "data.json"
 SYNTHESIS, CALIBRATION, TRAINING, EVALUATION = "synthesis.json", "calibration.json", "training.json", "evaluation.json"
 JUDGED = "judged.json"
+REVIEW = "review.json"
 REPORT = "report.html"
 EXPORTS = "exports"
 """Folder of what is written for other tools: of no stage, and read by none."""

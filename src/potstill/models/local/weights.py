@@ -34,6 +34,8 @@ CHAT_VERSION = 1
 """Of how chats become tokens, and answers end."""
 NO_KEYWORDS: Mapping[str, Any] = MappingProxyType({})
 """Values of keywords of a chat template: none."""
+SAMPLED_BYTES, SAMPLED_PARTS = 4096, 256
+"""What of a tensor, and of how many parts of a GGUF file, tells weights apart."""
 FLOAT32_PER_PACKED_BYTE = 7.5
 """Bytes in float32 per byte of a packaged file: 4.5 bits become 32, and some tensors had 8 bits."""
 
@@ -124,6 +126,17 @@ class LocalWeights:
             path = Path(self.location)
         return path if is_complete(path) else None
 
+    def fingerprints(self) -> frozenset[str]:
+        """What tells the weights whatever they are named, where they are on this machine: of the tensors (`_fingerprint`), and of a GGUF
+        file. Downloads nothing; empty for weights that are not here."""
+        if self.packaged_name and self.packaged_name not in packaged.catalogue():
+            return frozenset()
+        gguf = packaged.lookup(self.packaged_name).path if self.packaged_name else self.path
+        found = {_fingerprint_of_file(gguf)} if gguf and gguf.suffix == ".gguf" and gguf.is_file() else set()
+        if folder := self.cached_folder():
+            found.add(_fingerprint(_stamps(folder, (".safetensors",))))
+        return frozenset(found)
+
     def float32_bytes(self) -> int:
         """Approximate size of the weights in float32; 0 for weights of the hub or a folder that are not there."""
         if self.packaged_name:
@@ -205,12 +218,49 @@ def resolve_dtype(dtype: Dtype) -> str:
 
 def sha256(path: Path) -> str:
     """One digest of the weights, configuration and tokenizer in the folder ``path``."""
-    files = sorted(p for p in path.iterdir() if p.suffix in (".safetensors", ".json", ".jinja"))
-    return _digest(tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
+    return _digest(_stamps(path, (".safetensors", ".json", ".jinja")))
+
+
+Stamps = tuple[tuple[Path, int, int], ...]
+"""Files with their size and time of change."""
+
+
+def _stamps(folder: Path, suffixes: tuple[str, ...]) -> Stamps:
+    files = sorted(p for p in folder.iterdir() if p.suffix in suffixes)
+    return tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
 
 
 @cache
-def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
+def _fingerprint(files: Stamps) -> str:
+    """A digest of the name, type and shape of each tensor and of its first `SAMPLED_BYTES`: the same however the tensors are spread over
+    files, and read at once even of large weights. Training changes all tensors, or adds to most of them."""
+    digest = hashlib.sha256()
+    tensors: dict[str, tuple[Path, int, dict[str, Any]]] = {}
+    for file, _, _ in files:
+        length, header = _header(file)
+        tensors |= {name: (file, 8 + length, tensor) for name, tensor in header.items()}
+    for name, (file, offset, tensor) in sorted(tensors.items()):
+        begin, end = tensor["data_offsets"]
+        with file.open("rb") as opened:
+            opened.seek(offset + begin)
+            sample = opened.read(min(end - begin, SAMPLED_BYTES))
+        digest.update(f"{name} {tensor['dtype']} {tensor['shape']} {hashlib.sha256(sample).hexdigest()}\n".encode())
+    return f"tensors {digest.hexdigest()}"
+
+
+def _fingerprint_of_file(file: Path) -> str:
+    """The same of a GGUF file: of its size, and of parts all over it."""
+    size = file.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with file.open("rb") as opened:
+        for part in range(SAMPLED_PARTS):
+            opened.seek(part * size // SAMPLED_PARTS)
+            digest.update(opened.read(SAMPLED_BYTES))
+    return f"gguf {digest.hexdigest()}"
+
+
+@cache
+def _digest(files: Stamps) -> str:
     """SHA-256 of files; size and time of change are given so that an unchanged file is read once."""
     digest = hashlib.sha256()
     for file, _, _ in files:

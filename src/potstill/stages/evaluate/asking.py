@@ -1,7 +1,7 @@
 """Ask systems the same questions, under limits that are the same for all models."""
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import chain
 
@@ -12,6 +12,7 @@ from potstill.models.opening import open_folder
 from potstill.progress import echo
 from potstill.recipe.recipe import Recipe
 from potstill.recipe.systems import Role, System
+from potstill.stages import chats
 from potstill.stages.evaluate.linear import LinearModel
 from potstill.stages.few_shot import FewShotExamples
 from potstill.stages.generate import logged_completion
@@ -36,6 +37,12 @@ class Answer:
     def read_leniently(self) -> Parsed:
         return self.parsed["lenient"]
 
+    @property
+    def reply(self) -> str:
+        """What the next turn of a chat follows; empty where there is no text of the system's own."""
+        said = self.completion
+        return "" if said.error or said.finish_reason == "content_filter" else said.text.strip()
+
 
 class Asker:
     """Asks systems about examples. A doubled limit stays doubled for the questions that follow."""
@@ -57,9 +64,43 @@ class Asker:
     def ask(self, systems: Sequence[System], examples: Sequence[Example], of: str = "") -> dict[str, list[Answer]]:
         """The answers of each system, by its name, in the order of the examples; ``of`` ends the label of the progress.
 
-        Raises `PotstillError` as `potstill.models.complete.complete` does.
+        A turn of a chat that follows turns without replies in the data is asked after them, and follows the system's own answers, as in
+        MT-Bench. After one without text it is not asked, and has the same fault. Raises `PotstillError` as
+        `potstill.models.complete.complete` does.
         """
-        asked = {one.name: self._ask(one, examples, one.name + of) for one in self._without_reloading(systems)}
+        rounds = chats.rounds(self.task, examples)
+        known: dict[str, dict[str, Answer]] = {system.name: {} for system in systems}
+        for number, turns in enumerate(rounds, 1):
+            label = f"{of}, turn {number} of {len(rounds)}" if len(rounds) > 1 else of
+            following = {name: [self._following(one, of_system) for one in turns] for name, of_system in known.items()}
+            to_ask = {name: [e for e in some if not self.task.own_turns(e)] for name, some in following.items()}
+            asked = self._ask_all(systems, to_ask, label)
+            for system in systems:
+                of_system, answered = known[system.name], asked[system.name]
+                of_system |= {e["id"]: one for e, one in zip(to_ask[system.name], answered, strict=True)}
+                left = [e for e in following[system.name] if self.task.own_turns(e)]
+                of_system |= {e["id"]: self._not_asked(system, e, of_system) for e in left}
+        return {name: [of_system[example["id"]] for example in examples] for name, of_system in known.items()}
+
+    def _following(self, example: Example, answers: Mapping[str, Answer]) -> Example:
+        """The example after the system's own answers."""
+        own = [answers[turn].reply for turn in self.task.own_turns(example)]
+        return self.task.with_replies(example, own) if own else example
+
+    def _not_asked(self, system: System, example: Example, answers: Mapping[str, Answer]) -> Answer:
+        """The answer to a turn after one without text, which it follows in its fault."""
+        earlier = next(one for turn in self.task.own_turns(example) if not (one := answers[turn]).reply)
+        [request] = requests(self.recipe, system, [example], self._shots, self.limits)
+        nothing = replace(earlier.completion, id=example["id"], prompt_tokens=0, completion_tokens=0, seconds=0.0)
+        return replace(earlier, request=request, completion=nothing)
+
+    def _ask_all(
+        self, systems: Sequence[System], examples: Mapping[str, Sequence[Example]], of: str
+    ) -> dict[str, list[Answer]]:
+        """The answers of each system to its ``examples``, requested again where they are truncated by a limit that is too low."""
+        asked = {
+            one.name: self._ask(one, examples[one.name], one.name + of) for one in self._without_reloading(systems)
+        }
         answers = {system.name: asked[system.name] for system in systems}
         too_low = {one.prompting for one in systems if self._is_too_low(one, answers[one.name])}
         prompts = {prompting.prompt for prompting in too_low}
@@ -67,7 +108,7 @@ class Asker:
             self.limits.double(prompting)
         for system in self._without_reloading([one for one in systems if one.prompting.prompt in prompts]):
             if self.recipe.asks(system):
-                ask = partial(self._ask_for_more, system, examples, of)
+                ask = partial(self._ask_for_more, system, examples[system.name], of)
                 replace_truncated(answers[system.name], Answer.read_leniently, ask)
         return answers
 
@@ -98,6 +139,8 @@ class Asker:
         return self.recipe.asks(system) and self.limits.is_too_low(system.prompting, read)
 
     def _ask(self, system: System, examples: Sequence[Example], name: str, *, required: bool = True) -> list[Answer]:
+        if not examples:
+            return []
         sent = requests(self.recipe, system, examples, self._shots, self.limits)
         completions = self._complete(system, sent, examples, name, required)
         return [

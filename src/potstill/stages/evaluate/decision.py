@@ -1,4 +1,4 @@
-"""What is decided: corrections for the number of tests, and whether distilling was worth it."""
+"""What is decided by gold answers: corrections for the number of tests, and whether distilling was worth it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -8,9 +8,7 @@ from potstill.recipe.systems import STUDENT, Role
 from potstill.stages.evaluate.choosing import COMPARED
 from potstill.stages.evaluate.compare import NOT_TOLD, finding, largest_p_value
 from potstill.stages.evaluate.result import Comparison, Decision, Split
-
-ORDER: tuple[Decision, ...] = ("do not distil", "not yet", "not distinguishable", "undecided", "distilled")
-"""The decision of a run is the first of these that one of its splits has."""
+from potstill.stages.evaluate.ruling import Against, ruling
 
 
 def corrected(splits: Mapping[str, Split]) -> tuple[dict[str, Split], int]:
@@ -38,44 +36,26 @@ def corrected(splits: Mapping[str, Split]) -> tuple[dict[str, Split], int]:
 
 
 def decide(values: Split) -> Decision:
-    """The decision of one split.
-
-    ``do not distil`` where something cheaper is shown to be as good (not worse than the student by the margin, corrected by Holm's
-    method for the number of such systems) or better; ``distilled`` where the student is shown better than all of them and
-    not worse than the teacher by the margin; ``not yet`` where the teacher is shown better, and the student not to be within the
-    margin; ``not distinguishable`` where the questions show none of this; ``undecided`` where no gold decides, or base or
-    teacher cannot be compared with.
-    """
+    """The decision of one split (`ruling.ruling`); ``undecided`` where no gold decides, and without a student."""
     if not values["decided"] or STUDENT not in values["systems"]:
         return "undecided"
-    spoken = spoken_of(values)
-    teachers = [c for c in spoken if c["role"] == Role.TEACHER]
-    if as_good(values):
-        return "do not distil"
-    cheaper = [c for c in spoken if c["cheaper"]]
-    if not teachers or not cheaper:
-        return "undecided"
-    if all(c["finding"] == "better" for c in cheaper) and all(c["not_worse"]["shown"] for c in teachers):
-        return "distilled"
-    if any(c["finding"] == "worse" and not c["not_worse"]["shown"] for c in teachers):
-        return "not yet"
-    return "not distinguishable"
+    return ruling(against(values), values["confidence"])
 
 
-def as_good(values: Split) -> list[Comparison]:
-    """The cheaper systems that are shown to be as good as the student, or better."""
-    cheaper = [c for c in spoken_of(values) if c["cheaper"]]
-    if not cheaper:
-        return []
-    p_values = [(c["bounds"]["upper"] if c["bounds"] else c)["matched"]["p_value"] for c in cheaper]
-    adjusted = stats.adjust_p_values(p_values, "holm")
-    level = 1 - values["confidence"]
-    return [c for c, p in zip(cheaper, adjusted, strict=True) if p < level or c["finding"] == "worse"]
-
-
-def overall(decisions: Mapping[str, Decision]) -> Decision:
-    """The decision of a run: what holds on one split only is not claimed for all."""
-    return next((one for one in ORDER if one in decisions.values()), "undecided")
+def against(values: Split) -> list[Against]:
+    """What the comparisons show that a verdict rests on."""
+    return [
+        Against(
+            system=c["b"],
+            role=c["role"],
+            cheaper=c["cheaper"],
+            better=c["finding"] == "better",
+            worse=c["finding"] == "worse",
+            not_worse=c["not_worse"]["shown"],
+            p_matched=(c["bounds"]["upper"] if c["bounds"] else c)["matched"]["p_value"],
+        )
+        for c in spoken_of(values)
+    ]
 
 
 def spoken_of(values: Split) -> list[Comparison]:

@@ -7,7 +7,7 @@ from typing import Any, cast
 from potstill.data import predictions
 from potstill.recipe.recipe import Recipe
 from potstill.recipe.systems import Role, System
-from potstill.stages import sealed
+from potstill.stages import chats, sealed
 from potstill.stages.evaluate.asking import Answer, Asker, requests
 from potstill.stages.evaluate.choosing import COMPARED, choose, contenders
 from potstill.stages.evaluate.decision import corrected
@@ -80,14 +80,18 @@ def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
     validation, test = list(known.rows("validation")), list(known.rows(*TEST_SPLITS))
     shots, limits = FewShotExamples(recipe, known.rows, lambda: _with_gold(known.rows("train"))), TokenLimits(recipe)
     with_gold = list(_with_gold(validation))
+    rounds = len(chats.rounds(recipe.task, test))
     roles = COMPARED if recipe.task.gradable else ()
     choices = {role: ways for role in roles if len(ways := contenders(recipe, role, test)) > 1}
     for system in recipe.systems:
         if system.role in (Role.BASE, Role.STUDENT) or not recipe.asks(system):
             continue
         asked = test + (with_gold if system in choices.get(Role.TEACHER, []) else [])
-        sent = requests(recipe, system, asked, shots, limits)
-        yield Planned(f"evaluate: {system.name}", recipe.asked(system), sent, estimated=system.uses_training_rows)
+        longest = "word " * recipe.max_tokens(system.prompting)
+        sent = requests(recipe, system, [chats.with_stand_in(recipe.task, e, longest) for e in asked], shots, limits)
+        yield Planned(
+            f"evaluate: {system.name}", recipe.asked(system), sent, estimated=system.uses_training_rows or rounds > 1
+        )
     jury = scoring.of_evaluation(recipe)
     yield from scoring.planned(jury, recipe.task, "evaluate: judge", test, len(recipe.systems))
     if choices:

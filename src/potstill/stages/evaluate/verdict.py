@@ -5,9 +5,10 @@ from typing import Any, cast
 
 from potstill.recipe.systems import STUDENT, Role
 from potstill.stages.evaluate.compare import groups_needed
-from potstill.stages.evaluate.decision import as_good, decide, overall, spoken_of, why_not
+from potstill.stages.evaluate.decision import against, decide, spoken_of, why_not
 from potstill.stages.evaluate.notes import notes
 from potstill.stages.evaluate.result import About, Comparison, Decision, Description, Metric, Split, Verdict
+from potstill.stages.evaluate.ruling import overall, reason
 
 WHERE = {
     "test_unseen": "On questions of a kind never trained on",
@@ -60,29 +61,11 @@ def score(metric: Mapping[str, Any]) -> str:
 
 def _headline(decision: Decision, values: Split) -> str:
     """The decision and its reason; ``values`` are those of a split that has it."""
+    if decision == "undecided":
+        return f"UNDECIDED: {_why_undecided(values)}."
     margin = f"{100 * values['margin']:.3g} points"
-    match decision:
-        case "distilled":
-            reason = f"the student is better than what is cheaper, and not worse than the teacher by {margin}"
-        case "do not distil":
-            names = " and ".join(c["b"] for c in as_good(values))
-            reason = f"{names}, which needs no student, is as good or better"
-        case "not yet":
-            names = " and ".join(c["b"] for c in spoken_of(values) if c["role"] == Role.TEACHER)
-            reason = f"the student is worse than the teacher ({names})"
-        case "not distinguishable":
-            reason = f"{_size(values)} do not show that {' or that '.join(_not_shown(values, margin))}"
-        case _:
-            reason = _why_undecided(values)
-    return f"{decision.upper()}: {reason}."
-
-
-def _not_shown(values: Split, margin: str) -> Iterator[str]:
-    for comparison in spoken_of(values):
-        if comparison["cheaper"] and comparison["finding"] != "better":
-            yield f"the student is better than {comparison['b']}"
-        if comparison["role"] == Role.TEACHER and not comparison["not_worse"]["shown"]:
-            yield f"the student is not worse than {comparison['b']} by {margin}"
+    why = reason(decision, against(values), values["confidence"], margin, _size(values))
+    return f"{decision.upper()}: {why}."
 
 
 def _why_undecided(values: Split) -> str:

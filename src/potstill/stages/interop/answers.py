@@ -16,16 +16,17 @@ from potstill.workspace.artifacts import EVALUATION, TEST_SPLITS, Prediction
 from potstill.workspace.run import Run
 
 CORRECT = "correct"
-"""The score that decides: 1 or 0."""
+"""The score that decides: 1 or 0. Where judges decide it has another name, since what they say is no accuracy."""
 
 
 @dataclass(frozen=True)
 class Answered:
-    """A test question and a system's answer. ``decided``: whether gold says if it is correct."""
+    """A test question and a system's answer. ``decided_by``: the name of the score that says if it is correct: `CORRECT` by gold,
+    ``judged_right`` by judges; empty where nothing says it."""
 
     example: Example
     row: Prediction
-    decided: bool
+    decided_by: str
 
     @property
     def failed(self) -> bool:
@@ -34,12 +35,12 @@ class Answered:
 
     @cached_property
     def scores(self) -> Mapping[str, float]:
-        """`correct`, where gold decides, and the task's other scores that the answer has."""
+        """The score that decides, if there is one, and the task's other scores that the answer has."""
         known = {name: score for name, score in self.row["scores"].items() if name not in KINDS}
-        if not self.decided:
+        if not self.decided_by:
             return {name: score for name, score in known.items() if score is not None}
         others = dict(list(known.items())[1:])  # the first is the one that decides
-        correct = {CORRECT: float(self.row["outcome"] == Outcome.CORRECT)}
+        correct = {self.decided_by: float(self.row["outcome"] == Outcome.CORRECT)}
         return correct | {name: score for name, score in others.items() if score is not None}
 
 
@@ -70,11 +71,12 @@ class SystemAnswers:
 def systems(run: Run) -> Iterator[SystemAnswers]:
     """The systems of an evaluated run, in the order of its recipe. Raises `PotstillError` before the evaluation is done."""
     examples = {example["id"]: example for example in run.examples(*TEST_SPLITS)}
-    decided = {split: values["decided"] for split, values in run.evaluation["splits"].items()}
+    splits = run.evaluation["splits"]
+    by = {split: _decided_by(values["measure"]) if values["decided"] else "" for split, values in splits.items()}
     for system in run.recipe.systems:
         rows = [(examples[row["id"]], row) for row in run.read(artifacts.predictions(system.name))]
-        answers = [Answered(example, row, decided[example["split"]]) for example, row in rows]
-        known = [one for one in answers if one.row["gold"] is not None or not one.decided]
+        answers = [Answered(example, row, by[example["split"]]) for example, row in rows]
+        known = [one for one in answers if one.row["gold"] is not None or not one.decided_by]
         yield SystemAnswers(system, _model_name(run, system), known)
 
 
@@ -86,6 +88,10 @@ def evaluated_at(run: Run) -> datetime:
 def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
     """The mean and its standard error, as both tools print them; 0 for a single value."""
     return fmean(values), stdev(values) / sqrt(len(values)) if len(values) > 1 else 0.0
+
+
+def _decided_by(measure: str) -> str:
+    return CORRECT if measure == "accuracy" else measure
 
 
 def _model_name(run: Run, system: System) -> str:

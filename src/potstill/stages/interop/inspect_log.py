@@ -132,9 +132,11 @@ def _sample(one: Answered, of: SystemAnswers) -> dict[str, Any]:
 
 
 def _sample_score(name: str, value: float, one: Answered) -> dict[str, Any]:
-    if name != CORRECT:
+    if name != one.decided_by:
         return {"value": value}
-    return {"value": "C" if value else "I", "answer": one.row["answer"], "explanation": one.row["outcome"]}
+    # Inspect takes the mean of C and I for an accuracy.
+    decided: str | float = ("C" if value else "I") if name == CORRECT else value
+    return {"value": decided, "answer": one.row["answer"], "explanation": one.row["outcome"]}
 
 
 def _id(*parts: str) -> str:

@@ -23,7 +23,7 @@ from potstill.stages.judged.inputs import Setting, questions, setting
 from potstill.stages.judged.results import judged
 from potstill.stages.planned import KnownExamples, Planned
 from potstill.tasks import Example
-from potstill.workspace.artifacts import JUDGED, TEST_SPLITS
+from potstill.workspace.artifacts import JUDGED, REVIEW, TEST_SPLITS
 from potstill.workspace.run import Run
 
 SAME = "The two answers are the same."
@@ -31,15 +31,17 @@ SAME = "The two answers are the same."
 
 
 def judge(recipe: Recipe, run: Run) -> None:
-    """Write the judges' rows of labels.parquet, and judged.json; neither where nobody has labelled anything."""
+    """Write the judges' rows of labels.parquet, and judged.json; neither where nobody has labelled anything, whose labels count or are
+    left out."""
     labels = _labels(recipe, run, recipe.evaluate.judge) if recipe.evaluate.judge else []
     by_people = [label for label in table.read(run) if label["kind"] != Rater.JUDGE]
-    if not labels and not by_people:
+    found = _setting(recipe, run)
+    if not labels and not by_people and not found.inattentive:
         run.remove(LABELS.file)
         run.remove(JUDGED)
         return
     table.replace(run, lambda label: label["kind"] == Rater.JUDGE, labels)
-    run.write_json(JUDGED, judged([*by_people, *labels], list(questions(run)), _setting(recipe, run)))
+    run.write_json(JUDGED, judged([*by_people, *labels], list(questions(run)), found))
 
 
 def plan_labels(run: Run) -> list[planning.Plan]:
@@ -48,7 +50,7 @@ def plan_labels(run: Run) -> list[planning.Plan]:
 
 
 def _setting(recipe: Recipe, run: Run) -> Setting:
-    return setting(recipe, [rubric_of(recipe)], recipe.judge_relatives, run.evaluation)
+    return setting(recipe, [rubric_of(recipe)], recipe.judge_relatives, run.evaluation, run.read_json(REVIEW))
 
 
 def rubric_of(recipe: Recipe) -> Rubric:
@@ -99,7 +101,9 @@ def _expected(recipe: Recipe, inquiry: Inquiry, example: Example) -> Case:
     gold = None if example["gold"] is None else task.gold_text(example)
     answer = clipped(gold or "word " * recipe.student.max_tokens)
     reference = gold if inquiry.form is Form.REFERENCE else None
-    return Case(task.asked(example), task.source(example), reference, (answer,) * (2 if inquiry.form.pairs else 1))
+    n, before = 2 if inquiry.form.pairs else 1, tuple(answer for _ in task.own_turns(example))
+    earlier = (before,) * n if before else ()
+    return Case(task.asked(example), task.source(example), reference, (answer,) * n, earlier=earlier)
 
 
 def _inquiry(recipe: Recipe) -> Inquiry:
@@ -159,7 +163,7 @@ class _Asking:
             for reverse in ((False, True) if self.inquiry.form.pairs else (False,))
         ]
         cases = [self._case(item, repeat, reverse) for item, repeat, reverse in asked]
-        to_ask = [i for i, case in enumerate(cases) if len(set(case.answers)) == len(case.answers)]
+        to_ask = [i for i, case in enumerate(cases) if len(set(case.turns)) == len(case.answers)]
         label = f"judge {model.name}"
         found = ask(model, self.judges.max_tokens, self.inquiry, [cases[i] for i in to_ask], label, run)
         judgements = dict(zip(to_ask, found, strict=True))

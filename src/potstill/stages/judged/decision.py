@@ -1,7 +1,7 @@
 """Whether distilling was worth it, where no gold says so: by people's labels, a judge's that people's correct, or a judge's alone."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 from potstill import stats
@@ -9,7 +9,9 @@ from potstill.labels.table import Form
 from potstill.recipe.systems import STUDENT, Role
 from potstill.rubrics.rubric import OVERALL
 from potstill.stages.evaluate.choosing import COMPARED
-from potstill.stages.evaluate.result import Decision, Metric, OneSided
+from potstill.stages.evaluate.result import Decision, Metric
+from potstill.stages.evaluate.ruling import Against, ruling
+from potstill.stages.judged.comparisons import EVEN
 from potstill.stages.judged.inputs import Setting
 from potstill.stages.judged.result import By, Compared, Split
 from potstill.stages.judged.series import ALL_CRITERIA
@@ -18,23 +20,6 @@ FEW_LABELLED = 10
 """Groups of questions that people labelled below which their labels decide nothing; `stats.corrected_mean` does not use a judge either."""
 FORMS = (Form.PAIRWISE, Form.PASS, Form.REFERENCE, Form.SCORES)
 """Which form decides where there are several."""
-
-
-@dataclass(frozen=True)
-class Against:
-    """The student against one other system, by those who decide."""
-
-    system: str
-    role: str
-    cheaper: bool
-    p_value: float
-    low: float
-    high: float
-    null: float
-    not_worse: OneSided
-    matched: OneSided
-    better: bool = False
-    worse: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,46 +34,25 @@ class Ruling:
 
 
 def decide(splits: Mapping[str, Split], setting: Setting) -> dict[str, Ruling]:
-    """The decision of each split, in the words of `potstill.stages.evaluate.decision`, whose rules these are, with the margin as a part of a win rate or
+    """The decision of each split, by the rules of `potstill.stages.evaluate.ruling`, with the margin as a part of a win rate or
     of the range of the scores.
 
     Pairwise labels decide before passing, reference and scores; a judge that people's labels correct before people alone, and these before
     a judge alone; a jury before its judges. The p-values of all splits are corrected by Holm's method.
     """
     chosen = {split: _chosen(values, setting) for split, values in splits.items()}
-    every = [one for _, _, _, against in chosen.values() for one in against]
-    adjusted = iter(stats.adjust_p_values([one.p_value for one in every], "holm") if every else [])
+    every = [_shown_by(one, by)["p_value"] for by, comparisons in chosen.values() for one in comparisons]
+    adjusted = iter(stats.adjust_p_values(every, "holm") if every else [])
     rulings = {}
-    for split, (by, rater, comparisons, against) in chosen.items():
-        found = tuple(_with_finding(one, float(next(adjusted)), setting.confidence) for one in against)
-        decision = "undecided" if setting.gold_decides else _decision(found, setting.confidence)
+    for split, (by, comparisons) in chosen.items():
+        found = tuple(_against(one, by, float(next(adjusted)), setting) for one in comparisons)
+        rater = comparisons[0]["rater"] if comparisons else ""
+        decision = "undecided" if setting.gold_decides else ruling(found, setting.confidence)
         rulings[split] = Ruling(decision, "gold" if setting.gold_decides else by, rater, comparisons, found)
     return rulings
 
 
-def as_good(against: Sequence[Against], confidence: float) -> list[Against]:
-    """The cheaper systems that are shown to be as good as the student, or better."""
-    cheaper = [one for one in against if one.cheaper]
-    if not cheaper:
-        return []
-    adjusted = stats.adjust_p_values([one.matched["p_value"] for one in cheaper], "holm")
-    return [one for one, p in zip(cheaper, adjusted, strict=True) if p < 1 - confidence or one.worse]
-
-
-def _decision(against: Sequence[Against], confidence: float) -> Decision:
-    teachers, cheaper = [one for one in against if one.role == Role.TEACHER], [one for one in against if one.cheaper]
-    if as_good(against, confidence):
-        return "do not distil"
-    if not teachers or not cheaper:
-        return "undecided"
-    if all(one.better for one in cheaper) and all(one.not_worse["shown"] for one in teachers):
-        return "distilled"
-    if any(one.worse and not one.not_worse["shown"] for one in teachers):
-        return "not yet"
-    return "not distinguishable"
-
-
-def _chosen(values: Split, setting: Setting) -> tuple[By, str, tuple[Compared, ...], tuple[Against, ...]]:
+def _chosen(values: Split, setting: Setting) -> tuple[By, tuple[Compared, ...]]:
     """Who decides a split, and the comparisons that they decide by."""
     best: tuple[tuple[int, int, int], By, list[Compared]] | None = None
     for comparisons in _by_rater(values).values():
@@ -99,11 +63,7 @@ def _chosen(values: Split, setting: Setting) -> tuple[By, str, tuple[Compared, .
         key = rank, FORMS.index(Form(spoken[0]["form"])), ("jury", "people", "judge").index(spoken[0]["kind"])
         if best is None or key < best[0]:
             best = key, by, spoken
-    if best is None:
-        return "nobody", "", (), ()
-    _, by, spoken = best
-    against = tuple(_against(one, by, setting) for one in spoken)
-    return by, spoken[0]["rater"], tuple(spoken), against
+    return (best[1], tuple(best[2])) if best else ("nobody", ())
 
 
 def _rank(spoken: Sequence[Compared]) -> tuple[int, By]:
@@ -135,24 +95,24 @@ def _spoken(comparisons: Sequence[Compared], setting: Setting) -> Iterator[Compa
         yield from (by_name[name] for name in names)
 
 
-def _against(one: Compared, by: By, setting: Setting) -> Against:
-    found: Any = one["corrected"] if by == "judge corrected by people" else one
+def _shown_by(one: Compared, by: By) -> Any:
+    """What decides of a comparison."""
+    return one["corrected"] if by == "judge corrected by people" else one
+
+
+def _against(one: Compared, by: By, p_adjusted: float, setting: Setting) -> Against:
+    found = _shown_by(one, by)
     limits: list[Metric] = [found]
     if by != "judge corrected by people" and (bounds := one["bounds"]):
         limits = [bounds["lower"], bounds["upper"]]
+    null = EVEN if one["form"] == Form.PAIRWISE else 0.0
+    certain = p_adjusted < 1 - setting.confidence
     return Against(
         system=one["b"],
         role=setting.roles.get(one["b"], Role.OTHER),
         cheaper=one["b"] in setting.cheaper,
-        p_value=found["p_value"],
-        low=min(limit["low"] for limit in limits),
-        high=max(limit["high"] for limit in limits),
-        null=0.5 if one["form"] == Form.PAIRWISE else 0.0,
-        not_worse=found["not_worse"],
-        matched=found["matched"],
+        better=certain and all(limit["low"] > null for limit in limits),
+        worse=certain and all(limit["high"] < null for limit in limits),
+        not_worse=found["not_worse"]["shown"],
+        p_matched=found["matched"]["p_value"],
     )
-
-
-def _with_finding(one: Against, p_adjusted: float, confidence: float) -> Against:
-    certain = p_adjusted < 1 - confidence
-    return replace(one, better=certain and one.low > one.null, worse=certain and one.high < one.null)

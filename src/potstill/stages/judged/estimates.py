@@ -73,6 +73,7 @@ def estimate(series: Series, people: Series | None, level: Level) -> Estimate:
         left_out=dict(sorted(left_out.items())),
         bounds=worst_case(series, level),
         corrected=corrected(series, people, level) if people and series.kind != "people" else None,
+        implied_by=series.implied_by,
     )
 
 

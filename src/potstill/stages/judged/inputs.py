@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from potstill.labels.items import shown_text
+from potstill.labels.items import shown_answer
 from potstill.recipe.recipe import Recipe
 from potstill.rubrics.rubric import Rubric
 from potstill.workspace import artifacts
@@ -23,6 +23,16 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Reviewer:
+    """A person, of whose checks of attention ``right`` of ``of`` were passed, and who gave so many labels."""
+
+    name: str
+    right: int
+    of: int
+    labels: int
+
+
+@dataclass(frozen=True)
 class Setting:
     """What is known of systems, rubrics and judges.
 
@@ -35,6 +45,7 @@ class Setting:
         chosen: systems that represent their role in the verdict; empty for all.
         gold_decides: whether gold answers decide the verdict of the run, so that labels decide nothing.
         related: of each judge, by its name in the labels, the systems whose model, or a model of whose family, it is.
+        inattentive: the reviewers whose labels are left out, because they passed fewer checks than the rule of the review asks for.
     """
 
     confidence: float
@@ -45,6 +56,7 @@ class Setting:
     chosen: frozenset[str] = frozenset()
     gold_decides: bool = False
     related: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    inattentive: Sequence[Reviewer] = ()
 
 
 def questions(run: Run) -> Iterator[Question]:
@@ -59,7 +71,9 @@ def questions(run: Run) -> Iterator[Question]:
         for example in examples:
             if example["split"] == split:
                 answers = {
-                    name: shown_text(task, of[example["id"]]) for name, of in rows.items() if example["id"] in of
+                    name: shown_answer(task, example, of[example["id"]], name).whole
+                    for name, of in rows.items()
+                    if example["id"] in of
                 }
                 yield Question(example["id"], split, example["group"], answers)
 
@@ -69,8 +83,10 @@ def setting(
     rubrics: Sequence[Rubric],
     related: Mapping[str, Sequence[str]],
     evaluation: Mapping[str, Any],
+    review: Mapping[str, Any],
 ) -> Setting:
-    """The setting of a recipe, with the ``rubrics`` that labels may have, what is known of the judges, and the run's evaluation.json."""
+    """The setting of a recipe, with the ``rubrics`` that labels may have, what is known of the judges, and the run's evaluation.json and
+    review.json."""
     return Setting(
         confidence=recipe.evaluate.confidence,
         margin=recipe.evaluate.margin,
@@ -80,4 +96,9 @@ def setting(
         chosen=frozenset(one["system"] for one in evaluation["chosen"].values()),
         gold_decides=any(one["decided"] for one in evaluation["splits"].values()),
         related=related,
+        inattentive=[
+            Reviewer(one["name"], one["attention"]["right"], one["attention"]["of"], one["labels"])
+            for one in review.get("reviewers", [])
+            if one["excluded"]
+        ],
     )

@@ -16,8 +16,8 @@ from potstill.stages.judged.series import Row, Series
 
 CATEGORIES = 40
 """Distinct values up to which agreement is measured on the values themselves."""
-Key = tuple[str, str, str, str]
-"""Rater, rubric, form, criterion."""
+Key = tuple[str, str, str, str, str]
+"""Rater, rubric, form, criterion, and the form of labels that imply it."""
 
 
 def about(
@@ -34,6 +34,7 @@ def about(
             rubric=first.rubric,
             form=first.form,
             criterion=first.criterion,
+            implied_by=first.implied_by,
             requests=_states(several),
             parse_failures=_parse_failures(several, level),
             consistency=_consistency(several, level),
@@ -209,6 +210,7 @@ def _about_people(several: Sequence[Series], level: Level, questions: Mapping[st
         rubric=first.rubric,
         form=first.form,
         criterion=first.criterion,
+        implied_by="",
         requests=_states(several),
         parse_failures=None,
         consistency=_consistency(several, level),
@@ -221,14 +223,14 @@ def _about_people(several: Sequence[Series], level: Level, questions: Mapping[st
 def _by_rater(series: Sequence[Series]) -> dict[Key, list[Series]]:
     by_key: dict[Key, list[Series]] = defaultdict(list)
     for one in series:
-        by_key[one.rater, one.rubric, one.form, one.criterion].append(one)
+        by_key[one.rater, one.rubric, one.form, one.criterion, one.implied_by].append(one)
     return by_key
 
 
 def _by_criterion(series: Sequence[Series]) -> dict[Key, list[Series]]:
     by_key: dict[Key, list[Series]] = defaultdict(list)
     for one in series:
-        by_key[PEOPLE, one.rubric, one.form, one.criterion].append(one)
+        by_key[PEOPLE, one.rubric, one.form, one.criterion, ""].append(one)
     return by_key
 
 

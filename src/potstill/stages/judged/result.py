@@ -55,7 +55,8 @@ class Corrected(Metric):
 
 class Estimate(Metric):
     """A mean over ``n`` questions in ``groups``, clustered by group. ``left_out``: questions without a value, by reason. ``bounds``:
-    null where none is left out. ``corrected``: null for people, and where people labelled none of these."""
+    null where none is left out. ``corrected``: null for people, and where people labelled none of these. ``implied_by``: the form of the
+    labels of single answers that a preference follows from; empty where the rater was asked for it."""
 
     rater: str
     kind: Kind
@@ -68,6 +69,7 @@ class Estimate(Metric):
     left_out: dict[str, int]
     bounds: WorstCase | None
     corrected: Corrected | None
+    implied_by: str
 
 
 class Score(Estimate):
@@ -161,7 +163,7 @@ class OrderBias(TypedDict):
 
 
 class AboutRater(TypedDict):
-    """What is measured about a judge, or people together, with one rubric and form, over all test questions.
+    """What is measured about a judge, or people together, with one rubric and form, over all test questions. ``implied_by`` as above.
 
     Attributes:
         requests: labels by state.
@@ -177,12 +179,22 @@ class AboutRater(TypedDict):
     rubric: str
     form: str
     criterion: str
+    implied_by: str
     requests: dict[str, int]
     parse_failures: Share | None
     consistency: Share | None
     order: OrderBias | None
     longer: Share | None
     agreement: list[Agreement]
+
+
+class Inattentive(TypedDict):
+    """A reviewer whose ``labels`` are left out, because only ``right`` of ``of`` damaged answers were rated as bad."""
+
+    reviewer: str
+    right: int
+    of: int
+    labels: int
 
 
 class Verdict(TypedDict):
@@ -203,6 +215,7 @@ class Judged(TypedDict):
     margin: float
     obsolete: int
     related: dict[str, list[str]]
+    inattentive: list[Inattentive]
     splits: dict[str, Split]
     raters: list[AboutRater]
     verdict: Verdict

@@ -7,9 +7,10 @@ from potstill.labels.table import Form, Label
 from potstill.stages.judged.comparisons import differences, win_rate
 from potstill.stages.judged.decision import decide
 from potstill.stages.judged.estimates import Level, score
+from potstill.stages.judged.implied import implied
 from potstill.stages.judged.inputs import Question, Setting
 from potstill.stages.judged.raters import about, ratings
-from potstill.stages.judged.result import Judged, Split
+from potstill.stages.judged.result import Inattentive, Judged, Split
 from potstill.stages.judged.series import Series, all_series, current, of_people
 from potstill.stages.judged.words import verdict
 
@@ -25,6 +26,7 @@ def judged(labels: Iterable[Label], questions: Sequence[Question], setting: Sett
     used = list(current(given, by_id))
     level = Level({one.id: one.group for one in questions}, setting.confidence, setting.margin)
     series, persons = all_series(used, by_id, setting), of_people(used, by_id, setting)
+    series += implied(series)
     names = dict.fromkeys(one.split for one in questions)
     splits = {
         split: _split([s for s in series if s.split == split], [s for s in persons if s.split == split], level, by_id)
@@ -38,6 +40,9 @@ def judged(labels: Iterable[Label], questions: Sequence[Question], setting: Sett
         margin=setting.margin,
         obsolete=len(given) - len(used),
         related=related,
+        inattentive=[
+            Inattentive(reviewer=one.name, right=one.right, of=one.of, labels=one.labels) for one in setting.inattentive
+        ],
         splits=splits,
         raters=raters,
         verdict=verdict(splits, raters, decide(splits, setting), related, setting),

@@ -53,6 +53,7 @@ class Series:
         values: by question.
         probabilities: of the questions to be drawn, where people labelled a random draw.
         rows: all labels, by question.
+        implied_by: of preferences that follow from labels of another form (`implied`), that form.
     """
 
     rater: str
@@ -66,6 +67,7 @@ class Series:
     values: Mapping[str, Value]
     probabilities: Mapping[str, float] = field(default_factory=dict)
     rows: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    implied_by: str = ""
 
     @property
     def about(self) -> tuple[str, str, str, str, tuple[str, ...]]:

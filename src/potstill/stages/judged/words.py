@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from potstill.labels.table import Form, State
 from potstill.recipe.systems import STUDENT, Role
 from potstill.rubrics.rubric import OVERALL
-from potstill.stages.evaluate.decision import overall
 from potstill.stages.evaluate.result import Metric
+from potstill.stages.evaluate.ruling import overall, reason
 from potstill.stages.evaluate.verdict import WHERE
-from potstill.stages.judged.decision import FEW_LABELLED, Ruling, as_good
+from potstill.stages.judged.decision import FEW_LABELLED, Ruling
 from potstill.stages.judged.inputs import Setting
 from potstill.stages.judged.result import JURY, PEOPLE, AboutRater, Compared, Estimate, Judged, Split, Verdict
 from potstill.stages.judged.series import ALL_CRITERIA
@@ -87,6 +87,8 @@ def says(several: Sequence[Compared]) -> str:
 
 
 def _verb(one: Compared) -> str:
+    if one["implied_by"]:
+        return f"{'rate' if one['kind'] == 'people' else 'rates'} the student ({one['implied_by']}) higher than"
     one_says, all_say, what = {
         Form.PAIRWISE: ("prefers", "prefer", "the student"),
         Form.SCORES: ("scores", "score", "the student against"),
@@ -97,6 +99,8 @@ def _verb(one: Compared) -> str:
 
 
 def _against(one: Compared) -> str:
+    if one["implied_by"]:
+        return f"{one['b']} in"
     if one["form"] == Form.PAIRWISE:
         return f"to {one['b']} in"
     return f"{one['b']} by" if one["form"] != Form.SCORES else one["b"]
@@ -116,37 +120,24 @@ def table(judged: Judged) -> list[str]:
 
 
 def _cells(one: Estimate, about: str) -> list[str]:
-    what = one["measure"] if one["criterion"] == OVERALL else f"{one['measure']}, {one['criterion']}"
+    what = _measured(one) + (f" by {one['implied_by']}" if one["implied_by"] else "")
     corrected = value(one, one["corrected"]) if one["corrected"] else ""
     return [who(one["rater"], one["kind"]), what, about, value(one), f"{one['n']:,}", corrected]
+
+
+def _measured(one: Estimate) -> str:
+    return one["measure"] if one["criterion"] == OVERALL else f"{one['measure']} ({one['criterion']})"
 
 
 def _headline(ruling: Ruling, related: Mapping[str, Sequence[str]], setting: Setting) -> str:
     margin = f"{100 * setting.margin:.3g} points"
     if any(one["form"] == Form.SCORES for one in ruling.comparisons):
         margin = f"{100 * setting.margin:.3g} % of the scale"
-    match ruling.decision:
-        case "distilled":
-            reason = f"the student is judged better than what is cheaper, and not worse than the teacher by {margin}"
-        case "do not distil":
-            names = " and ".join(one.system for one in as_good(ruling.against, setting.confidence))
-            reason = f"{names}, which needs no student, is judged as good or better"
-        case "not yet":
-            names = " and ".join(one.system for one in ruling.against if one.role == Role.TEACHER)
-            reason = f"the student is judged worse than the teacher ({names})"
-        case "not distinguishable":
-            reason = f"the labels do not show that {' or that '.join(_not_shown(ruling, margin))}"
-        case _:
-            reason = _why_undecided(ruling)
-    return f"{ruling.decision.upper()}: {reason}.{_decided_by(ruling, related)}"
-
-
-def _not_shown(ruling: Ruling, margin: str) -> Iterator[str]:
-    for one in ruling.against:
-        if one.cheaper and not one.better:
-            yield f"the student is better than {one.system}"
-        if one.role == Role.TEACHER and not one.not_worse["shown"]:
-            yield f"the student is not worse than {one.system} by {margin}"
+    if ruling.decision == "undecided":
+        why = _why_undecided(ruling)
+    else:
+        why = reason(ruling.decision, ruling.against, setting.confidence, margin, "the labels", "is judged")
+    return f"{ruling.decision.upper()}: {why}.{_decided_by(ruling, related)}"
 
 
 def _why_undecided(ruling: Ruling) -> str:
@@ -197,7 +188,7 @@ def _of_split(split: str, values: Split, ruling: Ruling) -> str:
     if not spoken:
         scores = [one for one in values["scores"] if one["criterion"] in (ALL_CRITERIA, OVERALL)]
         words = [
-            f"{who(one['rater'], one['kind'])}: {one['measure']} of {one['system']} {value(one)}" for one in scores
+            f"{who(one['rater'], one['kind'])}: {_measured(one)} of {one['system']} {value(one)}" for one in scores
         ]
         return f"{WHERE[split]} ({split}) {'; '.join(words) or 'no two systems were compared'}."
     spoken.sort(key=lambda one: names.index(one["b"]))
@@ -218,8 +209,13 @@ def _notes(
         yield (
             f"Judge {name} is the model of {' and '.join(systems)}, or of its family (allow_related): a judge prefers answers like its own."
         )
+    for person in setting.inattentive:
+        yield (
+            f"{person.labels:,} labels by the reviewer {person.name} are left out: {person.right} of {person.of} answers that were damaged on "
+            "purpose were rated as bad, fewer than the rule asks for that the review began with."
+        )
     for one in raters:
-        yield from _about(one)
+        yield from _about(one, raters)
     contradicted: Counter[str] = Counter()
     pairs: Counter[str] = Counter()
     for pair in (pair for values in splits.values() for pair in values["comparisons"]):
@@ -230,11 +226,11 @@ def _notes(
             yield f"Judge {name} contradicted itself on {n} of {pairs[name]} pairs when the order changed; these count as ties."
 
 
-def _about(one: AboutRater) -> Iterator[str]:
+def _about(one: AboutRater, raters: Sequence[AboutRater]) -> Iterator[str]:
     name = who(one["rater"], one["kind"])
     name = name[0].upper() + name[1:]
     if one["kind"] == "judge" and one["criterion"] in (OVERALL, ALL_CRITERIA) and not one["agreement"]:
-        yield f"{name} ({one['form']}) was not checked by people: have them label a random draw of the same answers with potstill review."
+        yield f"{name} ({one['form']}) {_unchecked(one, raters)}"
     failures = one["parse_failures"]
     if failures and failures["estimate"] > MANY_UNREADABLE and one["criterion"] == OVERALL:
         yield f"{name}: {percent(failures)} of {failures['n']} judgements were unreadable; they are left out of both sides, with bounds."
@@ -248,6 +244,26 @@ def _about(one: AboutRater) -> Iterator[str]:
         yield f"{name} preferred the longer answer in {percent(longer)} of {longer['n']} pairs; see the length-controlled win rate."
     if failed := one["requests"].get(State.FAILED, 0):
         yield f"{name} ({one['form']}, {one['criterion']}): {failed} requests failed."
+
+
+def _unchecked(judge: AboutRater, raters: Sequence[AboutRater]) -> str:
+    """Why people's labels do not correct a judge, and what would."""
+    people = [one for one in raters if one["kind"] == "people"]
+    if not people:
+        return "was not checked by people: have them label a random draw of the same answers with potstill review."
+    if any(one["agreement"] and one["rubric"] == judge["rubric"] for one in raters if one["rater"] == judge["rater"]):
+        return (
+            "is checked by people in which of two answers it rates higher, and not in how high its labels are: people compared answers."
+        )
+    if all(one["rubric"] != judge["rubric"] for one in people):
+        return "was not checked by people, who labelled by another rubric: one rubric's labels say nothing of those by another one."
+    forms = sorted({one["form"] for one in people if one["rubric"] == judge["rubric"]})
+    if judge["form"] not in forms and Form.PAIRWISE not in (judge["form"], *forms):
+        return (
+            f"was not checked by people, who gave labels of another form ({', '.join(forms)}): neither is on the scale of the other. Choose "
+            f"one form for both, or pairwise for one of them."
+        )
+    return "was not checked by people, who labelled none of the same answers: have them label a random draw of these."
 
 
 def _questions(n: int) -> str:

@@ -179,7 +179,8 @@ def _validation_scores(recipe: Recipe, run: Run, checkpoint: Checkpoint, limits:
     task, jury = run.task, scoring.of_curation(recipe)
     if task.judged and jury is None:
         return []
-    examples, name = list(run.examples("validation")), f"validation after {checkpoint.name}"
+    examples = [example for example in run.examples("validation") if not task.own_turns(example)]
+    name = f"validation after {checkpoint.name}"
     identity = weights.identity(checkpoint.base, recipe.student.dtype, recipe.student.chat_template)
     identity |= {"checkpoint": [weights.sha256(folder) for folder in checkpoint.folders]}
     model = LocalModel(checkpoint.as_it_answers, identity, checkpoint.name, batch_size=recipe.student.batch_size)

@@ -121,7 +121,8 @@ def _longer(evidence: Evidence) -> list[Pitfall]:
 
 
 def _plain(messages: Messages) -> list[tuple[str, str]]:
-    return [(message["role"], message["content"]) for message in messages]
+    """What is asked: replies of a chat may be the system's own."""
+    return [(message["role"], message["content"]) for message in messages if message["role"] != "assistant"]
 
 
 def _system(messages: Messages) -> str:
