@@ -15,6 +15,7 @@ LAYERS = (
     ("cli",),
     ("doctor",),
     ("pipeline",),
+    ("export",),
     ("review",),
     ("stages",),
     ("labels",),

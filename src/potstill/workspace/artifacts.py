@@ -24,7 +24,7 @@ SYNTHESIS, CALIBRATION, TRAINING, EVALUATION = "synthesis.json", "calibration.js
 JUDGED = "judged.json"
 REPORT = "report.html"
 EXPORTS = "exports"
-"""Folder of what is written for other tools: of no stage, and read by none."""
+"""Folder of what is written for other software: forms of the student, which an evaluation can ask, and evaluations. Of no stage."""
 STUDENT, CHECKPOINTS, PREDICTIONS = "student", "student-checkpoints", "predictions"
 """Folders."""
 
