@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
@@ -78,8 +79,13 @@ def exported(run: Run, name: str) -> Path:
 
 
 def write(run: Run, name: str) -> Path:
-    """As `exported`, and made before that unless it is up to date."""
-    export(run, form_named(name))
+    """As `exported`, and made before that unless it is up to date.
+
+    A running event loop waits meanwhile: the gate has one of its own, in a thread of its own.
+    """
+    form = form_named(name)
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(export, run, form).result()
     return exported(run, name)
 
 
