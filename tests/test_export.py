@@ -4,10 +4,8 @@ import json
 import os
 import shutil
 import signal
-import struct
 import subprocess
 import sys
-import time
 
 import gguf
 import numpy as np
@@ -16,12 +14,14 @@ import pytest
 import forked
 import small
 import students
-from exported import QUESTIONS, conversion, converted, run, run_with_student, student  # noqa: F401 - fixtures
+from exported import QUESTIONS, run_with_student
 from potstill.errors import PotstillError, RecipeError
 from potstill.export import converter, forms, room
 from potstill.export.conversion import name_of
 from potstill.workspace import exports
 from potstill.workspace.artifacts import EXPORTS, STUDENT
+
+pytest_plugins = ("exported",)
 
 
 def export(run, to, number_format=""):

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 import small
-from exported import QUESTIONS, conversion, converted, run, student  # noqa: F401 - fixtures
+from exported import QUESTIONS
 from potstill.errors import RecipeError
 from potstill.export import forms
 from potstill.pipeline.stages import STAGES
@@ -16,6 +16,8 @@ from potstill.stages.evaluate.stage import evaluate, planned
 from potstill.stages.planned import KnownExamples
 from potstill.workspace import artifacts, exports
 from potstill.workspace.artifacts import RECIPE, STUDENT
+
+pytest_plugins = ("exported",)
 
 EVALUATE = next(stage for stage in STAGES if stage.name == "evaluate")
 SHIPPED = "[{name: student, export: gguf-f16}, {name: trained, export: safetensors}]"

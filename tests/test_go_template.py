@@ -91,7 +91,7 @@ def test_messages_of_one_role_are_merged_as_ollama_does():
 
 @pytest.mark.parametrize("broken", ["{{- if .System -}}", "{{- end -}}", "{{- .Tools -}}", "{{ printf 3 }}"])
 def test_what_is_no_such_template_is_an_error(broken):
-    with pytest.raises(ValueError, match="action|if|part"):
+    with pytest.raises(ValueError, match=r"action|if|part"):
         render(broken, CHATS[0])
 
 

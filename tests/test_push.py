@@ -4,12 +4,13 @@ import pytest
 import yaml
 
 import small
-from exported import run, student  # noqa: F401 - fixtures
 from played_hub import Hub
 from potstill.errors import PotstillError, RecipeError
 from potstill.export import card, forms, push
 from potstill.workspace.artifacts import EVALUATION, MANIFEST, STUDENT
 from potstill.workspace.digests import Part
+
+pytest_plugins = ("exported",)
 
 CARD = "exports/safetensors/README.md"
 FORM = forms.form_of("safetensors")
@@ -104,7 +105,7 @@ def test_push_refuses_what_is_no_repository(exported, repository):
 
 
 def test_push_refuses_a_form_that_was_not_exported(exported):
-    with pytest.raises(RecipeError, match="potstill export .* --to gguf --type f16"):
+    with pytest.raises(RecipeError, match=r"potstill export .* --to gguf --type f16"):
         push.planned(exported, forms.form_of("gguf"), "org/name", True)
 
 
@@ -153,5 +154,5 @@ def test_what_the_hub_refuses_is_one_message(exported, at_hub):
     fill_in(exported)
     with Hub(refuses=403) as hub:
         at_hub(hub)
-        with pytest.raises(PotstillError, match="the upload failed: .*403"):
+        with pytest.raises(PotstillError, match=r"the upload failed: .*403"):
             push.push(push.planned(exported, FORM, "org/name", True))

@@ -16,9 +16,7 @@ def serve(
     runs: Runs = RUNS,
     form: Annotated[
         str,
-        typer.Option(
-            "--form", help="An export's form, such as gguf-q8_0; left out, vllm on a GPU, otherwise gguf-f16."
-        ),
+        typer.Option("--form", help="An export's form, such as gguf-q8_0; left out, vllm on a GPU, otherwise gguf-f16."),
     ] = "",
     concurrency: Annotated[
         int, typer.Option("--concurrency", min=1, max=4096, help="Requests that are answered at once.")

@@ -130,3 +130,4 @@ def _identity(served: Served, path: str) -> dict[str, Any]:
 
         return common | {"weights": weights.sha256(Path(path))}
     return common | {"model": path}
+
