@@ -47,9 +47,10 @@ name: benchmark
 task: math
 data: {{source: word_problems, train: {rows}, validation: 4, test: 20, test_unseen: 4}}
 teacher: {{model: packaged/qwen2.5-coder-0.5b-instruct}}
-condition: gold-rationale
+condition: cot-rationale
+generate: {{prompting: cot-fewshot, max_words: 30, max_tokens: 96}}
 student: {{model: packaged/smollm2-135m-instruct, max_tokens: 96}}
-train: {{epochs: 1, learning_rate: 2.0e-3}}
+train: {{epochs: 2, learning_rate: 2.0e-3}}
 """
 
 
@@ -73,7 +74,7 @@ def _meets(value, goal):
 
 def train(folder: Path, quick: bool) -> Path:
     """A run with a student whose answers end as those of a trained one do."""
-    (folder / "r.yaml").write_text(RECIPE.format(rows=32 if quick else 160))
+    (folder / "r.yaml").write_text(RECIPE.format(rows=32 if quick else 128))
     subprocess.run([sys.executable, "-m", "potstill", "train", "r.yaml"], cwd=folder, check=True)
     return folder / "runs" / "benchmark"
 
