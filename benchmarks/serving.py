@@ -28,13 +28,13 @@ from itertools import islice
 from pathlib import Path
 
 import psutil
-
 from load import ask_all
+from soak import growth, soak
+
 from potstill.data import word_problems
 from potstill.export import forms
 from potstill.models.served.process import _free_port
 from potstill.workspace.workspace import Workspace
-from soak import growth, soak
 
 PEERS = Path(__file__).parent / "peers"
 GOALS = {
@@ -85,9 +85,13 @@ def train(folder: Path, quick: bool) -> Path:
 def throughput(run, weights, quick):
     """The figures ``vs_transformers_16`` and ``vs_plain_llamacpp_16``, and what they are made of."""
     rounds, per_client = (1, 2) if quick else (5, 4)
-    questions = [row["question"] for row in islice(word_problems.questions(7, "serving", unseen=False, taken=set()), 400)]
+    questions = [
+        row["question"] for row in islice(word_problems.questions(7, "serving", unseen=False, taken=set()), 400)
+    ]
     limit = run.recipe.student.max_tokens
-    bodies = [{"messages": [{"role": "user", "content": text}], "max_tokens": limit, "temperature": 0} for text in questions]
+    bodies = [
+        {"messages": [{"role": "user", "content": text}], "max_tokens": limit, "temperature": 0} for text in questions
+    ]
     with ExitStack() as servers:
         dtype = fastest_dtype(run, bodies[: 4 if quick else 16])
         urls = {

@@ -143,7 +143,11 @@ def test_what_vllm_is_asked():
 
 
 def test_the_older_form_of_log_probabilities():
-    legacy = {"tokens": ["a", "b"], "token_logprobs": [-0.1, -2.0], "top_logprobs": [{"a": -0.1, "x": -3.0}, {"y": -0.5, "b": -2.0}]}
+    legacy = {
+        "tokens": ["a", "b"],
+        "token_logprobs": [-0.1, -2.0],
+        "top_logprobs": [{"a": -0.1, "x": -3.0}, {"y": -0.5, "b": -2.0}],
+    }
     found = Vllm().logprobs(legacy, 1)
     assert [one["logprob"] for one in found] == [-0.1, -2.0]
     assert found[1]["top_logprobs"] == [{"token": "y", "logprob": -0.5, "bytes": [121]}]

@@ -49,7 +49,13 @@ def _written(run: Run, form: str) -> Path:
 
 @asynccontextmanager
 async def started(
-    kind: Kind, weights: Path, slots: int, context: int, ends: Sequence[int] = (), described: Path | None = None, form: str = ""
+    kind: Kind,
+    weights: Path,
+    slots: int,
+    context: int,
+    ends: Sequence[int] = (),
+    described: Path | None = None,
+    form: str = "",
 ) -> AsyncIterator[Client]:
     """An engine with ``weights`` within the context, for ``slots`` requests at once with ``context`` tokens each.
 
