@@ -79,7 +79,7 @@ def _metadata(run: Run, name: str, evaluation: Mapping[str, Any], system: str) -
     fields |= {"teacher": recipe.teacher.name, "pipeline_tag": "text-generation"}
     fields |= {"library_name": "transformers"} if exports.content(name) == "model" else {}
     fields["tags"] = ["potstill", "distillation", *(["gguf"] if exports.content(name) != "model" else [])]
-    if results := list(_results(recipe.data.real.source, recipe.task.name, evaluation, system)):
+    if results := list(_results(_source(run), recipe.task.name, evaluation, system)):
         fields["model-index"] = [{"name": recipe.name, "results": results}]
     return fields
 
@@ -100,6 +100,12 @@ def _results(source: str, task: str, evaluation: Mapping[str, Any], system: str)
             }
 
 
+def _source(run: Run) -> str:
+    """Where the questions come from."""
+    data = run.recipe.data.real.model_dump(mode="json")
+    return str(data.get("preset") or data["source"])
+
+
 def _evaluation(run: Run, student: Student) -> Mapping[str, Any]:
     """`evaluation.json`, if it is about this student."""
     entry = run.stages.get("evaluate", {})
@@ -109,8 +115,8 @@ def _evaluation(run: Run, student: Student) -> Mapping[str, Any]:
 
 def _system_of(run: Run, name: str, evaluation: Mapping[str, Any]) -> str:
     """The system of an evaluation that is this export, or else the student."""
-    systems = next(iter(evaluation.get("splits", {}).values()), {}).get("systems", {})
-    of_export = [one.name for one in run.recipe.systems if one.export == name and one.name in systems]
+    asked = [of for values in evaluation.get("splits", {}).values() for of in values["systems"]]
+    of_export = [one.name for one in run.recipe.systems if one.export == name and one.name in asked]
     return STUDENT_SYSTEM if not of_export or STUDENT_SYSTEM in of_export else of_export[0]
 
 
