@@ -34,7 +34,7 @@ def export(name: RunName, to: To, number_format: Type = "", runs: Runs = RUNS, a
     record = forms.export(run, form)
     folder, gate = exports.folder(run, form.name), record["gate"]
     words = [f"{folder}: gate {gate['state']}", *(f"  {line}" for line in gate["lines"])]
-    words += ["Run it there:", *(f"  {line}" for line in form.how_to_run(Student.of(run)).splitlines())]
+    words.append(f"Run it: {form.how_to_run(Student.of(run), str(folder / exports.content(form.name)))}")
     emit({"folder": str(folder), **record}, as_json, lambda: "\n".join(words))
     if gate["state"] == "failed":
         raise PotstillError(f"{folder} failed its gate: it is marked, and nothing here uses it.")

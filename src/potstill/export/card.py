@@ -21,6 +21,8 @@ LICENCES = {
     "data_license": "the questions that it was trained on",
 }
 """Fields that the user fills in, and what each is the licence of."""
+PATH = "PATH"
+"""In a command, the folder of the weights: elsewhere on the hub than here."""
 OPEN = "FILL-IN"
 """The value of a field that nobody filled in."""
 
@@ -133,6 +135,8 @@ def _body(
     yield "\n## Licences\n\nFill in the fields at the top of this file; `potstill push` refuses without them.\n"
     yield from (f"- `{field}`: of {what}" for field, what in LICENCES.items())
     yield "\n## Run it\n\n```sh\n" + how_to_run + "\n```\n"
+    if PATH in how_to_run:
+        yield f"`{PATH}` is the name of the repository on the hub, or the folder of the weights.\n"
     yield (
         f"It was trained on prompts of its own chat template{_with_system(student)}, and answers greedily (temperature 0) with at most "
         f"{student.max_tokens} tokens. Ask it in the same way."
