@@ -15,6 +15,8 @@ LAYERS = (
     ("cli",),
     ("doctor",),
     ("pipeline",),
+    ("serve",),
+    ("export",),
     ("review",),
     ("stages",),
     ("labels",),
@@ -26,7 +28,7 @@ LAYERS = (
     ("metrics",),
     ("answers", "stats", "rubrics"),
     ("interrupt",),
-    ("progress", "config", "processor", "memory"),
+    ("progress", "config", "processor", "memory", "listening"),
     ("errors", "lazy"),
 )
 """Each part of the package imports only what comes after it; parts of one layer do not import each other."""
@@ -48,6 +50,7 @@ HEAVY = (
     "uvicorn",
     "markdown_it",
     "latex2mathml",
+    "prometheus_client",
 )
 
 
