@@ -15,6 +15,8 @@ LAYERS = (
     ("cli",),
     ("doctor",),
     ("pipeline",),
+    ("measure",),
+    ("record",),
     ("review",),
     ("stages",),
     ("labels",),
@@ -26,7 +28,7 @@ LAYERS = (
     ("metrics",),
     ("answers", "stats", "rubrics"),
     ("interrupt",),
-    ("progress", "config", "processor"),
+    ("progress", "config", "processor", "listening"),
     ("errors", "lazy"),
 )
 """Each part of the package imports only what comes after it; parts of one layer do not import each other."""
