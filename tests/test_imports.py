@@ -16,7 +16,8 @@ LAYERS = (
     ("doctor",),
     ("pipeline",),
     ("measure",),
-    ("record",),
+    ("serve", "record"),
+    ("export",),
     ("review",),
     ("stages",),
     ("labels",),
@@ -50,6 +51,7 @@ HEAVY = (
     "uvicorn",
     "markdown_it",
     "latex2mathml",
+    "prometheus_client",
 )
 
 
