@@ -74,8 +74,8 @@ async def load(
 ) -> Loaded:
     """Ask each question once, with ``concurrency`` of them in flight: as one ends, the next is asked.
 
-    ``allowed`` is told the number of requests in flight, and says whether another one may be sent; after the first no, none is. ``ended``
-    gets each answer. Raises `Interrupted` when a stop is requested and nothing is in flight any more.
+    ``allowed`` is told the number of requests in flight, and says whether another one may be sent; after the first no, and when a stop is
+    requested, none is, and what is in flight ends. ``ended`` gets each answer.
     """
     waiting, in_flight, stopped = iter(questions), 0, False
     answers: list[Timed] = []
@@ -97,12 +97,14 @@ async def load(
             ended(timed)
 
     began = time.perf_counter()
-    async with asyncio.TaskGroup() as group:
-        for _ in range(concurrency):
-            group.create_task(worker())
-    seconds = time.perf_counter() - began
-    interrupt.raise_if_requested()
-    return Loaded(answers, seconds)
+    workers = [asyncio.create_task(worker()) for _ in range(concurrency)]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for one in workers:
+            one.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+    return Loaded(answers, time.perf_counter() - began)
 
 
 async def _timed(target: Target, question: Question) -> Timed:

@@ -1,10 +1,10 @@
-"""What was measured of one system, answer by answer, on disk: a measurement that is interrupted resumes after the last finished phase."""
+"""What was measured of one system, answer by answer, on disk: a measurement that is interrupted resumes with the questions that are left."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from potstill.measure.load import Counted, Loaded, Timed
+from potstill.measure.load import Counted, Loaded, Question, Timed
 from potstill.measure.result import Cache
 from potstill.workspace.artifacts import MEASUREMENTS
 from potstill.workspace.run import Run
@@ -33,11 +33,27 @@ class Raw:
     key: Mapping[str, Any]
     phases: list[RawPhase] = field(default_factory=list)
 
-    def has(self, concurrency: int, cache: Cache) -> bool:
-        return any((one.concurrency, one.cache) == (concurrency, cache) for one in self.phases)
+    def phase(self, concurrency: int, cache: Cache) -> RawPhase | None:
+        return next((one for one in self.phases if (one.concurrency, one.cache) == (concurrency, cache)), None)
+
+    def left(self, concurrency: int, cache: Cache, questions: Sequence[Question]) -> list[Question]:
+        """The questions of a phase that are not answered yet."""
+        phase = self.phase(concurrency, cache)
+        answered = {one.id for one in phase.answers} if phase else set()
+        return [one for one in questions if one.id not in answered]
 
     def add(self, concurrency: int, cache: Cache, loaded: Loaded, memory: int | None) -> None:
-        self.phases.append(RawPhase(concurrency, cache, loaded.seconds, memory, loaded.answers))
+        """Add answers to a phase; the times of its parts add up."""
+        seconds, answers = loaded.seconds, list(loaded.answers)
+        if before := self.phase(concurrency, cache):
+            self.phases.remove(before)
+            seconds, answers = before.seconds + seconds, [*before.answers, *answers]
+            memory = max(filter(None, (before.memory, memory)), default=None)
+        self.phases.append(RawPhase(concurrency, cache, seconds, memory, answers))
+
+    @property
+    def answers(self) -> list[Timed]:
+        return [one for phase in self.phases for one in phase.answers]
 
 
 def read(run: Run, name: str, key: Mapping[str, Any]) -> Raw:

@@ -39,7 +39,8 @@ class Phase(TypedDict):
 
     first_token: from the request to the first text of the answer. per_token: from the first to the last text, by the tokens after the first.
     latency: from the request to the end of the answer. tokens_per_second: written, of all answers together. memory: the largest resident
-    memory of the engine's processes. cost: of 1,000 answers.
+    memory of the engine's processes. machine_seconds: of an answer, its share of the phase's time; null for an endpoint. cost: of 1,000
+    answers.
     """
 
     concurrency: int
@@ -56,6 +57,7 @@ class Phase(TypedDict):
     cached_tokens: Estimated | None
     completion_tokens: Estimated | None
     memory: int | None
+    machine_seconds: Estimated | None
     cost: Estimated | None
 
 
@@ -126,12 +128,14 @@ class Verdict(TypedDict):
 
 
 class Measured(TypedDict):
-    """measured.json. ``front``: the systems that no other one beats in quality and cost."""
+    """measured.json. ``front``: the systems that no other one beats in quality and cost, the cost in ``cost_unit`` for 1,000 answers at the
+    largest concurrency; null where some system's is not known in the unit of the others."""
 
     about: About
     systems: dict[str, SystemMeasured]
     against: list[Against]
     payback: list[Payback]
+    cost_unit: Unit | None
     front: list[str]
     verdict: Verdict
 

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 
 from potstill.errors import RecipeError
@@ -88,10 +88,3 @@ def _of_verdict(run: Run, of: System, limit: int) -> tuple[int, tuple[float, flo
 
 def _drawn(examples: list[Example], n: int, seed: int) -> list[Example]:
     return examples if len(examples) <= n else random.Random(f"measure-{seed}").sample(examples, n)
-
-
-def first(side: Side, n: int) -> Side:
-    """The side with its first ``n`` questions."""
-    return replace(side, questions=side.questions[:n])
-
-

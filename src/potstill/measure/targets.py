@@ -1,24 +1,25 @@
 """The servers that are measured: an endpoint by its chat API, and an engine by token ids."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import aiohttp
 import orjson
 
-from potstill.measure.load import Counted, Question
+from potstill.measure.load import Counted, Question, Target
 from potstill.models import Request, Sampling
 from potstill.models.remote import wire
 from potstill.models.remote.dialect import Dialect
 from potstill.models.remote.server import Server, receive_body
 from potstill.models.remote.stream import StreamAssembler
 from potstill.models.specs import Endpoint
+from potstill.serve.client import Client
+from potstill.serve.prompt import EngineError, Prompt
 
 if TYPE_CHECKING:
     from potstill.models.local.chat_template import ChatTemplate
-    from potstill.serve.client import Client
 
 
 class EndpointTarget:
@@ -77,17 +78,16 @@ async def endpoint_target(endpoint: Endpoint, dialect: Dialect) -> AsyncIterator
 
 
 class EngineTarget:
-    """An engine of this machine, which is asked as its model was asked in the verdict: token ids of its own chat template."""
+    """An engine of this machine, which is asked as its model was asked in the verdict: token ids of its own chat template, made before
+    any answer is timed."""
 
-    def __init__(self, client: "Client", chat: "ChatTemplate") -> None:
-        self.client, self.chat = client, chat
+    def __init__(self, client: Client, prompts: Mapping[str, Prompt]) -> None:
+        self.client, self.prompts = client, prompts
 
     async def ask(self, question: Question, arrived: Callable[[], None]) -> Counted:
-        from potstill.serve.prompt import EngineError, Prompt
-
         last = None
         try:
-            async for piece in self.client.pieces(Prompt(self.chat.tokens(question.messages), question.max_tokens)):
+            async for piece in self.client.pieces(self.prompts[question.id]):
                 if piece.text:
                     arrived()
                 last = piece
@@ -100,7 +100,12 @@ class EngineTarget:
         return Counted(last.prompt_tokens, last.cached_tokens, last.completion_tokens)
 
 
-async def warm_up(target: EngineTarget | EndpointTarget, questions: list[Question]) -> None:
+def prompts_of(chat: "ChatTemplate", questions: Iterable[Question], cached: bool) -> dict[str, Prompt]:
+    """What an engine is asked, by question; ``cached``: whether it may use its prefix cache."""
+    return {one.id: Prompt(chat.tokens(one.messages), one.max_tokens, cached=cached) for one in questions}
+
+
+async def warm_up(target: Target, questions: Iterable[Question]) -> None:
     """Ask other questions, all at once, so that what prompts begin with is in the cache."""
     async with asyncio.TaskGroup() as group:
         for question in questions:
