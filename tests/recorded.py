@@ -50,7 +50,11 @@ def events(*values, done=True):
 
 
 def delta(text="", finish=None, **more):
-    return {"id": "chat-1", "model": "big-1", "choices": [{"index": 0, "delta": {"content": text, **more}, "finish_reason": finish}]}
+    return {
+        "id": "chat-1",
+        "model": "big-1",
+        "choices": [{"index": 0, "delta": {"content": text, **more}, "finish_reason": finish}],
+    }
 
 
 class Upstream:
@@ -184,7 +188,9 @@ class Recording:
         return server.summary(self.proxy)
 
     def rows(self):
-        return [json.loads(line) for path in sorted(self.proxy.writer.log.folder.glob("*.jsonl")) for line in path.open()]
+        return [
+            json.loads(line) for path in sorted(self.proxy.writer.log.folder.glob("*.jsonl")) for line in path.open()
+        ]
 
 
 @contextmanager
@@ -208,7 +214,9 @@ def post(port, body, path="/v1/chat/completions", method="POST", headers=None, e
     """The response to a request: status, reason, headers and the bytes of its body."""
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
     try:
-        connection.request(method, path, encode(body) if body is not None else None, headers or {"Content-Type": "application/json"})
+        connection.request(
+            method, path, encode(body) if body is not None else None, headers or {"Content-Type": "application/json"}
+        )
         response = connection.getresponse()
         return response.status, response.reason, response.getheaders(), response.read()
     finally:

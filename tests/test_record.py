@@ -8,7 +8,7 @@ import time
 import zlib
 from collections import Counter
 from http.client import HTTPConnection, IncompleteRead, RemoteDisconnected
-from itertools import count
+from itertools import count, pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -72,7 +72,7 @@ def test_requests_and_answers_pass_unchanged(
         pieces = ["\r\n".join([*head, f"Content-Length: {len(answered)}", "", ""]).encode() + answered]
     else:
         places = [0, *sorted(cut % (len(answered) + 1) for cut in cuts), len(answered)]
-        parts = [answered[a:b] for a, b in zip(places, places[1:], strict=False)]
+        parts = [answered[a:b] for a, b in pairwise(places)]
         pieces = ["\r\n".join([*head, "Transfer-Encoding: chunked", "", ""]).encode()]
         pieces += [b"%x\r\n%b\r\n" % (len(part), part) for part in parts if part] + [b"0\r\n\r\n"]
     SERVED["response"] = pieces
@@ -197,13 +197,19 @@ def test_what_is_recorded_is_what_the_reader_of_logs_takes(tmp_path):
             assert post(proxy.port, CHAT)[0] == 200
         proxy.settled(len(answers))
     found = [logged for _, logged in logs.parse(read_rows(tmp_path), Counter())]
-    direct = [one for body in answers for _, one in logs.parse(iter([("", {"request": CHAT, "response": body})]), Counter())]
+    direct = [
+        one for body in answers for _, one in logs.parse(iter([("", {"request": CHAT, "response": body})]), Counter())
+    ]
     assert [(one.messages, one.text, one.reasoning, one.finish_reason, one.prompt_tokens) for one in found] == [
         (one.messages, one.text, one.reasoning, one.finish_reason, one.prompt_tokens) for one in direct
     ]
 
 
-TOOL = {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}
+TOOL = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+}
 IMAGE = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]}]
 
 
@@ -231,7 +237,11 @@ def test_what_cannot_be_recorded_passes_and_is_counted(tmp_path, body, response,
 
 def test_keys_are_never_written(tmp_path):
     key, other = "sk-proj-abcDEF123456789xyz", "0f9e8d7c6b5a"
-    body = CHAT | {"user": "u", "api_key": other, "messages": [{"role": "user", "content": f"Is {key} or {other} or plainsecret mine?"}]}
+    body = CHAT | {
+        "user": "u",
+        "api_key": other,
+        "messages": [{"role": "user", "content": f"Is {key} or {other} or plainsecret mine?"}],
+    }
     headers = {"Authorization": f"Bearer {key}", "api-key": other, "X-Goog-Api-Key": "plainsecret"}
     with (
         upstream(lambda *_: reply(answer(f"{key}, {other}, ghp_{'a' * 36}"))) as server,
@@ -267,7 +277,9 @@ def test_a_client_that_goes_stops_the_server(tmp_path):
     ):
         with socket.create_connection(("127.0.0.1", proxy.port)) as connection:
             body = json.dumps(CHAT).encode()
-            connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+            connection.sendall(
+                b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+            )
             assert connection.recv(10)
         assert server.gone.wait(2)
         proxy.settled(1)
@@ -375,7 +387,9 @@ def test_other_paths_and_forms_of_requests_are_refused(tmp_path):
     with upstream(lambda *_: reply({})) as server, recording(server.url, tmp_path) as proxy:
         assert post(proxy.port, None, "/metrics", "GET")[0] == 404
         assert post(proxy.port, None, "/v10/x", "GET")[0] == 404
-        assert raw(proxy.port, b"GET http://example.com/v1/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").startswith(b"HTTP/1.1 404")
+        assert raw(
+            proxy.port, b"GET http://example.com/v1/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        ).startswith(b"HTTP/1.1 404")
         upgrade = b"GET /v1/realtime HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
         assert raw(proxy.port, upgrade, 1).startswith(b"HTTP/1.1 501")
         assert raw(proxy.port, b"\x16\x03\x01nonsense\r\n\r\n", 1).startswith(b"HTTP/1.0 400")
@@ -383,7 +397,10 @@ def test_other_paths_and_forms_of_requests_are_refused(tmp_path):
 
 
 def test_a_loop_is_found_by_its_first_request(tmp_path):
-    with recording("http://127.0.0.1:9/v1", tmp_path / "a") as first, recording(first.url + "/v1", tmp_path / "b") as second:
+    with (
+        recording("http://127.0.0.1:9/v1", tmp_path / "a") as first,
+        recording(first.url + "/v1", tmp_path / "b") as second,
+    ):
         first.proxy.to = parse_address(second.url + "/v1")
         status, _, _, body = post(first.port, CHAT)
         assert (status, first.proxy.passed, second.proxy.passed) == (508, 2, 1)
@@ -399,7 +416,10 @@ def test_connections_to_the_server_are_used_again(tmp_path):
         assert sum(map(len, connector._conns.values())) == 1
 
 
-@pytest.mark.parametrize("to", ["example.com/v1", "ftp://x/v1", "http://", "http://x:99999/v1", "http://u:p@x/v1", "http://x/v1/chat/completions"])
+@pytest.mark.parametrize(
+    "to",
+    ["example.com/v1", "ftp://x/v1", "http://", "http://x:99999/v1", "http://u:p@x/v1", "http://x/v1/chat/completions"],
+)
 def test_an_address_that_is_none_is_refused(to):
     with pytest.raises(RecipeError, match="--to"):
         parse_address(to)
@@ -410,13 +430,17 @@ def test_init_and_preview_read_what_was_recorded(tmp_path, tiny_folder):
     """From the bill to training data: a recipe out of a recorded log, and its prompts."""
     words = [f"Word {i}?" for i in range(60)]
     with (
-        upstream(lambda head, body: reply(answer(f"It is a word: {json.loads(body)['messages'][0]['content']} Yes."))) as server,
+        upstream(
+            lambda head, body: reply(answer(f"It is a word: {json.loads(body)['messages'][0]['content']} Yes."))
+        ) as server,
         recording(server.url, tmp_path / "logs") as proxy,
     ):
         for word in words:
             post(proxy.port, CHAT | {"messages": [{"role": "user", "content": word}]})
         proxy.settled(len(words))
-    made = small.potstill("init", "logs", "--name", "mine", "--student", tiny_folder, "--teacher", tiny_folder, cwd=tmp_path)
+    made = small.potstill(
+        "init", "logs", "--name", "mine", "--student", tiny_folder, "--teacher", tiny_folder, cwd=tmp_path
+    )
     assert made.returncode == 0, made.stderr
     assert "source: logs" in (tmp_path / "mine.yaml").read_text()
     shown = small.potstill("preview", "mine.yaml", "-n", "2", cwd=tmp_path)

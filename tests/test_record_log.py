@@ -35,7 +35,11 @@ def test_files_are_rotated_and_only_their_owner_reads_them(tmp_path):
     for _ in range(5):
         log.append(ROW)
     log.close()
-    assert contents(tmp_path) == {"recorded-000001.jsonl": 2 * ROW, "recorded-000002.jsonl": 2 * ROW, "recorded-000003.jsonl": ROW}
+    assert contents(tmp_path) == {
+        "recorded-000001.jsonl": 2 * ROW,
+        "recorded-000002.jsonl": 2 * ROW,
+        "recorded-000003.jsonl": ROW,
+    }
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob("*.jsonl")} == {0o600}
     assert read(tmp_path) == ["b"] * 5
     log.append(ROW)
@@ -190,7 +194,9 @@ def test_requests_in_flight_end_when_the_proxy_is_stopped(tmp_path):
         command = Command(tmp_path, "--to", server.url)
         with socket.create_connection(("127.0.0.1", command.port)) as connection:
             body = json.dumps(CHAT).encode()
-            connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+            connection.sendall(
+                b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+            )
             time.sleep(0.2)
             command.process.send_signal(signal.SIGINT)
             assert b"late" in connection.recv(65536)

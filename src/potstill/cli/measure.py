@@ -25,7 +25,11 @@ def measure(
     runs: Runs = RUNS,
     as_json: AsJson = False,
     form: Annotated[
-        str, typer.Option("--form", help="Form of local weights: gguf-f16, gguf-q8_0, gguf-q4_0 or vllm; left out, what the machine has.")
+        str,
+        typer.Option(
+            "--form",
+            help="Form of local weights: gguf-f16, gguf-q8_0, gguf-q4_0 or vllm; left out, what the machine has.",
+        ),
     ] = "",
     concurrency: Annotated[
         str, typer.Option("--concurrency", metavar="N,N", help="Requests in flight, one phase for each.")
@@ -37,7 +41,9 @@ def measure(
     max_cost: Annotated[
         float | None, typer.Option("--max-cost", min=0, help="US dollars that endpoints may cost.")
     ] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Say what would be asked and what it would cost; ask nothing.")] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what would be asked and what it would cost; ask nothing.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Ask endpoints that cost money without a question first.")] = False,
 ) -> None:
     """Measure how fast student and teacher are on servers, what they cost, and when the run has paid for itself."""
@@ -94,5 +100,7 @@ def _confirm(planned: "Sequence[Planned]", yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise RecipeError(f"This would cost about ${cost:,.4f}. Agree with --yes; --max-cost limits it, --plan only says it.")
+        raise RecipeError(
+            f"This would cost about ${cost:,.4f}. Agree with --yes; --max-cost limits it, --plan only says it."
+        )
     typer.confirm("Ask them?", abort=True, err=True)

@@ -18,9 +18,12 @@ def add_to(app: typer.Typer) -> None:
 
 def record(
     to: Annotated[str, typer.Option("--to", metavar="URL", help="Base address of the server that your clients use.")],
-    log: Annotated[Path, typer.Option("--log", metavar="FOLDER", help="Where the answers are recorded.")] = Path("logs"),
+    log: Annotated[Path, typer.Option("--log", metavar="FOLDER", help="Where the answers are recorded.")] = Path(
+        "logs"
+    ),
     redact: Annotated[
-        str, typer.Option("--redact", metavar="A,B", help="Kinds of personal data to redact: email, phone, card, iban, ip.")
+        str,
+        typer.Option("--redact", metavar="A,B", help="Kinds of personal data to redact: email, phone, card, iban, ip."),
     ] = "",
     recipe: Annotated[
         str, typer.Option("--recipe", metavar="RECIPE", help="Redact as the data section of this recipe says.")
@@ -30,7 +33,9 @@ def record(
     timeout: Annotated[
         float, typer.Option("--timeout", min=1, help="Seconds without a byte of the server until a request fails.")
     ] = 600.0,
-    file_size: Annotated[int, typer.Option("--file-size", min=1, help="MiB after which the log begins a new file.")] = 256,
+    file_size: Annotated[
+        int, typer.Option("--file-size", min=1, help="MiB after which the log begins a new file.")
+    ] = 256,
 ) -> None:
     """Pass your clients' requests to a server, and record its answers as training data (data: {source: logs})."""
     from potstill.record import server
@@ -49,7 +54,9 @@ def _redactor(rules: Sequence[str], recipe: str) -> "Redactor":
     if recipe:
         data = loading.load(recipe).data
         if not isinstance(data, Logs):
-            raise RecipeError(f"{recipe}: its data is no log, so it has no rules of redaction. Use --redact email,phone.")
+            raise RecipeError(
+                f"{recipe}: its data is no log, so it has no rules of redaction. Use --redact email,phone."
+            )
         rules, patterns = [*rules, *data.redact], data.redact_patterns
     try:
         return redactor(rules, patterns)

@@ -18,9 +18,7 @@ def percentile(values: Sequence[float], percent: int) -> float | None:
 
 def estimated(estimate: float, low: float, high: float) -> Estimated:
     """A value with its interval, for JSON: what is infinite is null."""
-    return Estimated(
-        estimate=estimate, low=low if isfinite(low) else None, high=high if isfinite(high) else None
-    )
+    return Estimated(estimate=estimate, low=low if isfinite(low) else None, high=high if isfinite(high) else None)
 
 
 def mean(values: Sequence[float], groups: Sequence[Hashable], confidence: float) -> Estimated | None:

@@ -169,14 +169,20 @@ class Purse:
 
     def cost_of(self, timed: Timed) -> float:
         counted = timed.counted
-        return self.price.cost(counted.prompt_tokens, counted.completion_tokens, counted.cached_tokens) if self.price else 0.0
+        return (
+            self.price.cost(counted.prompt_tokens, counted.completion_tokens, counted.cached_tokens)
+            if self.price
+            else 0.0
+        )
 
     def add(self, timed: Timed) -> None:
         self.spent += self.cost_of(timed)
 
     def allows(self, in_flight: int) -> bool:
         """Whether another request may be sent: those in flight and it are taken to cost what is expected of an answer."""
-        self.over = bool(self.price) and self.limit is not None and self.spent + (in_flight + 1) * self.expected > self.limit
+        self.over = (
+            bool(self.price) and self.limit is not None and self.spent + (in_flight + 1) * self.expected > self.limit
+        )
         return not self.over
 
     def require(self) -> None:
@@ -215,7 +221,12 @@ CHARACTERS_PER_TOKEN = 3.0
 def _key(side: Side, place: Place, options: Options) -> dict[str, object]:
     """What decides a system's numbers, besides the machine's other work."""
     questions = [[one.id, one.max_tokens] for one in side.questions]
-    return {"place": dict(place.identity), "questions": questions, "least": options.questions, "machine": platform.node()}
+    return {
+        "place": dict(place.identity),
+        "questions": questions,
+        "least": options.questions,
+        "machine": platform.node(),
+    }
 
 
 def _hardware() -> dict[str, object]:

@@ -94,7 +94,12 @@ class OfServed:
         self.served, self.chat_template = served, chat_template
         self._path = served.download()
         self.engine, self.form = served.serve, Path(self._path).name
-        self.identity = {"serve": served.serve, "model": self._path, "arguments": served.arguments, "context": served.context}
+        self.identity = {
+            "serve": served.serve,
+            "model": self._path,
+            "arguments": served.arguments,
+            "context": served.context,
+        }
 
     @asynccontextmanager
     async def running(self, side: Side, concurrency: int, cache: Cache) -> AsyncIterator[Target]:

@@ -52,7 +52,10 @@ def sides(run: Run, split: str, n: int, at_once: int) -> list[Side]:
     """The systems, the student first, each with the same ``n`` questions of a split, drawn by the data's seed, and ``at_once`` other ones."""
     drawn = _drawn(list(run.examples(split)), n, run.recipe.data_seed)
     others = list(islice(run.examples("validation", "train"), at_once))
-    limits, shots = TokenLimits(run.recipe), FewShotExamples(run.recipe, run.examples, lambda: training_rows(run.recipe, run))
+    limits, shots = (
+        TokenLimits(run.recipe),
+        FewShotExamples(run.recipe, run.examples, lambda: training_rows(run.recipe, run)),
+    )
 
     def side(of: System) -> Side:
         limit, tokens = _of_verdict(run, of, limits(of.prompting))

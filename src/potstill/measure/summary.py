@@ -62,7 +62,13 @@ def summary(run: Run, systems: Systems, machine_price: float | None, hardware: d
     points = {name: at for name, one in measured.items() if unit and (at := quality_and_cost(one, unit))}
     verdict = words.verdict(about, measured, against, payback, evaluation["verdict"]["lines"][0])
     return Measured(
-        about=about, systems=measured, against=against, payback=payback, cost_unit=unit, front=front(points), verdict=verdict
+        about=about,
+        systems=measured,
+        against=against,
+        payback=payback,
+        cost_unit=unit,
+        front=front(points),
+        verdict=verdict,
     )
 
 
@@ -118,7 +124,11 @@ def _phase(phase: RawPhase, costs: Costs, remote: bool, confidence: float) -> Ph
         return mean([float(getattr(one.counted, name)) for one in good], list(groups.values()), confidence)
 
     def of_costs(found: Mapping[str, float] | None, factor: float = 1.0) -> Estimated | None:
-        return mean([factor * one for one in found.values()], [groups[id_] for id_ in found], confidence) if found else None
+        return (
+            mean([factor * one for one in found.values()], [groups[id_] for id_ in found], confidence)
+            if found
+            else None
+        )
 
     tokens = sum(one.counted.completion_tokens for one in good)
     return Phase(
@@ -173,7 +183,10 @@ def _payback(
     in_seconds = not here.remote and not there.remote
     unit: Unit = "machine seconds" if in_seconds else "dollars"
     price = there.price if there.remote else None
-    costs = [machine_seconds(headline(one)) if in_seconds else of(headline(one)) for one, of in ((teacher, dollars[name]), (student, dollars[STUDENT]))]
+    costs = [
+        machine_seconds(headline(one)) if in_seconds else of(headline(one))
+        for one, of in ((teacher, dollars[name]), (student, dollars[STUDENT]))
+    ]
     if not costs[0] or not costs[1] or (not in_seconds and (price is None or machine_price is None)):
         return None
     saved = saved_per_call(costs[0], costs[1], _groups(student), confidence)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from potstill.measure.result import About, Against, Estimated, Measured, Payback, Phase, SystemMeasured, Verdict
 from potstill.recipe.systems import STUDENT
+from potstill.stages.report.measured import calls, ratio
 
 FEW_GROUPS = 30
 """Groups of questions below which intervals are wide."""
@@ -31,13 +32,13 @@ def verdict(
     return Verdict(faster=faster, cheaper=cheaper, lines=lines, notes=list(_notes(about, systems, against, payback)))
 
 
-def _shown(ratio: Estimated | None) -> bool | None:
+def _shown(found: Estimated | None) -> bool | None:
     """Whether a ratio is shown to be above 1; None where neither that nor the reverse is shown."""
-    if ratio is None:
+    if found is None:
         return None
-    if ratio["low"] is not None and ratio["low"] > 1:
+    if found["low"] is not None and found["low"] > 1:
         return True
-    return False if ratio["high"] is not None and ratio["high"] < 1 else None
+    return False if found["high"] is not None and found["high"] < 1 else None
 
 
 def _headline(faster: bool | None, cheaper: bool | None, cost: Estimated | None) -> str:
@@ -53,25 +54,15 @@ def _compared(one: Against, systems: Mapping[str, SystemMeasured]) -> str:
     answers = [_tokens(systems[name], "completion_tokens") for name in (STUDENT, one["system"])]
     text = f"with its plain prompt ({prompts[0]} tokens, and {prompts[1]} of {one['system']}) the student"
     if one["latency"]:
-        text += f" answers {times(one['latency'])} times as fast, one request at a time"
+        text += f" answers {ratio(one['latency'])} times as fast, one request at a time"
     if one["cost"]:
-        text += f"; an answer of {one['system']} costs {times(one['cost'])} times as much"
+        text += f"; an answer of {one['system']} costs {ratio(one['cost'])} times as much"
     return f"{text}. Its answers have {answers[0]} tokens, and {answers[1]}."
 
 
 def _tokens(system: SystemMeasured, name: str) -> str:
     found = system["phases"][0][name]  # type: ignore[literal-required]
     return f"{found['estimate']:.0f}" if found else "?"
-
-
-def times(ratio: Estimated) -> str:
-    """A ratio with its interval."""
-    low, high = ("any" if end is None else f"{end:.3g}" for end in (ratio["low"], ratio["high"]))
-    return f"{ratio['estimate']:.3g} [{low}, {high}]"
-
-
-def calls(number: int | None) -> str:
-    return "never" if number is None else f"{number:,}"
 
 
 def _paid(one: Payback) -> str:
@@ -141,7 +132,21 @@ def _notes(
 
 def table(measured: Measured) -> Iterator[str]:
     """A row for each system, concurrency and state of the cache."""
-    rows = [["system", "at once", "cache", "first token", "per token", "p50", "p95", "answers/s", "tokens/s", "GB", "$ per 1,000"]]
+    rows = [
+        [
+            "system",
+            "at once",
+            "cache",
+            "first token",
+            "per token",
+            "p50",
+            "p95",
+            "answers/s",
+            "tokens/s",
+            "GB",
+            "$ per 1,000",
+        ]
+    ]
     for name, system in measured["systems"].items():
         rows += [_row(name, phase) for phase in system["phases"]]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -85,8 +85,6 @@ class Exchange:
         return True
 
 
-
-
 def secrets_of(headers: Mapping[str, str], query: Mapping[str, str]) -> frozenset[str]:
     """The keys that a request carries beside its body: they are masked wherever a text repeats them."""
     values = [value for name, value in headers.items() if name.lower() in SECRET_HEADERS or _sounds_secret(name)]
@@ -102,4 +100,7 @@ MIN_SECRET_CHARACTERS = 8
 
 def _sounds_secret(name: str) -> bool:
     folded = name.lower().replace("_", "-")
-    return any(part in folded for part in ("key", "token", "secret", "password", "signature")) or folded in ("code", "sig")
+    return any(part in folded for part in ("key", "token", "secret", "password", "signature")) or folded in (
+        "code",
+        "sig",
+    )

@@ -56,7 +56,7 @@ class Proxy:
     def application(self) -> web.Application:
         @web.middleware
         async def pass_everything(
-            request: web.Request, _: Callable[[web.Request], Awaitable[web.StreamResponse]]
+            request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
         ) -> web.StreamResponse:
             return await self.handle(request)
 

@@ -16,9 +16,9 @@ from potstill.data.json_files import RECORDED
 from potstill.data.logs import LoggedAnswer
 from potstill.data.texts import MAX_LINE_CHARACTERS
 from potstill.errors import RecipeError
+from potstill.recipe.redaction import KEY_RULE, Redactor
 from potstill.record.assembly import UNREADABLE, NotAssembledError, answer_body, json_body
 from potstill.record.exchange import TOO_LONG, Exchange
-from potstill.recipe.redaction import KEY_RULE, Redactor
 
 NO_CHAT = "not a chat"
 """Embeddings, lists of models, files: no question and answer."""

@@ -88,7 +88,9 @@ def _require_another(server: URL, listening: socket.socket) -> None:
         return  # the name may be known later
     for family, *_, address in found:
         if address[0] == host or (ip_address(host).is_unspecified and _is_of_this_machine(family, str(address[0]))):
-            raise RecipeError(f"--to {server.origin()} is the proxy's own address. Give the server's, or another --port.")
+            raise RecipeError(
+                f"--to {server.origin()} is the proxy's own address. Give the server's, or another --port."
+            )
 
 
 def _is_of_this_machine(family: int, host: str) -> bool:

@@ -92,5 +92,7 @@ class Writer:
     def _say(self, failure: str) -> None:
         """Say why answers are lost, once for each failure."""
         if failure != self._failure:
-            echo(f"Answers are not recorded ({failure}: {self.log.folder}). The traffic continues; the loss is counted.")
+            echo(
+                f"Answers are not recorded ({failure}: {self.log.folder}). The traffic continues; the loss is counted."
+            )
         self._failure = failure
