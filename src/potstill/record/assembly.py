@@ -22,8 +22,9 @@ EARLY_END, UNREADABLE, COMPRESSED = "streams that ended early", "unreadable bodi
 
 def json_body(body: Body) -> Any:
     """The JSON value of a body. Raises `NotAssembledError`."""
+    plain = _plain(body)
     try:
-        return json.loads(_plain(body))
+        return json.loads(plain)
     except (ValueError, RecursionError) as error:
         raise NotAssembledError(UNREADABLE) from error
 

@@ -26,7 +26,7 @@ MEASURED, MEASUREMENTS = "measured.json", "measurements"
 """What `potstill measure` found, and the folder of its answers by system: of no stage."""
 REPORT = "report.html"
 EXPORTS = "exports"
-"""Folder of what is written for other tools: of no stage, and read by none."""
+"""Folder of what is written for other software: forms of the student, which an evaluation can ask, and evaluations. Of no stage."""
 STUDENT, CHECKPOINTS, PREDICTIONS = "student", "student-checkpoints", "predictions"
 """Folders."""
 

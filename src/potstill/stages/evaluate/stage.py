@@ -47,7 +47,7 @@ def evaluate(recipe: Recipe, run: Run) -> None:
     student = run.digest(Part(STUDENT))
     seals = {split: sealed.record_look(run, split, examples, student, settings) for split in used}
     answers = asker.ask(recipe.systems, examples)
-    evaluated = [_evaluated(recipe, run, system, examples, answers[system.name]) for system in recipe.systems]
+    evaluated = [evaluated_system(recipe, run, system, examples, answers[system.name]) for system in recipe.systems]
     for one in evaluated:
         run.write(artifacts.predictions(one.system.name), one.rows)
     training = Training(_trained_on(run))
@@ -127,7 +127,7 @@ def _answers_of(recipe: Recipe, system: System) -> str:
     return recipe.asked(system).name if system.asks_model else system.answers_from
 
 
-def _evaluated(
+def evaluated_system(
     recipe: Recipe, run: Run, system: System, examples: Sequence[Example], answers: Sequence[Answer]
 ) -> Evaluated:
     read = ((e, parsed.answer) for e, one in zip(examples, answers, strict=True) for parsed in one.parsed.values())
