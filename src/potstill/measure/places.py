@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -120,7 +120,7 @@ class OfWeights:
     folder: Path
     ends: Sequence[int]
     digest: str
-    chat_template: Mapping[str, Any] = weights.NO_KEYWORDS
+    chat_template: Mapping[str, Any] = field(default_factory=dict)
     remote = False
     price = None
     caches = LOCAL

@@ -69,12 +69,16 @@ def summary(proxy: Proxy) -> str:
     """What passed and what of it was recorded, in a sentence each."""
     writer = proxy.writer
     reasons = Counter(proxy.counts) + Counter(writer.counts)
-    text = f"{proxy.passed:,} requests passed, {writer.recorded:,} answers recorded in {writer.log.folder}/"
+    text = f"{_number(proxy.passed, 'request')} passed, {_number(writer.recorded, 'answer')} recorded in {writer.log.folder}/"
     if reasons:
         text += "; not recorded: " + ", ".join(f"{n:,} {reason}" for reason, n in reasons.most_common())
     if redacted := +writer.redact.counts:
         text += "; redacted: " + ", ".join(f"{n:,} {name}" for name, n in redacted.most_common())
     return f"{text}."
+
+
+def _number(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def _require_another(server: URL, listening: socket.socket) -> None:
