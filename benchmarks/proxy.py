@@ -86,7 +86,9 @@ async def send(port: int, n: int) -> int:
     async def worker(session: aiohttp.ClientSession) -> None:
         nonlocal errors
         for i in waiting:
-            async with session.post(f"http://127.0.0.1:{port}/v1/chat/completions", data=body(i), headers=HEADERS) as answer:
+            async with session.post(
+                f"http://127.0.0.1:{port}/v1/chat/completions", data=body(i), headers=HEADERS
+            ) as answer:
                 errors += answer.status != 200 or b"choices" not in await answer.read()
 
     async with aiohttp.ClientSession() as session:
@@ -95,7 +97,9 @@ async def send(port: int, n: int) -> int:
 
 
 def body(i: int) -> bytes:
-    return json.dumps({"model": "mock", "messages": [{"role": "user", "content": f"Question {i}? " + "word " * 100}]}).encode()
+    return json.dumps(
+        {"model": "mock", "messages": [{"role": "user", "content": f"Question {i}? " + "word " * 100}]}
+    ).encode()
 
 
 @contextmanager
@@ -122,7 +126,20 @@ def proxy(port: int) -> Iterator[Through]:
     """`potstill record` in front of a server at a port."""
     with tempfile.TemporaryDirectory() as folder:
         to = f"http://127.0.0.1:{port}/v1"
-        command = [sys.executable, "-m", "potstill", "record", "--to", to, "--port", "0", "--log", folder, "--redact", "email,phone,card"]
+        command = [
+            sys.executable,
+            "-m",
+            "potstill",
+            "record",
+            "--to",
+            to,
+            "--port",
+            "0",
+            "--log",
+            folder,
+            "--redact",
+            "email,phone,card",
+        ]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         through = Through(int(process.stdout.readline().split("/v1")[0].rsplit(":", 1)[1]), process)
         try:

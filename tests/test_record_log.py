@@ -202,7 +202,8 @@ def test_requests_in_flight_end_when_the_proxy_is_stopped(tmp_path):
             command.process.send_signal(signal.SIGINT)
             got = b""
             while b"late" not in got:
-                assert (block := connection.recv(65536)), got
+                block = connection.recv(65536)
+                assert block, got
                 got += block
         _, err = command.process.communicate(timeout=20)
         assert command.process.returncode == 0

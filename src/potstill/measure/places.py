@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from potstill.errors import RecipeError
 from potstill.export.forms import form_named
@@ -26,7 +26,8 @@ from potstill.recipe.asked import AskedModel
 from potstill.recipe.systems import Role
 from potstill.serve.engine import kind_of, started
 from potstill.serve.student import Student
-from potstill.workspace import exports
+from potstill.workspace.artifacts import STUDENT
+from potstill.workspace.digests import Part
 from potstill.workspace.run import Run
 
 LOCAL: tuple[Cache, ...] = ("cold", "warm")
@@ -35,15 +36,31 @@ SPARE_TOKENS = 8
 
 
 class Place(Protocol):
-    """A server of one system. ``engine`` and ``form``: what answers, and its number format; ``remote``: whether it is an endpoint."""
+    """A server of one system."""
 
-    engine: str
-    form: str
-    remote: bool
-    price: Price | None
-    caches: Sequence[Cache]
-    identity: Mapping[str, Any]
-    """What decides the measured numbers, of the model and of its server."""
+    @property
+    def engine(self) -> str:
+        """What answers."""
+
+    @property
+    def form(self) -> str:
+        """The form of its weights; empty where it is not known."""
+
+    @property
+    def remote(self) -> bool:
+        """Whether it is an endpoint."""
+
+    @property
+    def price(self) -> Price | None:
+        """Of its tokens; None where there is none."""
+
+    @property
+    def caches(self) -> Sequence[Cache]:
+        """The states of its cache that are measured."""
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What decides the measured numbers, of the model and of its server."""
 
     def running(self, side: Side, concurrency: int, cache: Cache) -> AbstractAsyncContextManager[Target]:
         """The server within the context, with nothing in its cache. Raises `PotstillError` where it does not start."""
@@ -57,7 +74,7 @@ def place_of(run: Run, side: Side, form: str) -> Place:
     if side.system.role is Role.STUDENT:
         student = Student.of(run)
         written = write_export(run, form)
-        return OfWeights(form, written, run.student_folder, student.ends, exports.record(run, form)["student"])
+        return OfWeights(form, written, run.student_folder, student.ends, run.digest(Part(STUDENT)))
     teacher: AskedModel = run.recipe.teacher
     match teacher.model:
         case Endpoint() as endpoint:
@@ -78,7 +95,11 @@ class OfEndpoint:
     def __init__(self, endpoint: Endpoint, dialect: Dialect) -> None:
         self.endpoint, self.dialect = endpoint.model_copy(update={"mode": "requests"}), dialect
         self.price = self.endpoint.charged
-        self.identity = {"url": endpoint.url, "model": endpoint.model, "extra_body": endpoint.extra_body}
+        self.identity: Mapping[str, Any] = {
+            "url": endpoint.url,
+            "model": endpoint.model,
+            "extra_body": endpoint.extra_body,
+        }
 
     def running(self, side: Side, concurrency: int, cache: Cache) -> AbstractAsyncContextManager[Target]:
         return endpoint_target(self.endpoint, self.dialect)
@@ -87,7 +108,9 @@ class OfEndpoint:
 class OfServed:
     """A server that the recipe starts, by its chat API: its own template renders, as in the verdict."""
 
-    remote, price, caches = False, None, LOCAL
+    remote = False
+    price: Price | None = None
+    caches: Sequence[Cache] = LOCAL
 
     def __init__(self, served: Served, chat_template: Mapping[str, Any]) -> None:
         served.check()
@@ -121,9 +144,9 @@ class OfWeights:
     ends: Sequence[int]
     digest: str
     chat_template: Mapping[str, Any] = field(default_factory=dict)
-    remote = False
-    price = None
-    caches = LOCAL
+    remote: ClassVar[bool] = False
+    price: ClassVar[Price | None] = None
+    caches: ClassVar[Sequence[Cache]] = LOCAL
 
     @property
     def engine(self) -> str:

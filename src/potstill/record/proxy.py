@@ -8,6 +8,7 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import aiohttp
 from aiohttp import web
@@ -34,7 +35,11 @@ WHOLE_BODY_BYTES = 1 << 20
 BY_CLIENT, BY_SERVER, FAILED = "given up by the client", "broken off by the server", "failed requests"
 OTHER_METHOD = "not a POST"
 
-LIMITS = {"max_line_size": MAX_HEADER_BYTES, "max_field_size": MAX_HEADER_BYTES, "auto_decompress": False}
+LIMITS: dict[str, Any] = {
+    "max_line_size": MAX_HEADER_BYTES,
+    "max_field_size": MAX_HEADER_BYTES,
+    "auto_decompress": False,
+}
 
 
 class Proxy:

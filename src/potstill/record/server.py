@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import ip_address
-from typing import Any
 
 from aiohttp import web
 from yarl import URL
@@ -117,9 +116,8 @@ def _event_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 async def run_proxy(proxy: Proxy, listening: socket.socket, stop: asyncio.Event) -> None:
     """Pass requests until ``stop`` is set; those in flight then have `STOP_SECONDS`."""
-    limits: dict[str, Any] = dict(LIMITS)
     runner = web.AppRunner(
-        proxy.application(), handler_cancellation=True, access_log=None, shutdown_timeout=STOP_SECONDS, **limits
+        proxy.application(), handler_cancellation=True, access_log=None, shutdown_timeout=STOP_SECONDS, **LIMITS
     )
     await runner.setup()
     try:
