@@ -1,10 +1,15 @@
 """The command that serves a student."""
 
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from potstill.cli.options import RUNS, RunName, Runs
+
+if TYPE_CHECKING:
+    from potstill.serve.server import Watch
+    from potstill.workspace.run import Run
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,6 +36,20 @@ def serve(
     api_key_env: Annotated[
         str, typer.Option("--api-key-env", metavar="NAME", help="Environment variable with the key that clients send.")
     ] = "",
+    shadow: Annotated[
+        float, typer.Option("--shadow", min=0, max=1, help="Part of the traffic about which the teacher is asked again.")
+    ] = 0.0,
+    shadow_seed: Annotated[int, typer.Option("--shadow-seed", help="Decides which part that is.")] = 0,
+    agreement: Annotated[
+        float | None,
+        typer.Option(
+            "--agreement",
+            min=0,
+            max=1,
+            help="Agreement with the teacher below which retraining is advised; left out, that on the test questions "
+            "less the margin.",
+        ),
+    ] = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen at; 0 for a free one.")] = 8322,
 ) -> None:
@@ -39,4 +58,12 @@ def serve(
     from potstill.workspace.workspace import Workspace
 
     opened = Workspace(runs).open(name)
-    server.serve(opened, server.Options(host, port, form, concurrency, waiting, context, grace, api_key_env))
+    options = server.Options(host, port, form, concurrency, waiting, context, grace, api_key_env)
+    server.serve(opened, options, [_shadow(opened, shadow, shadow_seed, agreement)] if shadow else [])
+
+
+def _shadow(run: "Run", share: float, seed: int, agreement: float | None) -> "Watch":
+    from potstill.serve import shadow
+
+    shadow.check(run)
+    return partial(shadow.shadowing, run, shadow.Options(share, seed, agreement))

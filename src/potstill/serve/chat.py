@@ -56,6 +56,7 @@ class ChatCompletions:
             return await while_connected(receive, self._streamed(request, form, began, send))
         reply = await while_connected(receive, self._replied(request, began))
         await Response(form.completion(reply), media_type="application/json")(scope, receive, send)
+        self._show(request, reply)
         return "200"
 
     def _understood(self, body: bytes) -> Asked:
@@ -70,7 +71,7 @@ class ChatCompletions:
                 raise _api_error(error) from error
         reply.seconds = time.perf_counter() - began
         reply.first_seconds = reply.first_seconds and reply.first_seconds + waited
-        self._count(request, reply)
+        self.metrics.answered(reply, reply.seconds)
         return reply
 
     async def _streamed(self, request: Asked, form: Form, began: float, send: Send) -> str:
@@ -98,11 +99,11 @@ class ChatCompletions:
             "".join(texts), logprobs, last.finish_reason, last.prompt_tokens, last.cached_tokens, last.completion_tokens, first,
             time.perf_counter() - began,
         )  # fmt: skip
-        self._count(request, reply)
+        self.metrics.answered(reply, reply.seconds)
+        self._show(request, reply)
         return "200"
 
-    def _count(self, request: Asked, reply: Reply) -> None:
-        self.metrics.answered(reply, reply.seconds)
+    def _show(self, request: Asked, reply: Reply) -> None:
         for watcher in self.watchers:
             watcher.see(request, reply)
 

@@ -1,5 +1,7 @@
 """Metrics for Prometheus."""
 
+from typing import Any
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -18,7 +20,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        own = {"registry": self.registry, "namespace": "potstill"}
+        own: dict[str, Any] = {"registry": self.registry, "namespace": "potstill"}
         self.requests = Counter("requests", "Requests for completions, by status of HTTP", ["status"], **own)
         self.in_flight = Gauge("requests_in_flight", "Requests that the engine answers", **own)
         self.queue = Gauge("requests_waiting", "Requests that wait for a place", **own)
@@ -32,6 +34,8 @@ class Metrics:
             "token_seconds", "Of a token of an answer after the first", buckets=TOKEN_SECONDS, **own
         )
         self.seconds = Histogram("request_seconds", "Of a whole answer", buckets=REQUEST_SECONDS, **own)
+        self.shadow = Counter("shadow_answers", "Answers that the teacher was asked about", ["result"], **own)
+        self.shadow_low = Gauge("shadow_agreement_low", "Lower limit of the agreement with the teacher", **own)
 
     def answered(self, last: Piece, seconds: float) -> None:
         """Count a whole answer: its last piece, and its seconds from request to end."""

@@ -5,7 +5,7 @@ import hashlib
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,8 +50,12 @@ class Options:
     key_variable: str = ""
 
 
-def serve(run: Run, options: Options, watch: Callable[[Student, Metrics], Sequence[Watcher]] = lambda *_: ()) -> None:
-    """Serve a run's student until a stop is requested; ``watch`` makes what is shown the answers.
+Watch = Callable[[Student, Metrics, str], AbstractAsyncContextManager[Watcher]]
+"""Makes what is shown the answers of a student, with the fingerprint of its weights."""
+
+
+def serve(run: Run, options: Options, watch: Sequence[Watch] = ()) -> None:
+    """Serve a run's student until a stop is requested.
 
     Raises `RecipeError` for a run without a student, a missing key or an engine that is not installed; `PotstillError` where the port
     is taken, memory does not suffice, or the engine does not start or ends early.
@@ -68,13 +72,16 @@ def serve(run: Run, options: Options, watch: Callable[[Student, Metrics], Sequen
 
 async def _serve(
     run: Run, student: Student, options: Options, listening: socket.socket, key: str,
-    watch: Callable[[Student, Metrics], Sequence[Watcher]],
+    watch: Sequence[Watch],
 ) -> None:  # fmt: skip
-    async with engines.running(run, options.form, options.concurrency, student.context) as engine:
+    async with (
+        engines.running(run, options.form, options.concurrency, student.context) as engine,
+        AsyncExitStack() as watching,
+    ):
         metrics = Metrics()
         places = Places(options.concurrency, options.waiting, metrics)
-        watchers = watch(student, metrics)
         fingerprint = _fingerprint(run, engine.form)
+        watchers = [await watching.enter_async_context(make(student, metrics, fingerprint)) for make in watch]
         chat = ChatCompletions(student, StudentAnswers(engine), places, metrics, fingerprint, watchers)
         app = application(chat, lambda: not engine.exited.done(), options.host, key)
         what = f"{engine.form} in {engine.kind.name}, {options.concurrency} requests at once"

@@ -27,6 +27,8 @@ MEASURED, MEASUREMENTS = "measured.json", "measurements"
 REPORT = "report.html"
 EXPORTS = "exports"
 """Folder of what is written for other software: forms of the student, which an evaluation can ask, and evaluations. Of no stage."""
+SHADOW = "shadow.jsonl"
+"""A log of the teacher's answers to a part of the traffic of a server: of no stage; `data: {source: logs}` of another run may read it."""
 STUDENT, CHECKPOINTS, PREDICTIONS = "student", "student-checkpoints", "predictions"
 """Folders."""
 
