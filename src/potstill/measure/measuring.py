@@ -74,6 +74,8 @@ def measure(run: Run, options: Options, asked: Sequence[Side], placed: Callable[
     Raises `PotstillError` where a server does not start, fails, or would cost more than ``max_cost``; `Interrupted`.
     """
     purse = Purse(options.max_cost)
+    for side in asked:
+        placed(side).prepare()  # which may lock the run
     with run.locked():
         measured = {}
         for side in asked:

@@ -1,15 +1,15 @@
 """Where a system is measured: on an endpoint, on a server that the recipe starts, or on an engine started for its weights."""
 
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+import shutil
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from potstill.errors import RecipeError
 from potstill.export.forms import form_named
-from potstill.export.forms import write as write_export
 from potstill.export.student import Student as Exported
 from potstill.measure.load import Target
 from potstill.measure.result import Cache
@@ -24,10 +24,11 @@ from potstill.models.served.launch import extra_body, run_server
 from potstill.models.specs import Endpoint, Served
 from potstill.recipe.asked import AskedModel
 from potstill.recipe.systems import Role
-from potstill.serve.engine import kind_of, started
+from potstill.serve.engine import kind_of, started, written
 from potstill.serve.student import Student
 from potstill.workspace.artifacts import STUDENT
 from potstill.workspace.digests import Part
+from potstill.workspace.exports import content
 from potstill.workspace.run import Run
 
 LOCAL: tuple[Cache, ...] = ("cold", "warm")
@@ -62,6 +63,9 @@ class Place(Protocol):
     def identity(self) -> Mapping[str, Any]:
         """What decides the measured numbers, of the model and of its server."""
 
+    def prepare(self) -> None:
+        """Write what it serves, unless that is done. Raises `PotstillError`."""
+
     def running(self, side: Side, concurrency: int, cache: Cache) -> AbstractAsyncContextManager[Target]:
         """The server within the context, with nothing in its cache. Raises `PotstillError` where it does not start."""
 
@@ -72,9 +76,8 @@ def place_of(run: Run, side: Side, form: str) -> Place:
     form: that in which local weights are served, the student's and the teacher's.
     """
     if side.system.role is Role.STUDENT:
-        student = Student.of(run)
-        written = write_export(run, form)
-        return OfWeights(form, written, run.student_folder, student.ends, run.digest(Part(STUDENT)))
+        digest = run.digest(Part(STUDENT))
+        return OfWeights(form, partial(written, run, form), run.student_folder, Student.of(run).ends, digest)
     teacher: AskedModel = run.recipe.teacher
     match teacher.model:
         case Endpoint() as endpoint:
@@ -101,6 +104,9 @@ class OfEndpoint:
             "extra_body": endpoint.extra_body,
         }
 
+    def prepare(self) -> None:
+        """Does nothing: the weights are on the server."""
+
     def running(self, side: Side, concurrency: int, cache: Cache) -> AbstractAsyncContextManager[Target]:
         return endpoint_target(self.endpoint, self.dialect)
 
@@ -124,6 +130,9 @@ class OfServed:
             "context": served.context,
         }
 
+    def prepare(self) -> None:
+        """Does nothing: the weights are there."""
+
     @asynccontextmanager
     async def running(self, side: Side, concurrency: int, cache: Cache) -> AsyncIterator[Target]:
         served = self.served.model_copy(update={"concurrency": concurrency})
@@ -136,10 +145,11 @@ class OfServed:
 
 @dataclass(frozen=True)
 class OfWeights:
-    """Weights in a form for an engine. folder: of their tokenizer and configuration."""
+    """Weights in a form for an engine. find: the file or folder, which is written first unless it is there. folder: of their tokenizer and
+    configuration."""
 
     form: str
-    weights: Path
+    find: Callable[[], Path]
     folder: Path
     ends: Sequence[int]
     digest: str
@@ -156,6 +166,10 @@ class OfWeights:
     def identity(self) -> Mapping[str, Any]:
         return {"engine": self.engine, "form": self.form, "weights": self.digest}
 
+    def prepare(self) -> None:
+        kind_of(self.form).check()
+        self.find()
+
     @asynccontextmanager
     async def running(self, side: Side, concurrency: int, cache: Cache) -> AsyncIterator[Target]:
         from potstill.models.local import loading
@@ -164,7 +178,7 @@ class OfWeights:
         prompts = prompts_of(chat, [*side.questions, *side.warm_up], cached=cache == "warm")
         context = max(len(prompt.tokens) + prompt.max_tokens for prompt in prompts.values()) + SPARE_TOKENS
         kind = kind_of(self.form)
-        async with started(kind, self.weights, concurrency, context, self.ends, self.folder, self.form) as client:
+        async with started(kind, self.find(), concurrency, context, self.ends, self.folder, self.form) as client:
             yield EngineTarget(client, prompts)
 
 
@@ -176,20 +190,24 @@ def _of_local(local: LocalWeights, chat_template: Mapping[str, Any], form: str) 
     digest = weights.sha256(folder)
     chat = loading.load_chat(folder, chat_template)
     ends = tuple({chat.end, *([chat.tokenizer.eos_token_id] if chat.tokenizer.eos_token_id is not None else [])})
-    if kind_of(form).name != "llama.cpp":
-        return OfWeights(form, folder, folder, ends, digest, chat_template)
+    find = (
+        partial(_converted, local.name, folder, digest, form) if kind_of(form).name == "llama.cpp" else lambda: folder
+    )
+    return OfWeights(form, find, folder, ends, digest, chat_template)
+
+
+def _converted(name: str, folder: Path, digest: str, form: str) -> Path:
+    """The GGUF file of weights in a folder, converted once as the student's are."""
     target = packaged.cache_folder().parent / "measured" / f"{digest[:16]}-{form}"
     if not target.exists():
         unfinished = target.with_name(f".{target.name}.part")
-        unfinished.mkdir(parents=True, exist_ok=True)
-        written = form_named(form)
-        written.check()
-        written.write(Exported(local.name, folder, digest, "", 0, "float32"), unfinished)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        writing = form_named(form)
+        writing.check()
+        writing.write(Exported(name, folder, digest, "", 0, "float32"), unfinished)
         unfinished.replace(target)
-    files = sorted(target.glob("*.gguf"))
-    if not files:
-        raise RecipeError(f"{target} holds no GGUF file. Remove the folder, and measure again.")
-    return OfWeights(form, files[0], folder, ends, digest, chat_template)
+    return target / content(form)
 
 
 def _without_cache(engine: str, cache: Cache) -> dict[str, Any]:
