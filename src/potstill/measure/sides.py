@@ -14,6 +14,7 @@ from potstill.stages.limits import TokenLimits
 from potstill.stages.training_rows import training_rows
 from potstill.tasks import Example, Prompting
 from potstill.workspace import artifacts
+from potstill.workspace.artifacts import Prediction
 from potstill.workspace.run import Run
 
 WARM_UP_TOKENS = 1
@@ -58,7 +59,7 @@ def sides(run: Run, split: str, n: int, at_once: int) -> list[Side]:
     )
 
     def side(of: System) -> Side:
-        limit, tokens = _of_verdict(run, of, limits(of.prompting))
+        limit, tokens = _limit(run, of) or limits(of.prompting), _mean_tokens(run, of)
 
         def asked(examples: Sequence[Example], max_tokens: int) -> list[Question]:
             made = zip(requests(run.recipe, of, examples, shots, limits), examples, strict=True)
@@ -78,15 +79,24 @@ def _systems(run: Run) -> list[System]:
     return [system(Role.STUDENT), *teachers.values()]
 
 
-def _of_verdict(run: Run, of: System, limit: int) -> tuple[int, tuple[float, float]]:
-    """The limit on new tokens and the mean numbers of tokens of the verdict's answers of a system; the given limit and 0 without any."""
-    if not run.path(artifacts.predictions(of.name).file).exists():
-        return limit, (0.0, 0.0)
-    rows = run.read(artifacts.predictions(of.name))
-    if not rows:
-        return limit, (0.0, 0.0)
-    prompt, completion = (sum(row[name] for row in rows) / len(rows) for name in ("prompt_tokens", "completion_tokens"))
-    return max([limit, *(row["max_tokens"] for row in rows)]), (prompt, completion)
+def _limit(run: Run, of: System) -> int:
+    """The limit on new tokens that the verdict's answers to the same prompt had, which is the same for all models; 0 without any."""
+    alike = [one for one in run.recipe.systems if one.asks_model and one.prompting.prompt == of.prompting.prompt]
+    return max((row["max_tokens"] for one in alike for row in _predictions(run, one)), default=0)
+
+
+def _mean_tokens(run: Run, of: System) -> tuple[float, float]:
+    """Of the prompts and answers of a system in the verdict; 0 without any."""
+    if not (rows := _predictions(run, of)):
+        return 0.0, 0.0
+    return sum(row["prompt_tokens"] for row in rows) / len(rows), sum(row["completion_tokens"] for row in rows) / len(
+        rows
+    )
+
+
+def _predictions(run: Run, of: System) -> Sequence[Prediction]:
+    table = artifacts.predictions(of.name)
+    return run.read(table) if run.path(table.file).exists() else ()
 
 
 def _drawn(examples: list[Example], n: int, seed: int) -> list[Example]:
