@@ -6,6 +6,8 @@ from math import floor, log10
 from typing import Any
 
 WIDTH, HEIGHT = 600.0, 220.0
+EDGE = 20.0
+"""Height that a label takes."""
 ROOM = 1.6
 """Factor by which the scale of costs exceeds them at both ends."""
 THOUSAND = 1000.0
@@ -66,13 +68,22 @@ def chart(measured: Mapping[str, Any]) -> Chart | None:
         system = measured["systems"][name]
         quality, x = system["quality"], place(cost)
         y = _height(quality["estimate"])
+        on_front = name in measured["front"]
+        above = y > EDGE if on_front else y > HEIGHT - EDGE  # the front's line is above the others
         points.append(
             Point(
-                name, system["role"], x, y, _height(quality["low"] or 0.0), _height(1.0 if quality["high"] is None else quality["high"]),
-                name in measured["front"], y - 9 if y > 20 else y + 20, x > 0.7 * WIDTH,
-                f"{name}: {100 * quality['estimate']:.0f} % at {amount(cost, unit)} for 1,000 answers",
+                name=name,
+                role=system["role"],
+                x=x,
+                y=y,
+                low=_height(quality["low"] or 0.0),
+                high=_height(1.0 if quality["high"] is None else quality["high"]),
+                on_front=on_front,
+                label_y=y - 9 if above else y + 20,
+                end=x > 0.7 * WIDTH,
+                words=f"{name}: {100 * quality['estimate']:.0f} % at {amount(cost, unit)} for 1,000 answers",
             )
-        )  # fmt: skip
+        )
     return Chart(points, [(place(tick), amount(tick, unit)) for tick in _ticks(low, high)], _steps(points), unit)
 
 
