@@ -29,6 +29,7 @@ class SchemaOf(StrEnum):
     RECIPE = "recipe"
     EVALUATION = "evaluation"
     JUDGED = "judged"
+    MEASURED = "measured"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -102,10 +103,10 @@ def plan(recipe: RecipeName, runs: Runs = RUNS, as_json: AsJson = False) -> None
 
 def schema(
     of: Annotated[
-        SchemaOf, typer.Argument(metavar="[recipe|evaluation|judged]", help="Which files it describes.")
+        SchemaOf, typer.Argument(metavar="[recipe|evaluation|judged|measured]", help="Which files it describes.")
     ] = SchemaOf.RECIPE,
 ) -> None:
-    """Print the JSON Schema of recipes, of evaluation.json, or of judged.json."""
+    """Print the JSON Schema of recipes, of evaluation.json, of judged.json, or of measured.json."""
     if of is SchemaOf.EVALUATION:
         from potstill.stages.evaluate.result import schema
 
@@ -115,6 +116,11 @@ def schema(
         from potstill.stages.judged.result import schema as schema_of_judged
 
         print(json.dumps(schema_of_judged(), indent=1))
+        return
+    if of is SchemaOf.MEASURED:
+        from potstill.measure.result import schema as schema_of_measured
+
+        print(json.dumps(schema_of_measured(), indent=1))
         return
     from potstill.recipe.recipe import Recipe
 

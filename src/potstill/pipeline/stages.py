@@ -23,6 +23,7 @@ from potstill.workspace.artifacts import (
     EXAMPLES,
     GENERATED,
     JUDGED,
+    MEASURED,
     PREDICTIONS,
     REPORT,
     REVIEW,
@@ -203,7 +204,7 @@ STAGES: tuple[Stage, ...] = (
         ),
         reads=(
             Part(EXAMPLES), Part(DATA), Part(GENERATED.file), Part(CURATED.file), Part(TRAINING), Part(PREDICTIONS),
-            Part(EVALUATION), Part(JUDGED),
+            Part(EVALUATION), Part(JUDGED), Part(MEASURED),
         ),
         writes=(REPORT,),
         shows_recipe=True,

@@ -15,10 +15,21 @@ from potstill.stages.judged.words import value, who
 from potstill.stages.report.cost import cost
 from potstill.stages.report.filtering import effects_of_correctness
 from potstill.stages.report.judged import criteria, side_by_side, strengths
+from potstill.stages.report.measured import calls, chart, ratio
 from potstill.stages.train.choosing import ENOUGH
 from potstill.tasks import Example, Task
 from potstill.workspace import artifacts
-from potstill.workspace.artifacts import CURATED, DATA, GENERATED, JUDGED, RECIPE, REPORT, TEST_SPLITS, TRAINING
+from potstill.workspace.artifacts import (
+    CURATED,
+    DATA,
+    GENERATED,
+    JUDGED,
+    MEASURED,
+    RECIPE,
+    REPORT,
+    TEST_SPLITS,
+    TRAINING,
+)
 from potstill.workspace.run import Run
 
 MAX_CHARACTERS = 2_000
@@ -48,7 +59,7 @@ def report(recipe: Recipe, run: Run) -> None:
         for system in recipe.systems
     }
     training, manifest, evaluation = run.read_json(TRAINING), run.manifest, run.evaluation
-    judged = run.read_json(JUDGED)
+    judged, measured = run.read_json(JUDGED), run.read_json(MEASURED)
     curated = run.read(CURATED)
     reasons = Counter(row["reason"] for row in curated)
     html = environment.get_template("report.html.jinja").render(
@@ -58,6 +69,10 @@ def report(recipe: Recipe, run: Run) -> None:
         evaluation=evaluation,
         judged=judged,
         beside=side_by_side(judged, evaluation) if judged else {},
+        measured=measured,
+        chart=chart(measured) if measured else None,
+        ratio=ratio,
+        calls=calls,
         criteria=criteria,
         strengths=strengths,
         who=who,
