@@ -15,6 +15,7 @@ LAYERS = (
     ("cli",),
     ("doctor",),
     ("pipeline",),
+    ("cascade", "regress"),
     ("review",),
     ("stages",),
     ("labels",),

@@ -15,6 +15,7 @@ from potstill.stages.report import stage as report
 from potstill.stages.train import stage as train
 from potstill.workspace.artifacts import (
     CALIBRATION,
+    CASCADE,
     CHECKPOINTS,
     CURATED,
     DATA,
@@ -23,6 +24,7 @@ from potstill.workspace.artifacts import (
     GENERATED,
     JUDGED,
     PREDICTIONS,
+    REGRESSED,
     REPORT,
     STUDENT,
     SYNTHESIS,
@@ -179,7 +181,7 @@ STAGES: tuple[Stage, ...] = (
         ),
         reads=(
             Part(EXAMPLES), Part(DATA), Part(GENERATED.file), Part(CURATED.file), Part(TRAINING), Part(PREDICTIONS),
-            Part(EVALUATION), Part(JUDGED),
+            Part(EVALUATION), Part(JUDGED), Part(REGRESSED), Part(CASCADE),
         ),
         writes=(REPORT,),
         shows_recipe=True,

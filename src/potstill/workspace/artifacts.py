@@ -22,6 +22,8 @@ MANIFEST, RECIPE, LOG, DIGESTS = "manifest.json", "recipe.yaml", "log.jsonl", "d
 DATA = "data.json"
 SYNTHESIS, CALIBRATION, TRAINING, EVALUATION = "synthesis.json", "calibration.json", "training.json", "evaluation.json"
 JUDGED = "judged.json"
+REGRESSED, CASCADE = "regressed.json", "cascade.json"
+"""What commands write that are no stages, and the report shows."""
 REPORT = "report.html"
 EXPORTS = "exports"
 """Folder of what is written for other tools: of no stage, and read by none."""

@@ -12,13 +12,26 @@ from potstill.recipe.recipe import Filter, Recipe
 from potstill.stages.curate import in_words
 from potstill.stages.evaluate.verdict import WHERE, interval, points, score
 from potstill.stages.judged.words import value, who
+from potstill.stages.report.cascade import chart
 from potstill.stages.report.cost import cost
 from potstill.stages.report.filtering import effects_of_correctness
 from potstill.stages.report.judged import criteria, side_by_side, strengths
 from potstill.stages.train.choosing import ENOUGH
 from potstill.tasks import Example, Task
 from potstill.workspace import artifacts
-from potstill.workspace.artifacts import CURATED, DATA, GENERATED, JUDGED, RECIPE, REPORT, TEST_SPLITS, TRAINING
+from potstill.workspace.artifacts import (
+    CASCADE,
+    CURATED,
+    DATA,
+    GENERATED,
+    JUDGED,
+    RECIPE,
+    REGRESSED,
+    REPORT,
+    STUDENT,
+    TEST_SPLITS,
+    TRAINING,
+)
 from potstill.workspace.run import Run
 
 MAX_CHARACTERS = 2_000
@@ -49,6 +62,8 @@ def report(recipe: Recipe, run: Run) -> None:
     }
     training, manifest, evaluation = run.read_json(TRAINING), run.manifest, run.evaluation
     judged = run.read_json(JUDGED)
+    cascade = run.read_json(CASCADE)
+    trained = manifest["stages"].get("train", {}).get("outputs", {})
     curated = run.read(CURATED)
     reasons = Counter(row["reason"] for row in curated)
     html = environment.get_template("report.html.jinja").render(
@@ -57,6 +72,10 @@ def report(recipe: Recipe, run: Run) -> None:
         where=WHERE,
         evaluation=evaluation,
         judged=judged,
+        regressed=run.read_json(REGRESSED),
+        cascade=cascade,
+        chart=chart(cascade) if cascade else {},
+        weights=trained.get(STUDENT, ""),
         beside=side_by_side(judged, evaluation) if judged else {},
         criteria=criteria,
         strengths=strengths,

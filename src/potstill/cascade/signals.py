@@ -1,0 +1,48 @@
+"""How sure the student is of an answer, from the log-probabilities of its tokens: pure functions that the command and a server share."""
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+
+Tokens = Sequence[tuple[str, float]]
+"""The tokens of an answer without its end, each with its text and its log-probability (nats)."""
+UNSURE = -1e3
+"""The signal of an answer without tokens, or one that was cut or repeats itself: no threshold is below it."""
+
+
+def mean(tokens: Tokens) -> float:
+    """Mean log-probability of the tokens."""
+    return fmean(value for _, value in tokens)
+
+
+def minimum(tokens: Tokens) -> float:
+    """Log-probability of the least likely token."""
+    return min(value for _, value in tokens)
+
+
+def last_line(tokens: Tokens) -> float:
+    """Mean log-probability of the tokens of the last line with text, where the answer is that a chain of thought ends with."""
+    line: list[float] = []
+    has_text = False
+    for text, value in reversed(tokens):
+        if has_text and "\n" in text:
+            break
+        has_text = has_text or bool(text.strip())
+        line.append(value)
+    return fmean(line)
+
+
+SIGNALS: Mapping[str, Callable[[Tokens], float]] = {"mean": mean, "minimum": minimum, "last-line": last_line}
+"""The signals, by name."""
+IN_WORDS = {
+    "mean": "mean log-probability of the answer's tokens",
+    "minimum": "log-probability of the answer's least likely token",
+    "last-line": "mean log-probability of the answer's last line",
+}
+THRESHOLDS: Sequence[float] = tuple(-(10.0 ** (-3 + i / 10)) for i in range(41))
+"""Thresholds in nats, from the strictest (-0.001) to the most lenient (-10). They are the same for all data, so that testing them in this
+order needs no correction for their number."""
+
+
+def signal(name: str, tokens: Tokens, finish_reason: str) -> float:
+    """A signal of an answer; `UNSURE` unless it ended by itself."""
+    return SIGNALS[name](tokens) if tokens and finish_reason == "stop" else UNSURE
