@@ -16,6 +16,8 @@ LAYERS = (
     ("doctor",),
     ("pipeline",),
     ("cascade", "regress"),
+    ("serve",),
+    ("export",),
     ("review",),
     ("stages",),
     ("labels",),
@@ -27,7 +29,7 @@ LAYERS = (
     ("metrics",),
     ("answers", "stats", "rubrics"),
     ("interrupt",),
-    ("progress", "config", "processor"),
+    ("progress", "config", "processor", "listening"),
     ("errors", "lazy"),
 )
 """Each part of the package imports only what comes after it; parts of one layer do not import each other."""
@@ -49,6 +51,7 @@ HEAVY = (
     "uvicorn",
     "markdown_it",
     "latex2mathml",
+    "prometheus_client",
 )
 
 

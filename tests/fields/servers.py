@@ -16,7 +16,7 @@ from potstill.models.remote.chat import ChatModel
 from potstill.models.remote.dialect import Dialect
 from potstill.models.remote.rate_limit import RateLimiter
 from potstill.models.remote.server import Server
-from potstill.models.served import launch
+from potstill.models.served import launch, process
 from potstill.models.store.store import Store
 
 REQUEST = Request("a", [{"role": "user", "content": "q"}])
@@ -106,12 +106,13 @@ def patience(recipe):
 
     async def wait():
         nothing = asyncio.get_running_loop().create_future()
-        await launch._wait_until_healthy("http://127.0.0.1:9/health", recipe.teacher.model, nothing)
+        served = recipe.teacher.model
+        await process._wait_until_healthy("http://127.0.0.1:9/health", served.serve, served.start_timeout, nothing)
 
     with (
-        mock.patch.object(launch.time, "monotonic", side_effect=clock),
-        mock.patch.object(launch, "HEALTH_CHECK_INTERVAL_SECONDS", 0.0),
-        mock.patch.object(launch.aiohttp.ClientSession, "get", side_effect=TimeoutError),
+        mock.patch.object(process.time, "monotonic", side_effect=clock),
+        mock.patch.object(process, "HEALTH_CHECK_INTERVAL_SECONDS", 0.0),
+        mock.patch.object(process.aiohttp.ClientSession, "get", side_effect=TimeoutError),
     ):
         try:
             asyncio.run(wait())

@@ -74,10 +74,11 @@ class Guard:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
             return False
-        return name in self.names or _is_address(name)
+        return name in self.names or is_address(name)
 
 
-def _is_address(name: str) -> bool:
+def is_address(name: str) -> bool:
+    """Whether a host is named by its address in numbers."""
     try:
         ipaddress.ip_address(name)
     except ValueError:

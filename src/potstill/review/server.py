@@ -1,14 +1,14 @@
 """Serve a review until it is stopped, and bring its labels into the run."""
 
 import asyncio
-import errno
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from potstill import interrupt
-from potstill.errors import PotstillError, RecipeError
+from potstill.errors import PotstillError
+from potstill.listening import address_of, listen
 from potstill.progress import echo
 from potstill.review.browse_index import index
 from potstill.review.collect import collect
@@ -31,15 +31,14 @@ def serve(run: Run, defaults: Settings | None, given: Mapping[str, Any], host: s
     Raises `PotstillError` where the port is taken, there is nothing to label, or the database is another run's; `RecipeError` where
     ``given`` contradicts what the review began with.
     """
-    listening = _listen(host, port)
+    listening = listen(host, port)
     database = Database(run.path(FILE))
     try:
         settings = settle(database.read, run, defaults, given) if defaults else None
         if settings:
             fill(database.read, run, settings)
         links = Links()
-        name = f"[{host}]" if ":" in host else host
-        address = f"http://{name}:{listening.getsockname()[1]}"
+        address = address_of(listening)
 
         def invite() -> str:
             link = f"{address}/enter?token={links.new()}"
@@ -64,25 +63,6 @@ def bring_in(run: Run) -> None:
         _collect(run)
     except PotstillError as error:
         echo(f"The labels are in {FILE} and will be brought into labels.parquet later: {error}")
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-        listening.listen(512)
-    except OSError as error:
-        listening.close()
-        if error.errno == errno.EADDRINUSE:
-            raise PotstillError(
-                f"Port {port} is taken. Stop what uses it, or choose another one: --port {port + 1}."
-            ) from error
-        raise RecipeError(
-            f"Cannot listen at {host}, port {port}: {error.strerror}. Choose others with --host and --port."
-        ) from error
-    return listening
 
 
 async def _serve(review: Review, listening: socket.socket, host: str) -> None:

@@ -1,33 +1,21 @@
 """A local model server that is started with the first request and stopped after the last."""
 
 import asyncio
-import os
-import socket
 import sys
-import tempfile
-import time
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
-from potstill import interrupt
 from potstill.errors import PotstillError
 from potstill.models import Completion, Request
 from potstill.models.local import packaged
 from potstill.models.local.weights import NO_KEYWORDS
 from potstill.models.prices import Price
 from potstill.models.remote.chat import ChatModel
-from potstill.models.served import supervisor
+from potstill.models.served.process import run_process
 from potstill.models.specs import Endpoint, Served
-from potstill.progress import echo
-
-LOG_LINES_IN_ERROR = 12
-LOG_BYTES_READ = 20_000
-HEALTH_CHECK_TIMEOUT_SECONDS = 5.0
-HEALTH_CHECK_INTERVAL_SECONDS = 0.1
 
 
 class ServedModel:
@@ -75,7 +63,7 @@ class ServedModel:
                     next_group.cancel()
                     with suppress(asyncio.CancelledError, StopAsyncIteration):
                         await next_group
-                    exited.result()
+                    _raise(exited)
                 self.left_out = model.left_out
                 try:
                     yield next_group.result()
@@ -83,70 +71,41 @@ class ServedModel:
                     return
 
 
+def _raise(exited: "asyncio.Future[None]") -> None:
+    try:
+        exited.result()
+    except PotstillError as error:
+        raise PotstillError(f"{error}\nCompleted requests are saved.") from error
+
+
 @asynccontextmanager
 async def run_server(served: Served, path: str) -> AsyncIterator[tuple[str, "asyncio.Future[None]"]]:
     """Run the server within the context: its address, and a future that raises `PotstillError` when it exits early."""
-    port = _free_port()
-    echo(f"  {served.serve}: starting the server")
-    with tempfile.TemporaryFile() as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, supervisor.__file__, *command_line(served, path, port),
-            stdin=asyncio.subprocess.PIPE, stdout=log, stderr=log,
-            env=os.environ | {"OMP_WAIT_POLICY": "passive"},
-        )  # fmt: skip
-
-        async def wait_for_exit() -> None:
-            code = await process.wait()
-            signal_number = code - 128 if code > 128 else -code
-            reason = f"signal {signal_number}" if signal_number > 0 else f"exit code {code}"
-            log.seek(0)
-            lines = log.read()[-LOG_BYTES_READ:].decode("utf-8", "replace").splitlines()[-LOG_LINES_IN_ERROR:]
-            raise PotstillError(
-                f"The {served.serve} server exited unexpectedly ({reason}). Completed requests are saved. Last log lines:\n"
-                + "\n".join(lines)
-            )
-
-        exited = asyncio.ensure_future(wait_for_exit())
-        try:
-            await _wait_until_healthy(f"http://127.0.0.1:{port}/health", served, exited)
-            yield f"http://127.0.0.1:{port}/v1", exited
-        finally:
-            exited.cancel()
-            with suppress(asyncio.CancelledError, PotstillError):
-                await exited
-            assert process.stdin is not None
-            process.stdin.close()  # which makes the supervisor end its command
-            await process.wait()
-
-
-async def _wait_until_healthy(url: str, served: Served, exited: "asyncio.Future[None]") -> None:
-    deadline = time.monotonic() + served.start_timeout
-    timeout = aiohttp.ClientTimeout(total=HEALTH_CHECK_TIMEOUT_SECONDS)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
-        while True:
-            if exited.done():
-                exited.result()
-            interrupt.raise_if_requested()
-            with suppress(aiohttp.ClientError, TimeoutError):
-                async with session.get(url) as response:
-                    if response.status == 200:
-                        return
-            if time.monotonic() > deadline:
-                raise PotstillError(
-                    f"The {served.serve} server was not ready after {served.start_timeout:g} s; raise start_timeout."
-                )
-            await asyncio.sleep(HEALTH_CHECK_INTERVAL_SECONDS)
+    command = partial(command_line, served, path)
+    async with run_process(served.serve, command, served.start_timeout) as (address, exited):
+        yield f"{address}/v1", exited
 
 
 def command_line(served: Served, path: str, port: int) -> list[str]:
     """The server's command line."""
     if served.serve == "vllm":
-        return [
-            "vllm", "serve", path, "--host=127.0.0.1", f"--port={port}", f"--max-model-len={served.context}",
-            f"--max-num-seqs={served.concurrency}", *served.arguments,
-        ]  # fmt: skip
+        return vllm_command(path, port, served.concurrency, served.context, served.arguments)
+    return llama_command(path, port, served.concurrency, served.context)
+
+
+def vllm_command(path: str, port: int, slots: int, context: int, arguments: Sequence[str] = ()) -> list[str]:
+    """vLLM's command line for ``slots`` concurrent requests of ``context`` tokens each."""
+    return [
+        "vllm", "serve", path, "--host=127.0.0.1", f"--port={port}", f"--max-model-len={context}", f"--max-num-seqs={slots}",
+        *arguments,
+    ]  # fmt: skip
+
+
+def llama_command(path: str, port: int, slots: int, context: int, arguments: Sequence[str] = ()) -> list[str]:
+    """llama.cpp's command line for ``slots`` concurrent requests of ``context`` tokens each; ``arguments`` of
+    `potstill.models.served.llama_server`."""
     script = Path(__file__).with_name("llama_server.py")
-    return [sys.executable, str(script), path, str(port), str(served.concurrency), str(served.context)]
+    return [sys.executable, str(script), path, f"--port={port}", f"--slots={slots}", f"--context={context}", *arguments]
 
 
 def extra_body(served: Served, path: str, chat_template: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,7 +131,3 @@ def _identity(served: Served, path: str) -> dict[str, Any]:
         return common | {"weights": weights.sha256(Path(path))}
     return common | {"model": path}
 
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

@@ -1,0 +1,1 @@
+"""Serve a run's student behind an OpenAI-compatible API."""

@@ -1,0 +1,50 @@
+"""Who may use the API: a key, and no pages of other sites in a browser on this machine."""
+
+import secrets
+import socket
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from potstill.review.security import is_address
+from potstill.serve.openai_errors import ApiError
+
+OPEN = ("/health", "/metrics")
+"""Paths that need no key, as of vLLM's server: they say nothing of what is asked and answered."""
+
+
+class Access:
+    """Refuses requests without the ``key`` (empty: none is needed), and those that another site sends by a browser."""
+
+    def __init__(self, app: ASGIApp, host: str, key: str) -> None:
+        self.app, self.key = app, key.encode()
+        self.names = {host.lower(), "localhost", socket.gethostname().lower()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            try:
+                self._check(scope["path"], Headers(scope=scope))
+            except ApiError as error:
+                return await error.response()(scope, receive, send)
+        await self.app(scope, receive, send)
+
+    def _check(self, path: str, headers: Headers) -> None:
+        """Raises `ApiError`. A page of another site can send requests, or give this address its own name (DNS rebinding): it has no key."""
+        if self.key:
+            given = headers.get("authorization", "").removeprefix("Bearer ").strip()
+            if path not in OPEN and not secrets.compare_digest(given.encode(), self.key):
+                what = "The key is wrong." if given else "The request has no key: send it as 'Authorization: Bearer KEY'."
+                raise ApiError(401, what, code="invalid_api_key")
+            return
+        host, origin = headers.get("host", ""), headers.get("origin")
+        foreign = origin not in (None, f"http://{host}", f"https://{host}")
+        if foreign or headers.get("sec-fetch-site", "none") not in ("none", "same-origin") or not self._is_own(host):
+            raise ApiError(403, "This request comes from another site. For one that may use this server, set --api-key-env.")
+
+    def _is_own(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        return name in self.names or is_address(name)
