@@ -46,7 +46,17 @@ def table(found: Cascade) -> list[str]:
     curve = shown_curve(found)
     validation = found["validation"]
     priced = validation["teacher"]["cost"]["dollars_per_1000"] is not None
-    rows = [[f"{curve['signal']}, at least", "escalated, %", "correct, %", "minus teacher", "at worst", "holds", "teacher's tokens per question"]]
+    rows = [
+        [
+            f"{curve['signal']}, at least",
+            "escalated, %",
+            "correct, %",
+            "minus teacher",
+            "at worst",
+            "holds",
+            "teacher's tokens per question",
+        ]
+    ]
     rows[0] += ["$ per 1,000"] if priced else []
     for one, holds in _distinct(curve):
         rows.append([f"{one['threshold']:.3f} (p {exp(one['threshold']):.2f})", *_cells(one, holds, priced)])
@@ -92,9 +102,7 @@ def _number(metric: Any, digits: int) -> str:
 
 def _validation(found: Cascade) -> str:
     of = found["validation"]
-    text = (
-        f"On {_size(of)} for validation the student answers {_share(of['student'])} correctly, {found['teacher']} {_share(of['teacher'])}."
-    )
+    text = f"On {_size(of)} for validation the student answers {_share(of['student'])} correctly, {found['teacher']} {_share(of['teacher'])}."
     if not (chosen := found["chosen"]):
         return text
     curve = shown_curve(found)
@@ -128,4 +136,3 @@ def _size(of: Measured) -> str:
 
 def _share(of: Any) -> str:
     return f"{100 * of['accuracy']['estimate']:.0f}%"
-

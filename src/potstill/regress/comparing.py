@@ -152,4 +152,3 @@ def _fraction(rows: Sequence[Prediction], has: Callable[[Prediction], float], co
 def _paired(student: Answers, base: Answers) -> tuple[list[Prediction], list[Prediction]]:
     a, b = ([row for rows in of.rows.values() for row in rows] for of in (student, base))
     return a, b
-

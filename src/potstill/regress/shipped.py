@@ -14,7 +14,7 @@ from potstill.models import Message, Request, Sampling
 from potstill.tasks import Example, Task, registry
 
 _FOLDER = Path(__file__).parent
-MENTIONS = r"(?is).*(?<!\w)(?:{})(?!\w).*"
+MENTIONS = r"(?is).*(?<!\w|\d[.,])(?:{})(?!\w|[.,]\d).*"
 """The complete answer, where it must mention one of some words."""
 
 

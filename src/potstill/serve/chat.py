@@ -20,6 +20,7 @@ from potstill.serve.requests import Asked, asked, parsed
 from potstill.serve.student import Student
 
 STREAM_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+ANSWERED_BY = "x-potstill-answered-by"
 
 
 class ChatCompletions:
@@ -55,7 +56,8 @@ class ChatCompletions:
         if request.stream:
             return await while_connected(receive, self._streamed(request, form, began, send))
         reply = await while_connected(receive, self._replied(request, began))
-        await Response(form.completion(reply), media_type="application/json")(scope, receive, send)
+        headers = {ANSWERED_BY: reply.answered_by} if reply.answered_by else None
+        await Response(form.completion(reply), headers=headers, media_type="application/json")(scope, receive, send)
         return "200"
 
     def _understood(self, body: bytes) -> Asked:
@@ -81,7 +83,8 @@ class ChatCompletions:
                 piece = await anext(pieces)
             except EngineError as error:
                 raise _api_error(error) from error
-            await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
+            who = [(ANSWERED_BY.encode(), piece.answered_by.encode())] if piece.answered_by else []
+            await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS + who})
             first, part = time.perf_counter() - began, form.opening()
             try:
                 while not piece.finish_reason:

@@ -41,7 +41,13 @@ async def running(run: Run, form: str = "", concurrency: int = CONCURRENCY, cont
 
 @asynccontextmanager
 async def started(
-    kind: Kind, weights: Path, slots: int, context: int, ends: Sequence[int] = (), described: Path | None = None, form: str = ""
+    kind: Kind,
+    weights: Path,
+    slots: int,
+    context: int,
+    ends: Sequence[int] = (),
+    described: Path | None = None,
+    form: str = "",
 ) -> AsyncIterator[Client]:
     """An engine with ``weights`` within the context, for ``slots`` requests at once with ``context`` tokens each.
 

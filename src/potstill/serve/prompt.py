@@ -43,6 +43,8 @@ class Piece:
     completion_tokens: int = 0
     first_seconds: float = 0.0
     """Seconds of an answer's first token, from the request to it; 0 where they are not known."""
+    answered_by: str = field(default="", kw_only=True)
+    """Who answered, where several may; sent as a header."""
 
 
 @dataclass(slots=True)

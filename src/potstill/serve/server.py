@@ -5,7 +5,7 @@ import hashlib
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from potstill.errors import RecipeError
 from potstill.listening import address_of, listen
 from potstill.progress import echo
 from potstill.serve import engine as engines
-from potstill.serve.answering import StudentAnswers, Watcher
+from potstill.serve.answering import Answering, StudentAnswers, Watcher
 from potstill.serve.app import application
 from potstill.serve.chat import ChatCompletions
 from potstill.serve.client import Client
@@ -50,8 +50,19 @@ class Options:
     key_variable: str = ""
 
 
-def serve(run: Run, options: Options, watch: Callable[[Student, Metrics], Sequence[Watcher]] = lambda *_: ()) -> None:
-    """Serve a run's student until a stop is requested; ``watch`` makes what is shown the answers.
+Answers = Callable[[Client, Metrics], AbstractAsyncContextManager[Answering]]
+"""Makes what answers, out of the student's engine."""
+
+
+def student_alone(engine: Client, metrics: Metrics) -> AbstractAsyncContextManager[Answering]:
+    return nullcontext(StudentAnswers(engine))
+
+
+def serve(
+    run: Run, options: Options, watch: Callable[[Student, Metrics], Sequence[Watcher]] = lambda *_: (),
+    answers: Answers = student_alone,
+) -> None:  # fmt: skip
+    """Serve a run's student until a stop is requested; ``watch`` makes what is shown the answers, ``answers`` what gives them.
 
     Raises `RecipeError` for a run without a student, a missing key or an engine that is not installed; `PotstillError` where the port
     is taken, memory does not suffice, or the engine does not start or ends early.
@@ -61,21 +72,24 @@ def serve(run: Run, options: Options, watch: Callable[[Student, Metrics], Sequen
     listening = listen(options.host, options.port)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(run, student, options, listening, key, watch))
+            runner.run(_serve(run, student, options, listening, key, watch, answers))
     finally:
         listening.close()
 
 
 async def _serve(
     run: Run, student: Student, options: Options, listening: socket.socket, key: str,
-    watch: Callable[[Student, Metrics], Sequence[Watcher]],
+    watch: Callable[[Student, Metrics], Sequence[Watcher]], answers: Answers,
 ) -> None:  # fmt: skip
-    async with engines.running(run, options.form, options.concurrency, student.context) as engine:
-        metrics = Metrics()
+    metrics = Metrics()
+    async with (
+        engines.running(run, options.form, options.concurrency, student.context) as engine,
+        answers(engine, metrics) as answering,
+    ):
         places = Places(options.concurrency, options.waiting, metrics)
         watchers = watch(student, metrics)
         fingerprint = _fingerprint(run, engine.form)
-        chat = ChatCompletions(student, StudentAnswers(engine), places, metrics, fingerprint, watchers)
+        chat = ChatCompletions(student, answering, places, metrics, fingerprint, watchers)
         app = application(chat, lambda: not engine.exited.done(), options.host, key)
         what = f"{engine.form} in {engine.kind.name}, {options.concurrency} requests at once"
         for line in ready(run, student, what, address_of(listening), options.key_variable):
@@ -123,7 +137,9 @@ def _key(variable: str) -> str:
         return ""
     key = os.environ.get(variable, "").strip()
     if not key:
-        raise RecipeError(f"The key should be in the environment variable {variable}, which is empty. Set it: export {variable}=...")
+        raise RecipeError(
+            f"The key should be in the environment variable {variable}, which is empty. Set it: export {variable}=..."
+        )
     if not key.isprintable() or not key.isascii():
         raise RecipeError(f"The key in {variable} contains invalid characters; set it again.")
     return key

@@ -34,7 +34,7 @@ def clustered_score_noninferiority(
     n, differences = len(first), first - second
     only_a, only_b = float((differences > 0).sum()), float((differences < 0).sum())
     difference = (only_a - only_b) / n
-    if n_groups == 1 and n > 1 or n == 1:
+    if (n_groups == 1 and n > 1) or n == 1:
         return NonInferiority(difference, -1.0, margin, 1.0, False)
     independent = n_groups == n
     if independent:
@@ -49,7 +49,9 @@ def clustered_score_noninferiority(
     return NonInferiority(difference, low, margin, p_value, p_value < 1 - level)
 
 
-def _design_effect(sums: npt.NDArray[np.float64], sizes: npt.NDArray[np.float64], discordant: float) -> tuple[float, float]:
+def _design_effect(
+    sums: npt.NDArray[np.float64], sizes: npt.NDArray[np.float64], discordant: float
+) -> tuple[float, float]:
     """The design effect of the difference and the degrees of freedom, from the ``sums`` of differences and the ``sizes`` [clusters]."""
     n, average = sizes.sum(), sizes.mean()
     _, _, _, _, df = errors_of_mean(sums, sizes)

@@ -1,0 +1,79 @@
+"""What a server needs of a run's cascade, and how the teacher is asked there as it was in the evaluation."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from potstill.cascade.result import Chosen
+from potstill.errors import RecipeError
+from potstill.models import Message
+from potstill.recipe.systems import System
+from potstill.stages.few_shot import FewShotExamples
+from potstill.stages.training_rows import training_rows
+from potstill.tasks import Column, Prompting
+from potstill.workspace.artifacts import CASCADE, STUDENT
+from potstill.workspace.digests import Part
+from potstill.workspace.run import Run
+
+Prompter = Callable[[Sequence[Mapping[str, str]]], Sequence[Message]]
+"""Makes of a client's chat what the teacher is asked."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The chosen threshold, and the teacher against which it was confirmed. ``max_tokens``: limit on the teacher's answer."""
+
+    chosen: Chosen
+    teacher: System
+    max_tokens: int
+
+
+def ready(run: Run) -> Ready:
+    """The confirmed threshold of the run's student. Raises `RecipeError` that names the command where there is none."""
+    found, name = run.read_json(CASCADE), run.folder.name
+    if not found:
+        raise RecipeError(f"{run.folder}: no threshold is chosen yet. Choose one: potstill cascade {name}")
+    if found["weights"] != run.digest(Part(STUDENT)):
+        raise RecipeError(f"{run.path(CASCADE)} is about another student. Choose again: potstill cascade {name}")
+    if found["state"] != "confirmed":
+        raise RecipeError(
+            f"{run.path(CASCADE)}: {found['lines'][0]} No threshold is served that is not confirmed; see potstill cascade {name}."
+        )
+    teacher = next((system for system in run.recipe.systems if system.name == found["teacher"]), None)
+    if teacher is None:
+        raise RecipeError(
+            f"{run.path(CASCADE)} is about {found['teacher']}, which the recipe lists no more. Choose again: potstill cascade {name}"
+        )
+    return Ready(found["chosen"], teacher, 2 * run.recipe.max_tokens(teacher.prompting))
+
+
+def prompter(run: Run, teacher: System) -> Prompter | None:
+    """How the teacher is asked as in the evaluation: a client's chat as it is where its prompt is the student's, otherwise its own prompt around
+    the question. None where a chat does not say what that prompt needs: then the task has several columns, or the student's prompt is more than
+    the question."""
+    if teacher.prompting is Prompting.PLAIN:
+        return list
+    task, example = run.task, next(run.examples("train"), None)
+    columns = list(task.columns.items())
+    if example is None or len(columns) != 1 or columns[0][1] is not Column.TEXT:
+        return None
+    name = columns[0][0]
+    if task.messages(example)[-1]["content"].strip() != str(example[name]).strip():
+        return None
+    shots = FewShotExamples(run.recipe, run.examples, lambda: training_rows(run.recipe, run))
+    spec = run.recipe.prompt_spec(teacher.prompting)
+
+    def messages(chat: Sequence[Mapping[str, str]]) -> Sequence[Message]:
+        turns = [message for message in chat if message["role"] != "system"]
+        if len(turns) != 1:
+            return list(chat)
+        system = chat[0]["content"] if chat[0]["role"] == "system" else None
+        asked = {
+            **dict.fromkeys(example),
+            "id": "request",
+            "group": "request",
+            name: turns[0]["content"],
+            "system": system,
+        }
+        return task.messages(asked, spec, shots(asked, spec.prompting))
+
+    return messages
