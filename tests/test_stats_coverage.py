@@ -96,6 +96,28 @@ def test_looking_after_every_question_rejects_in_one_of_twenty_at_most():
     assert 0.01 < rejected <= 0.05
 
 
+@pytest.mark.parametrize("mean", [0.5, 0.8, 0.97])
+def test_limits_of_a_mean_that_are_looked_at_after_every_value_miss_it_in_one_of_twenty_at_most(mean):
+    """The limits are the narrowest of all looks until then: where one ever missed the mean, the last ones do, too."""
+    rng, simulations = np.random.default_rng(3), 300
+    missed = 0
+    for _ in range(simulations):
+        found = stats.anytime_mean(rng.random(250) < mean)
+        missed += not found.low <= mean <= found.high
+    assert missed <= 0.05 * simulations
+    once = stats.anytime_mean(np.repeat([1.0, 0.0], [20, 5])[rng.permutation(25)])
+    assert 0.3 < once.low < once.mean < once.high < 1
+
+
+def test_limits_of_a_mean_become_narrower_with_each_value():
+    rng = np.random.default_rng(4)
+    values = rng.random(400) < 0.7
+    looks = [stats.anytime_mean(values[:n]) for n in range(0, 401, 20)]
+    assert [look.low for look in looks] == sorted(look.low for look in looks), "limits only become narrower"
+    assert [look.high for look in looks] == sorted((look.high for look in looks), reverse=True)
+    assert looks[-1].high - looks[-1].low < 0.2
+
+
 # Groups and seeds
 
 

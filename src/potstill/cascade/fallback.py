@@ -22,21 +22,21 @@ from potstill.progress import echo
 from potstill.serve.answering import Answering, StudentAnswers
 from potstill.serve.client import Client
 from potstill.serve.metrics import Metrics
-from potstill.serve.prompt import Piece, Reply
+from potstill.serve.prompt import TEACHER, Piece, Reply
 from potstill.serve.requests import Asked
 from potstill.workspace.run import Run
 
 ATTEMPTS = 2
 """How often the teacher is asked before the student's answer is returned in its place."""
-STUDENT, TEACHER, INSTEAD = "student", "teacher", "student (fallback failed)"
-"""Who answered, as the header says."""
+STUDENT, INSTEAD = "student", "student (fallback failed)"
+"""Who answered, as the header says, besides `TEACHER`."""
 
 
 def endpoint(run: Run, given: str, timeout: float) -> Endpoint:
     """The teacher's server: ``teacher`` for that of the recipe, an address, or ``{url: ..., model: ..., api_key_env: ...}``. An address alone
     has the model's name of the recipe's teacher. Raises `RecipeError`."""
     teacher = run.recipe.teacher.model
-    known = teacher if type(teacher) is Endpoint else None
+    known = teacher if isinstance(teacher, Endpoint) else None
     if given == "teacher":
         if known is None:
             raise RecipeError(
@@ -67,7 +67,7 @@ def require_other(found: Endpoint, host: str, port: int) -> None:
     from yarl import URL
 
     url = URL(found.url)
-    same = url.host == host or (is_local(found.url) and host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "::"))
+    same = url.host == host or (is_local(url) and host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "::"))
     if port and url.port == port and same:
         raise RecipeError(
             f"--fallback {found.url} is this server itself: it would ask itself for ever. Give the teacher's address."
@@ -126,23 +126,20 @@ class TeacherServer:
     async def ask(self, asked: Asked) -> Completion | None:
         """The teacher's answer; None where it failed, which is said."""
         request = self._request(asked)
-        completion, attempts = None, 0
-        while attempts < ATTEMPTS:
+        failures = 0
+        while True:
             dialect = self._model.dialect
             found = await self._model.attempt(self._session, request, dialect, self._opened)
-            if found is None:
+            if found is None:  # the dialect has changed meanwhile
                 continue
-            completion = found[0]
+            completion, _ = found
             if completion.error is None:
                 return completion
-            if self._model.learn(request, completion, dialect):
-                continue
-            if not completion.error.retried:
-                break
-            attempts += 1
-        if completion is not None:
-            echo(f"  fallback: {completion.error}: {completion.detail}")
-        return None
+            if not self._model.learn(request, completion, dialect):
+                failures += 1
+                if failures == ATTEMPTS or not completion.error.retried:
+                    echo(f"  fallback: {completion.error}: {completion.detail}")
+                    return None
 
     def _request(self, asked: Asked) -> Request:
         messages: Sequence[Message] = self._prompt(asked.messages) if self._prompt else asked.messages

@@ -7,9 +7,10 @@ from potstill.cascade.result import Chosen
 from potstill.errors import RecipeError
 from potstill.models import Message
 from potstill.recipe.systems import System
+from potstill.serve.reverse import reader
 from potstill.stages.few_shot import FewShotExamples
 from potstill.stages.training_rows import training_rows
-from potstill.tasks import Column, Prompting
+from potstill.tasks import Prompting
 from potstill.workspace.artifacts import CASCADE, STUDENT
 from potstill.workspace.digests import Part
 from potstill.workspace.run import Run
@@ -48,32 +49,18 @@ def ready(run: Run) -> Ready:
 
 def prompter(run: Run, teacher: System) -> Prompter | None:
     """How the teacher is asked as in the evaluation: a client's chat as it is where its prompt is the student's, otherwise its own prompt around
-    the question. None where a chat does not say what that prompt needs: then the task has several columns, or the student's prompt is more than
-    the question."""
+    the columns that are read from the chat. A chat of another form stays as it is. None where the task's columns cannot be read from a chat."""
     if teacher.prompting is Prompting.PLAIN:
         return list
-    task, example = run.task, next(run.examples("train"), None)
-    columns = list(task.columns.items())
-    if example is None or len(columns) != 1 or columns[0][1] is not Column.TEXT:
-        return None
-    name = columns[0][0]
-    if task.messages(example)[-1]["content"].strip() != str(example[name]).strip():
+    try:
+        read = reader(run.task, next(run.examples("train"), None))
+    except RecipeError:
         return None
     shots = FewShotExamples(run.recipe, run.examples, lambda: training_rows(run.recipe, run))
     spec = run.recipe.prompt_spec(teacher.prompting)
 
     def messages(chat: Sequence[Mapping[str, str]]) -> Sequence[Message]:
-        turns = [message for message in chat if message["role"] != "system"]
-        if len(turns) != 1:
-            return list(chat)
-        system = chat[0]["content"] if chat[0]["role"] == "system" else None
-        asked = {
-            **dict.fromkeys(example),
-            "id": "request",
-            "group": "request",
-            name: turns[0]["content"],
-            "system": system,
-        }
-        return task.messages(asked, spec, shots(asked, spec.prompting))
+        example = read(chat)
+        return list(chat) if example is None else run.task.messages(example, spec, shots(example, spec.prompting))
 
     return messages

@@ -1,10 +1,15 @@
 """The command that serves a student."""
 
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from potstill.cli.options import RUNS, RunName, Runs
+
+if TYPE_CHECKING:
+    from potstill.serve.server import Watch
+    from potstill.workspace.run import Run
 
 
 def add_to(app: typer.Typer) -> None:
@@ -46,6 +51,20 @@ def serve(
         float,
         typer.Option("--fallback-timeout", min=0.1, help="Seconds until the student's answer is given in its place."),
     ] = 60.0,
+    shadow: Annotated[
+        float, typer.Option("--shadow", min=0, max=1, help="Part of the traffic about which the teacher is asked again.")
+    ] = 0.0,
+    shadow_seed: Annotated[int, typer.Option("--shadow-seed", help="Decides which part that is.")] = 0,
+    agreement: Annotated[
+        float | None,
+        typer.Option(
+            "--agreement",
+            min=0,
+            max=1,
+            help="Agreement with the teacher below which retraining is advised; left out, that on the test questions "
+            "less the margin.",
+        ),
+    ] = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen at; 0 for a free one.")] = 8322,
 ) -> None:
@@ -55,12 +74,20 @@ def serve(
 
     opened = Workspace(runs).open(name)
     options = server.Options(host, port, form, concurrency, waiting, context, grace, api_key_env)
+    watch = [_shadow(opened, shadow, shadow_seed, agreement)] if shadow else []
     if not fallback:
-        server.serve(opened, options)
+        server.serve(opened, options, watch)
         return
     from potstill.cascade.fallback import endpoint, escalating, require_other
     from potstill.cascade.ready import ready
 
     chosen, teacher = ready(opened), endpoint(opened, fallback, fallback_timeout)
     require_other(teacher, host, port)
-    server.serve(opened, options, answers=escalating(opened, chosen, teacher))
+    server.serve(opened, options, watch, escalating(opened, chosen, teacher))
+
+
+def _shadow(run: "Run", share: float, seed: int, agreement: float | None) -> "Watch":
+    from potstill.serve import shadow
+
+    shadow.check(run)
+    return partial(shadow.shadowing, run, shadow.Options(share, seed, agreement))

@@ -14,7 +14,7 @@ from potstill.serve.connection import ClientGoneError, read_body, while_connecte
 from potstill.serve.metrics import GONE, Metrics
 from potstill.serve.openai_errors import ApiError
 from potstill.serve.places import Places
-from potstill.serve.prompt import EngineError, Logprob, Piece, Reply
+from potstill.serve.prompt import TEACHER, EngineError, Logprob, Piece, Reply
 from potstill.serve.replies import Form
 from potstill.serve.requests import Asked, asked, parsed
 from potstill.serve.student import Student
@@ -58,6 +58,7 @@ class ChatCompletions:
         reply = await while_connected(receive, self._replied(request, began))
         headers = {ANSWERED_BY: reply.answered_by} if reply.answered_by else None
         await Response(form.completion(reply), headers=headers, media_type="application/json")(scope, receive, send)
+        self._show(request, reply)
         return "200"
 
     def _understood(self, body: bytes) -> Asked:
@@ -72,7 +73,7 @@ class ChatCompletions:
                 raise _api_error(error) from error
         reply.seconds = time.perf_counter() - began
         reply.first_seconds = reply.first_seconds and reply.first_seconds + waited
-        self._count(request, reply)
+        self.metrics.answered(reply, reply.seconds)
         return reply
 
     async def _streamed(self, request: Asked, form: Form, began: float, send: Send) -> str:
@@ -99,14 +100,15 @@ class ChatCompletions:
         await _send(send, part + form.end(last, request.include_usage), more=False)
         reply = Reply(
             "".join(texts), logprobs, last.finish_reason, last.prompt_tokens, last.cached_tokens, last.completion_tokens, first,
-            time.perf_counter() - began,
+            time.perf_counter() - began, answered_by=last.answered_by,
         )  # fmt: skip
-        self._count(request, reply)
+        self.metrics.answered(reply, reply.seconds)
+        self._show(request, reply)
         return "200"
 
-    def _count(self, request: Asked, reply: Reply) -> None:
-        self.metrics.answered(reply, reply.seconds)
-        for watcher in self.watchers:
+    def _show(self, request: Asked, reply: Reply) -> None:
+        """Show the student's answer to the watchers; one of another is not about the student."""
+        for watcher in self.watchers if reply.answered_by != TEACHER else ():
             watcher.see(request, reply)
 
 

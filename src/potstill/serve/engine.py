@@ -1,5 +1,6 @@
 """Start the engine that answers for a student, or for any weights in a form that it reads."""
 
+import asyncio
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Sequence
@@ -8,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from potstill.errors import RecipeError
+from potstill.export import forms
 from potstill.models.served.process import run_process
 from potstill.serve import client, memory
 from potstill.serve.client import Client
@@ -24,19 +26,25 @@ CONCURRENCY = 16
 async def running(run: Run, form: str = "", concurrency: int = CONCURRENCY, context: int = 0) -> AsyncIterator[Client]:
     """The engine of a run's student within the context; its form is written first unless it is up to date.
 
-    form: as `potstill export` names it; left out, `default_form`. context: tokens of prompt and answer together; 0 for those that
+    form: as the folder of an export is named; left out, `default_form`. context: tokens of prompt and answer together; 0 for those that
     the recipe needs. Raises `RecipeError` for a run without a student or an engine that is not installed, `PotstillError` where memory
     does not suffice or the engine does not start.
     """
-    from potstill.export import forms
-
     student = Student.of(run, context)
     form = form or default_form()
     kind = kind_of(form)
     kind.check()
-    weights = forms.write(run, form)
+    weights = await asyncio.to_thread(_written, run, form)
     async with started(kind, weights, concurrency, student.context, student.ends, run.student_folder, form) as engine:
         yield engine
+
+
+def _written(run: Run, form: str) -> Path:
+    """The model's file or folder in a form. What is there is used without the run's lock, so that several servers can start."""
+    try:
+        return forms.exported(run, form)
+    except RecipeError:
+        return forms.write(run, form)
 
 
 @asynccontextmanager

@@ -32,6 +32,8 @@ class Metrics:
             "token_seconds", "Of a token of an answer after the first", buckets=TOKEN_SECONDS, **own
         )
         self.seconds = Histogram("request_seconds", "Of a whole answer", buckets=REQUEST_SECONDS, **own)
+        self.shadow = Counter("shadow_answers", "Answers that the teacher was asked about", ["result"], **own)
+        self.shadow_low = Gauge("shadow_agreement_low", "Lower limit of the agreement with the teacher", **own)
 
     def answered(self, last: Piece, seconds: float) -> None:
         """Count a whole answer: its last piece, and its seconds from request to end."""

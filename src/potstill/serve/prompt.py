@@ -6,6 +6,8 @@ from typing import Any
 
 from potstill.errors import PotstillError
 
+TEACHER = "teacher"
+"""Who answered, where it was not the student."""
 Logprob = Mapping[str, Any]
 """A token of an answer as OpenAI's chat API writes it: ``token, logprob, bytes, top_logprobs``."""
 

@@ -5,7 +5,7 @@ import hashlib
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,19 +50,19 @@ class Options:
     key_variable: str = ""
 
 
+Watch = Callable[[Student, Metrics, str], AbstractAsyncContextManager[Watcher]]
+"""Makes what is shown the answers of a student, with the fingerprint of its weights."""
 Answers = Callable[[Client, Metrics], AbstractAsyncContextManager[Answering]]
 """Makes what answers, out of the student's engine."""
 
 
 def student_alone(engine: Client, metrics: Metrics) -> AbstractAsyncContextManager[Answering]:
+    """The student answers everything."""
     return nullcontext(StudentAnswers(engine))
 
 
-def serve(
-    run: Run, options: Options, watch: Callable[[Student, Metrics], Sequence[Watcher]] = lambda *_: (),
-    answers: Answers = student_alone,
-) -> None:  # fmt: skip
-    """Serve a run's student until a stop is requested; ``watch`` makes what is shown the answers, ``answers`` what gives them.
+def serve(run: Run, options: Options, watch: Sequence[Watch] = (), answers: Answers = student_alone) -> None:
+    """Serve a run's student until a stop is requested.
 
     Raises `RecipeError` for a run without a student, a missing key or an engine that is not installed; `PotstillError` where the port
     is taken, memory does not suffice, or the engine does not start or ends early.
@@ -79,16 +79,17 @@ def serve(
 
 async def _serve(
     run: Run, student: Student, options: Options, listening: socket.socket, key: str,
-    watch: Callable[[Student, Metrics], Sequence[Watcher]], answers: Answers,
+    watch: Sequence[Watch], answers: Answers,
 ) -> None:  # fmt: skip
     metrics = Metrics()
     async with (
         engines.running(run, options.form, options.concurrency, student.context) as engine,
         answers(engine, metrics) as answering,
+        AsyncExitStack() as watching,
     ):
         places = Places(options.concurrency, options.waiting, metrics)
-        watchers = watch(student, metrics)
         fingerprint = _fingerprint(run, engine.form)
+        watchers = [await watching.enter_async_context(make(student, metrics, fingerprint)) for make in watch]
         chat = ChatCompletions(student, answering, places, metrics, fingerprint, watchers)
         app = application(chat, lambda: not engine.exited.done(), options.host, key)
         what = f"{engine.form} in {engine.kind.name}, {options.concurrency} requests at once"

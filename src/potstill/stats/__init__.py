@@ -4,7 +4,7 @@ from potstill.lazy import lookup
 
 FUNCTIONS = {
     "agreement": ("cohen_kappa", "fleiss_kappa", "gwet_ac1", "krippendorff_alpha"),
-    "anytime": ("anytime_mcnemar",),
+    "anytime": ("anytime_mcnemar", "anytime_mean"),
     "bootstrap": ("paired_bootstrap",),
     "clustered": (
         "clustered_difference",

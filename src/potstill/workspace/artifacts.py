@@ -27,6 +27,8 @@ REGRESSED, CASCADE = "regressed.json", "cascade.json"
 REPORT = "report.html"
 EXPORTS = "exports"
 """Folder of what is written for other tools: of no stage, and read by none."""
+SHADOW = "shadow.jsonl"
+"""A log of the teacher's answers to a part of the traffic of a server: of no stage; `data: {source: logs}` of another run may read it."""
 STUDENT, CHECKPOINTS, PREDICTIONS = "student", "student-checkpoints", "predictions"
 """Folders."""
 
