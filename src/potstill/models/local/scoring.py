@@ -60,7 +60,7 @@ class ScoringModel:
         name: str,
     ) -> None:
         self._load, self._answers_as, self.name = load, identity, name
-        self.identity = {**identity, "engine": "scoring", "version": VERSION}
+        self.identity: Mapping[str, Any] = {**identity, "engine": "scoring", "version": VERSION}
 
     async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[list[Completion]]:
         """See `Model.complete`."""
