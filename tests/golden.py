@@ -70,7 +70,7 @@ SEALED = {"looked_at_before": 0, "students": 0, "set_after_looking": {}}
 
 ABOUT = {
     "train_seed": 3, "training_seeds": 1, "student": "s", "student_dtype": "auto", "base_quantization": None,
-    "condition": "cot-rationale", "extraction": "lenient", "tests": 0, "gold": "not used", "not_asked": [], "judges": {},
+    "condition": "cot-rationale", "extraction": "lenient", "tests": 0, "gold": "not used", "not_asked": [], "judges": {}, "forms": {},
     "prompts": {"student": "plain", "base": "plain", "teacher-cot": "plain"},
 }  # fmt: skip
 

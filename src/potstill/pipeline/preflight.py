@@ -10,7 +10,6 @@ from potstill.errors import PotstillError
 from potstill.models.specs import ModelSpec
 from potstill.pipeline import prompts
 from potstill.recipe.recipe import Recipe
-from potstill.recipe.systems import Role
 from potstill.stages.judge.stage import rubric_of
 from potstill.workspace.artifacts import CHECKPOINTS, STUDENT
 from potstill.workspace.run import Run
@@ -77,8 +76,7 @@ def _models(recipe: Recipe) -> Iterator[ModelSpec]:
         yield recipe.curate.judge.model
     if recipe.evaluate.judge:
         yield from (judge.model for judge in recipe.evaluate.judge.models)
-    others = (system for system in recipe.systems if system.role is Role.OTHER and recipe.asks(system))
-    yield from (recipe.asked(system).model for system in others)
+    yield from (one.asked_elsewhere.model for one in recipe.systems if one.asked_elsewhere is not None)
 
 
 def _size(folder: Path) -> int:

@@ -53,8 +53,8 @@ def _prompted(recipe: Recipe) -> Iterator[_Prompted]:
     for judge in recipe.evaluate.judge.models if recipe.evaluate.judge else ():
         yield _Prompted("evaluate.judge.models", judge, ())
     for system in asked:
-        if system.role is Role.OTHER:
-            yield _Prompted(f"evaluate.systems: {system.name}", recipe.asked(system), (system.prompting,))
+        if system.asked_elsewhere is not None:
+            yield _Prompted(f"evaluate.systems: {system.name}", system.asked_elsewhere, (system.prompting,))
 
 
 def _check_chats(recipe: Recipe, one: _Prompted, folder: Path, refusals: chat_check.Refusals) -> None:

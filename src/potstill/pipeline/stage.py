@@ -62,7 +62,8 @@ class Stage:
         writes: files and folders.
         more_keys: further keys that decide, by recipe.
         user_files: the user's own files whose content decides.
-        shown: further parts that decide, where prompts show training examples or kept rows, or systems are fitted on them.
+        shown: further parts that decide, where prompts show training examples or kept rows, or systems are fitted on them or are
+            exports of the student.
         shows_recipe: whether the result shows the recipe as it is, so that even keys matter that change no answer.
         scratch: folder of what it needs to resume after an interruption.
         packages: libraries whose version decides, besides potstill's own.

@@ -13,6 +13,7 @@ from potstill.stages.evaluate import stage as evaluate
 from potstill.stages.judge import stage as judge
 from potstill.stages.report import stage as report
 from potstill.stages.train import stage as train
+from potstill.workspace import exports
 from potstill.workspace.artifacts import (
     CALIBRATION,
     CASCADE,
@@ -83,9 +84,11 @@ def _shown_by_teacher(recipe: Recipe) -> tuple[Part, ...]:
 
 
 def _shown_in_evaluation(recipe: Recipe) -> tuple[Part, ...]:
+    exported = tuple(map(exports.part, recipe.exports()))
     if recipe.uses_training_rows:
-        return Part(EXAMPLES), KEPT_ANSWERS
-    return (Part(EXAMPLES),) if recipe.shows_training_examples(one.prompting for one in recipe.systems) else ()
+        return Part(EXAMPLES), KEPT_ANSWERS, *exported
+    shows = recipe.shows_training_examples(one.prompting for one in recipe.systems)
+    return (Part(EXAMPLES), *exported) if shows else exported
 
 
 STAGES: tuple[Stage, ...] = (

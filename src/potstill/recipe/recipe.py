@@ -136,8 +136,8 @@ class Evaluate(Section):
 
     systems: list[System] | None = Field(default=None, min_length=1)
     """Systems that answer the same questions of each test split: known names, such as `base-direct` or `teacher-cot`, and
-    `{name, model, prompting}` for any other model, or `{name, predictions}` for answers in a file; for a task with labels, `linear`
-    is a linear model that is fitted on the student's training rows. Left out: the base with the plain prompt and in a way that
+    `{name, model, prompting}` for any other model, `{name, predictions}` for answers in a file, or `{name, export}` for an exported
+    form of the student; for a task with labels, `linear` is a linear model that is fitted on the student's training rows. Left out: the base with the plain prompt and in a way that
     tells it the task, `linear`, the student, and the teacher without solved examples and as it was asked for training data."""
     extraction: Literal["lenient", "strict"] = "lenient"
     """How the answers to validation and test questions are read: `strict` only in the requested form; `lenient` also where a
@@ -277,6 +277,8 @@ class Recipe(Section):
         `linear`."""
         if self.answered_by_data(system):
             return "data"
+        if system.export is not None:
+            return "in process" if system.export == "safetensors" else "server"
         return str(self.asked(system).model.engine) if system.asks_model else system.answers_from
 
     def prediction_files(self) -> list[Path]:
@@ -300,6 +302,10 @@ class Recipe(Section):
                     dtype=student.dtype,
                     chat_template=student.chat_template,
                 )
+
+    def exports(self) -> list[str]:
+        """The exported forms of the student that are systems."""
+        return [system.export for system in self.systems if system.export is not None]
 
     @property
     def asks_teacher(self) -> bool:

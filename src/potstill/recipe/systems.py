@@ -33,6 +33,10 @@ class Role(StrEnum):
     OTHER = "other"
 
 
+EXPORT = r"^(?:safetensors|vllm|(?:gguf|ollama)-[a-z0-9_]+)$"
+"""Names of exports."""
+
+
 def _asked_model(value: Any) -> Any:
     return value if isinstance(value, Role) or value in _ROLES else asked_model(value)
 
@@ -42,7 +46,7 @@ class System(Section):
 
     A known name refers to the run's own models: `base`, `student` (both with the plain prompt), or a role with a prompting,
     such as `base-direct` or `teacher-cot-fewshot`. `linear` is a linear model on TF-IDF, fitted on the rows that the student is
-    trained on.
+    trained on. An export, or the address of a server, may stand for the student under its name.
     """
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=60)]
@@ -55,6 +59,9 @@ class System(Section):
     predictions: Annotated[Path, AfterValidator(resolve_against_recipe)] | None = None
     """In place of a model, a file of its answers, made elsewhere: rows with the `id` of a test question or its columns, and
     `completion`, the text; optionally `finish_reason`, `tokens` and `seconds`. Questions without a row are left out and counted."""
+    export: Annotated[str, StringConstraints(pattern=EXPORT)] | None = None
+    """In place of a model, an exported form of the student, by the name of its folder in `exports/`, such as `gguf-q4_0`. Under the name
+    `student` it is what the others are compared with."""
     cheaper: bool = False
     """Whether this model would be cheaper than the student: where it is as good, the verdict says not to distil. The base and
     `linear` always are."""
@@ -66,7 +73,21 @@ class System(Section):
 
     @property
     def role(self) -> Role:
-        return self.model if isinstance(self.model, Role) else Role.OTHER
+        if isinstance(self.model, Role):
+            return self.model
+        return Role.STUDENT if self.export or self.name in _NAMES_OF_STUDENT else Role.OTHER
+
+    @property
+    def asked_elsewhere(self) -> AskedModel | None:
+        """The model that it names itself, which may be an address that stands for the student; None for the run's own models."""
+        return self.model if isinstance(self.model, AskedModel) else None
+
+    @property
+    def form(self) -> str:
+        """Which form of the student it is, in words; empty for other models, and for the weights as they were trained."""
+        if self.export is not None:
+            return f"the export {self.export}"
+        return f"{self.asked_elsewhere.name} on a server" if self.asked_elsewhere and self.role is Role.STUDENT else ""
 
     @property
     def asks_model(self) -> bool:
@@ -108,27 +129,41 @@ class System(Section):
 
     @model_validator(mode="after")
     def _answers_somehow(self) -> "System":
-        if (self.model is None) == (self.predictions is None):
-            raise ValueError(f"the system {self.name} needs a model or predictions, and not both")
+        if [self.model, self.predictions, self.export].count(None) != 2:
+            raise ValueError(f"the system {self.name} needs one of model, predictions and export")
         if self.predictions is not None and self.prompting is not Prompting.PLAIN:
             raise ValueError("prompting is for models that are asked; leave it out where predictions has the answers")
         return self
 
     @model_validator(mode="after")
     def _own_name(self) -> "System":
-        if self.role is Role.OTHER and self.name in KNOWN:
-            raise ValueError(f"'{self.name}' is the name of a system of the run's own models; choose another")
         if self.cheaper and self.role is not Role.OTHER:
             raise ValueError("`cheaper` is for models other than the run's own")
-        if self.role is not Role.OTHER and self.name not in KNOWN:
-            raise ValueError(
-                f"model {self.role.value} has names of its own, such as {_name(self.role, self.prompting)}"
-            )
+        if isinstance(self.model, Role):
+            if self.name not in KNOWN:
+                raise ValueError(
+                    f"model {self.role.value} has names of its own, such as {_name(self.role, self.prompting)}"
+                )
+        elif self.name in _NAMES_OF_STUDENT:
+            self._stands_for_student()
+        elif self.name in KNOWN:
+            raise ValueError(f"'{self.name}' is the name of a system of the run's own models; choose another")
         return self
+
+    def _stands_for_student(self) -> None:
+        """Raises `ValueError` where a system may not have a name of the student."""
+        address = self.asked_elsewhere is not None and self.asked_elsewhere.model.engine == "server"
+        if not (self.export or address):
+            raise ValueError(
+                f"'{self.name}' is the student: an export of it, or the address where it is served, may stand for it, "
+                "{name: student, export: gguf-q4_0} or {name: student, model: {url: ..., model: ...}}; choose another name for others"
+            )
+        if self.name != _name(Role.STUDENT, self.prompting):
+            raise ValueError(f"prompted with {self.prompting.value}, it is {_name(Role.STUDENT, self.prompting)}")
 
     @model_serializer(mode="wrap")
     def _as_name(self, handler: Any) -> Any:
-        if self.role is not Role.OTHER:
+        if isinstance(self.model, Role):
             return self.name
         return {name: value for name, value in handler(self).items() if value is not None}
 
@@ -152,6 +187,7 @@ def _known_systems() -> Iterator[tuple[str, Role, Prompting]]:
 _ROLES = (Role.BASE, Role.STUDENT, Role.TEACHER, Role.LINEAR)
 KNOWN = tuple(name for name, *_ in _known_systems())
 """The names of systems of the run's own models."""
+_NAMES_OF_STUDENT = tuple(name for name, role, _ in _known_systems() if role is Role.STUDENT)
 STUDENT = "student"
 """The system that the others are compared with."""
 

@@ -47,6 +47,10 @@ class ChatTemplate:
         """The number of tokens of a chat, its reply and the end token."""
         return len(self.tokens(messages)) + len(self.reply_tokens(reply)) + 1
 
+    def quotes(self, messages: Messages) -> bool:
+        """Whether a message quotes a control token, which other software reads as the token."""
+        return self._hidden(messages) != [dict(message) for message in messages]
+
     def around_replies(self, messages: Messages, turns: int) -> list[list[int]]:
         """Token ids of the texts before each of the last ``turns`` replies, the last of which follows the messages.
 

@@ -6,9 +6,9 @@ from functools import cached_property, partial
 from itertools import chain
 
 from potstill.data import predictions
-from potstill.models import Completion, Request, Sampling
+from potstill.models import Completion, Model, Request, Sampling
 from potstill.models.complete import Billing, complete, complete_within_budget
-from potstill.models.opening import open_folder
+from potstill.models.opening import open_folder, open_model
 from potstill.progress import echo
 from potstill.recipe.recipe import Recipe
 from potstill.recipe.systems import Role, System
@@ -18,6 +18,7 @@ from potstill.stages.generate import logged_completion
 from potstill.stages.limits import TokenLimits, replace_truncated
 from potstill.stages.training_rows import training_rows
 from potstill.tasks import Example, Parsed, Task
+from potstill.workspace import exports
 from potstill.workspace.artifacts import STUDENT
 from potstill.workspace.run import Run
 
@@ -89,7 +90,9 @@ class Asker:
         yield from chain(first, *by_model.values())
 
     def _model(self, system: System) -> Hashable:
-        if system.role is Role.STUDENT:
+        if system.export is not None:
+            return STUDENT, system.export
+        if system.role is Role.STUDENT and system.asked_elsewhere is None:
             return STUDENT
         return self.recipe.asked(system).name if self.recipe.asks(system) else system.name
 
@@ -116,11 +119,16 @@ class Asker:
         if system.predictions is not None:
             return predictions.completions(system.predictions, self.task, examples)
         run, self._last = self.run, self._model(system)
-        if system.role is Role.STUDENT:
-            student = self.recipe.student
-            model = open_folder(run.student_folder, STUDENT, student.batch_size, student.dtype)
-            return complete(model, sent, name, Billing(run.store, run.id))
+        if system.role is Role.STUDENT and system.asked_elsewhere is None:
+            return complete(self._open_student(system), sent, name, Billing(run.store, run.id, required=required))
         return complete_within_budget(self.recipe.asked(system), sent, name, run, required=required)
+
+    def _open_student(self, system: System) -> Model:
+        """The run's student as it was trained, or in the exported form that a system names."""
+        run, student = self.run, self.recipe.student
+        if system.export is None:
+            return open_folder(run.student_folder, STUDENT, student.batch_size, student.dtype)
+        return open_model(exports.source(run, system.export), student.batch_size, student.dtype, run.store)
 
 
 def requests(

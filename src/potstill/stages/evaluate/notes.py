@@ -30,6 +30,7 @@ def about(recipe: Recipe, tests: int) -> About:
         prompts={one.name: one.prompting.value for one in recipe.systems if one.asks_model},
         judges=recipe.judge_relatives if recipe.task.judged else {},
         not_asked=[one.name for one in cheaper if not one.why_not(recipe.task) and one not in recipe.systems],
+        forms={one.name: one.form for one in recipe.systems if one.form},
     )
 
 
@@ -41,6 +42,7 @@ def notes(splits: Mapping[str, Split], about: About) -> Iterator[str]:
     if any(values["decided"] for values in splits.values()):
         yield from _of_decided(splits, about)
     yield f"One student was trained, with seed {about['train_seed']}: another seed gives another student, and these intervals do not cover that."
+    yield from (f"The system {name} is the student as {form}." for name, form in about["forms"].items())
     if about["base_quantization"]:
         yield f"The base was dequantized from {about['base_quantization']}; its original weights may be better."
     yield {

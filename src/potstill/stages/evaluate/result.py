@@ -187,7 +187,8 @@ class Chosen(TypedDict):
 class About(TypedDict):
     """What the verdict rests on besides the questions. ``tests`` is the number of tests that the verdict speaks of, which Holm's
     method corrects for. ``gold``: what became of the gold answers of training questions. ``not_asked``: known cheaper systems that
-    were not evaluated. ``judges``: where judges say which answers are correct, each with the systems whose model is of its family."""
+    were not evaluated. ``judges``: where judges say which answers are correct, each with the systems whose model is of its family.
+    ``forms``: of the systems that are the student in another form, an export or an address, which."""
 
     train_seed: int
     training_seeds: int
@@ -201,6 +202,7 @@ class About(TypedDict):
     prompts: dict[str, str]
     not_asked: list[str]
     judges: dict[str, list[str]]
+    forms: dict[str, str]
 
 
 class Verdict(TypedDict):

@@ -24,7 +24,7 @@ from potstill.stages.judge import scoring
 from potstill.stages.limits import TokenLimits
 from potstill.stages.planned import KnownExamples, Planned
 from potstill.tasks import Example, Task
-from potstill.workspace import artifacts
+from potstill.workspace import artifacts, exports
 from potstill.workspace.artifacts import CURATED, EVALUATION, PREDICTIONS, STUDENT, TEST_SPLITS, CuratedRow, Prediction
 from potstill.workspace.digests import Part
 from potstill.workspace.run import Run
@@ -37,13 +37,15 @@ def evaluate(recipe: Recipe, run: Run) -> None:
     for system in recipe.systems:
         if system.predictions is not None:  # a faulty file stops the stage before anything is requested
             predictions.completions(system.predictions, recipe.task, examples)
+    for name in recipe.exports():
+        exports.require(run, name)
     run.remove(PREDICTIONS)
     asker = Asker(recipe, run)
     frozen: dict[str, str] = {}
     for split in used:
         frozen |= sealed.sealed_settings(run, split, examples).get("chosen", {})
     chosen = choose(recipe, run, asker, examples, frozen)
-    settings = _settings(recipe, {role: choice["system"] for role, choice in chosen.items()})
+    settings = _settings(recipe, run, {role: choice["system"] for role, choice in chosen.items()})
     student = run.digest(Part(STUDENT))
     seals = {split: sealed.record_look(run, split, examples, student, settings) for split in used}
     answers = asker.ask(recipe.systems, examples)
@@ -83,7 +85,8 @@ def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
     roles = COMPARED if recipe.task.gradable else ()
     choices = {role: ways for role in roles if len(ways := contenders(recipe, role, test)) > 1}
     for system in recipe.systems:
-        if system.role in (Role.BASE, Role.STUDENT) or not recipe.asks(system):
+        own = system.role in (Role.BASE, Role.STUDENT) and system.asked_elsewhere is None
+        if own or not recipe.asks(system):
             continue
         asked = test + (with_gold if system in choices.get(Role.TEACHER, []) else [])
         sent = requests(recipe, system, asked, shots, limits)
@@ -99,10 +102,10 @@ def _with_gold(examples: Iterable[Example]) -> Iterator[Example]:
     return (example for example in examples if example["gold"] is not None)
 
 
-def _settings(recipe: Recipe, chosen: Mapping[str, str]) -> dict[str, Any]:
+def _settings(recipe: Recipe, run: Run, chosen: Mapping[str, str]) -> dict[str, Any]:
     """What is sealed with a test set."""
     systems = {
-        one.name: {"model": _answers_of(recipe, one), "prompting": one.prompting.value} for one in recipe.systems
+        one.name: {"model": _answers_of(recipe, run, one), "prompting": one.prompting.value} for one in recipe.systems
     }
     jury = scoring.of_evaluation(recipe)
     limits = {one.prompting.prompt: recipe.max_tokens(one.prompting) for one in recipe.systems if recipe.asks(one)}
@@ -120,10 +123,12 @@ def _settings(recipe: Recipe, chosen: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _answers_of(recipe: Recipe, system: System) -> str:
-    """The name of a system's model, or of its file with the SHA-256 of the content."""
+def _answers_of(recipe: Recipe, run: Run, system: System) -> str:
+    """The name of a system's model, or of its file or export with the SHA-256 of the content."""
     if system.predictions is not None:
         return f"{system.predictions.name} {predictions.digest(system.predictions)}"
+    if system.export is not None:
+        return f"{system.export} {run.digest(exports.part(system.export))}"
     return recipe.asked(system).name if system.asks_model else system.answers_from
 
 

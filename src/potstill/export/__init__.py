@@ -1,0 +1,1 @@
+"""Export a student in a form that other software runs, behind a gate."""

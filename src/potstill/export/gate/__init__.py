@@ -1,0 +1,1 @@
+"""What an export must show before it counts as the student."""

@@ -1,0 +1,63 @@
+"""A run with a small student that was never trained, and its real conversion to GGUF, made once for all tests."""
+
+import shutil
+
+import pytest
+
+import students
+from evaluated import example, run_with
+from potstill.export import converter
+from potstill.workspace.artifacts import STUDENT
+
+QUESTIONS = [
+    example(f"q{i}", question=f"Ann has {i} apples and buys {i + 2} more. How many are there?", gold=str(2 * i + 2))
+    for i in range(6)
+]
+FAMILY = "chatml"
+
+
+def run_with_student(runs, folder, *, name="one", systems="[student]", examples=QUESTIONS, more=""):
+    """A run whose student is the model in ``folder``."""
+    run = run_with(runs, examples, name=name, systems=systems, more=more)
+    recipe = run.recipe.model_copy(
+        update={"student": run.recipe.student.model_copy(update={"max_tokens": 12, "dtype": "float32"})}
+    )
+    run.recipe = recipe
+    from potstill.recipe import loading
+    from potstill.workspace.artifacts import RECIPE
+
+    run.write_text(RECIPE, loading.dump(recipe))
+    shutil.copytree(folder, run.path(STUDENT))
+    return run
+
+
+@pytest.fixture(scope="session")
+def student(tmp_path_factory):
+    """The folder of a student's weights."""
+    return students.save(FAMILY, tmp_path_factory.mktemp("student") / "weights")
+
+
+@pytest.fixture(scope="session")
+def converted(student, tmp_path_factory):
+    """Its real conversion to F16, by llama.cpp's converter."""
+    from potstill.models.local import loading
+
+    file = tmp_path_factory.mktemp("converted") / "f16.gguf"
+    converter.convert(student, file, "f16", loading.load_chat(student).end)
+    return file
+
+
+@pytest.fixture
+def conversion(converted, monkeypatch):
+    """Conversions to F16 copy the real one, which takes seconds to make."""
+
+    def copy(model, target, number_format, end):
+        assert number_format == "f16"
+        shutil.copyfile(converted, target)
+
+    monkeypatch.setattr(converter, "convert", copy)
+
+
+@pytest.fixture
+def run(tmp_path, student):
+    return run_with_student(tmp_path / "runs", student)
