@@ -42,6 +42,8 @@ def train(folder, steps=120):
     rng = random.Random(0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=0.0)
     model.train()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # more only wait for each other
     for _ in range(steps):
         rows = []
         for _ in range(32):
@@ -56,6 +58,7 @@ def train(folder, steps=120):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+    torch.set_num_threads(threads)
     model.eval().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return loss.item()

@@ -52,7 +52,8 @@ def serve(
         typer.Option("--fallback-timeout", min=0.1, help="Seconds until the student's answer is given in its place."),
     ] = 60.0,
     shadow: Annotated[
-        float, typer.Option("--shadow", min=0, max=1, help="Part of the traffic about which the teacher is asked again.")
+        float,
+        typer.Option("--shadow", min=0, max=1, help="Part of the traffic about which the teacher is asked again."),
     ] = 0.0,
     shadow_seed: Annotated[int, typer.Option("--shadow-seed", help="Decides which part that is.")] = 0,
     agreement: Annotated[
