@@ -30,18 +30,7 @@ train: {{max_length: 64}}
 FORM = "gguf-f16"
 
 
-def run_with_student(
-    runs,
-    weights,
-    gguf,
-    *,
-    name="one",
-    task="math",
-    data="",
-    teacher="packaged/qwen2.5-coder-0.5b-instruct",
-    more="",
-    rows=(),
-):
+def run_with_student(runs, weights, gguf, *, name="one", task="math", data="", teacher="packaged/qwen2.5-coder-0.5b-instruct", more="", rows=()):
     """A trained run with an export that passed its gate; ``gguf`` is the student's file, None for no export."""
     text = RECIPE.format(name=name, task=task, data=data, teacher=teacher, student=weights, more=more)
     run = Run(runs / name, recipes.parse(text, folder=runs), runs / "completions.sqlite")

@@ -1,10 +1,13 @@
 """Exports of a student: real conversions, asked through a real llama.cpp server and through transformers."""
 
 import json
+import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import time
 
 import gguf
 import numpy as np
@@ -67,12 +70,7 @@ def test_a_quantized_form_is_marked_where_the_questions_are_too_few(run, convers
 def test_ollama_gets_a_modelfile_and_its_template_is_asked(run, conversion):
     assert export(run, "ollama")["gate"]["state"] == "passed"
     text = run.path("exports/ollama-f16/Modelfile").read_text()
-    for line in (
-        "FROM ./model.gguf",
-        'PARAMETER stop "<|im_end|>"',
-        "PARAMETER temperature 0",
-        "PARAMETER num_predict 12",
-    ):
+    for line in ("FROM ./model.gguf", 'PARAMETER stop "<|im_end|>"', "PARAMETER temperature 0", "PARAMETER num_predict 12"):
         assert line in text.splitlines()
 
 
@@ -114,11 +112,7 @@ def test_another_template_in_the_file_fails_the_gate(run, conversion, monkeypatc
     def with_another(model, target, number_format, end):
         convert(model, target, number_format, end)
         content = target.read_bytes()
-        target.write_bytes(
-            content.replace(
-                b"{% if add_generation_prompt %}<|im_start|>a", b"{% if add_generation_prompt %}<|im_end|>aa"
-            )
-        )
+        target.write_bytes(content.replace(b"{% if add_generation_prompt %}<|im_start|>a", b"{% if add_generation_prompt %}<|im_end|>aa"))
 
     monkeypatch.setattr(converter, "convert", with_another)
     gate = export(run, "gguf")["gate"]
@@ -258,10 +252,7 @@ def test_ollama_is_refused_before_anything_is_converted(tmp_path, monkeypatch):
 
 
 def test_splits_of_texts_have_the_names_of_llama_cpp():
-    digits, letters = (
-        {"type": "Digits", "individual_digits": True},
-        {"type": "ByteLevel", "use_regex": True, "add_prefix_space": False},
-    )
+    digits, letters = {"type": "Digits", "individual_digits": True}, {"type": "ByteLevel", "use_regex": True, "add_prefix_space": False}
     assert name_of(letters) == "gpt-2"
     assert name_of({"type": "Sequence", "pretokenizers": [digits, letters]}) == "smollm"
     assert name_of({"type": "Sequence", "pretokenizers": [letters, letters]}) == ""

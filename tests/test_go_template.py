@@ -34,9 +34,7 @@ CHATS = [
     said(("user", "What is 3 < 4?")),
     said(("system", "Be brief."), ("user", "Why?")),
     said(("user", "a"), ("assistant", "b"), ("user", "c\n\nd")),
-    said(
-        ("system", "s"), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d"), ("user", "{{ .System }}")
-    ),
+    said(("system", "s"), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d"), ("user", "{{ .System }}")),
 ]
 
 

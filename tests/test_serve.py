@@ -252,9 +252,7 @@ def test_addresses_that_do_not_exist(server):
     assert refused.value.status_code == 405
 
 
-@pytest.mark.parametrize(
-    "headers", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "evil.example"}]
-)
+@pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "evil.example"}])
 def test_a_page_of_another_site_is_refused(server, headers):
     status, error, _ = server.post({"messages": QUESTION}, **headers)
     assert status == 403

@@ -29,16 +29,12 @@ def weights(tmp_path_factory):
 def run_of(tmp_path, weights, url, **options):
     teacher = f'{{url: "{url}", model: t}}'
     more = f"evaluate: {{systems: [student, teacher-cot]}}\ngenerate: {{prompting: cot}}\n{options.pop('more', '')}"
-    return served.run_with_student(
-        tmp_path, weights / "hf", weights / "tiny.gguf", teacher=teacher, more=more, **options
-    )
+    return served.run_with_student(tmp_path, weights / "hf", weights / "tiny.gguf", teacher=teacher, more=more, **options)
 
 
 def asked(text, system=None):
     messages = [{"role": "user", "content": text}]
-    return Asked(
-        [{"role": "system", "content": system}, *messages] if system else messages, Prompt([], 1), False, False
-    )
+    return Asked([{"role": "system", "content": system}, *messages] if system else messages, Prompt([], 1), False, False)
 
 
 def test_a_server_asks_the_teacher_in_its_own_way_and_writes_a_log(tmp_path, weights, teacher):
@@ -46,9 +42,7 @@ def test_a_server_asks_the_teacher_in_its_own_way_and_writes_a_log(tmp_path, wei
     with served.Server(tmp_path, "--shadow", "1", "--agreement", "0.5") as server:
         for i in range(3):
             assert server.post({"messages": [{"role": "user", "content": f"What is {i} + 1?"}]})[0] == 200
-        assert served.eventually(
-            lambda: server.metrics().get('potstill_shadow_answers_total{result="differs"}', 0) == 3, 30
-        )
+        assert served.eventually(lambda: server.metrics().get('potstill_shadow_answers_total{result="differs"}', 0) == 3, 30)
     sent = [json.loads(body)["messages"][-1]["content"] for body in teacher.seen]
     assert all("Solve the problem" in text and "What is" in text for text in sent), "the prompt cot, not the student's"
     assert len(sent) == 3

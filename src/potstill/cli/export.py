@@ -11,9 +11,7 @@ from potstill.errors import PotstillError
 To = Annotated[str, typer.Option("--to", metavar="FORM", help="safetensors, gguf, ollama or vllm.")]
 Type = Annotated[
     str,
-    typer.Option(
-        "--type", help="Of a GGUF file: f16 (default), q8_0, q4_0; others where llama-quantize is on the PATH."
-    ),
+    typer.Option("--type", help="Of a GGUF file: f16 (default), q8_0, q4_0; others where llama-quantize is on the PATH."),
 ]
 
 

@@ -66,8 +66,7 @@ def _licences(run: Run, name: str) -> dict[str, str]:
     cards = [run.path(f"{artifacts.EXPORTS}/{one}/{CARD}") for one in (name, *exports.names(run))]
     found = [metadata(path.read_text(encoding="utf-8")) for path in cards if path.exists()]
     return {
-        field: str(next((values[field] for values in found if _is_filled(values.get(field))), OPEN))
-        for field in LICENCES
+        field: str(next((values[field] for values in found if _is_filled(values.get(field))), OPEN)) for field in LICENCES
     }
 
 
@@ -88,11 +87,7 @@ def _results(source: str, task: str, evaluation: Mapping[str, Any], system: str)
     for split, values in evaluation.get("splits", {}).items():
         metric = values["systems"].get(system, {}).get("metrics", {}).get(values["measure"])
         if metric:
-            args = {
-                "low": round(metric["low"], 4),
-                "high": round(metric["high"], 4),
-                "confidence": values["confidence"],
-            }
+            args = {"low": round(metric["low"], 4), "high": round(metric["high"], 4), "confidence": values["confidence"]}
             yield {
                 "task": {"type": "text-generation", "name": task},
                 "dataset": {"type": source, "name": f"{source} ({values['n']} questions)", "split": split},

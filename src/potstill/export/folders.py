@@ -90,7 +90,9 @@ def _cast(source: Path, target: Path, dtype: str) -> None:
 
     with safe_open(source, "pt") as opened:
         weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
-    cast = {name: one.to(getattr(torch, dtype)) if one.dtype == torch.float32 else one for name, one in weights.items()}
+    cast = {
+        name: one.to(getattr(torch, dtype)) if one.dtype == torch.float32 else one for name, one in weights.items()
+    }
     save_file(cast, target, metadata={"format": "pt"})
 
 

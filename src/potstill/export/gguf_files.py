@@ -47,9 +47,7 @@ class Gguf:
         if self.number_format not in converter.TYPES:
             quantizing.check(self.number_format)
         if find_spec("xllamacpp") is None:
-            raise RecipeError(
-                f"--to {self.form}: its gate asks llama.cpp, which is missing: pip install 'potstill[llama-cpp]'."
-            )
+            raise RecipeError(f"--to {self.form}: its gate asks llama.cpp, which is missing: pip install 'potstill[llama-cpp]'.")
 
     def disk_bytes(self, student: Student) -> int:
         bits = BITS.get(self.number_format, 9.0) + (0.0 if self.number_format in converter.TYPES else BITS[EXACT])

@@ -65,15 +65,7 @@ def written(frames: Frames) -> str:
     """Frames as a template in Go. All texts are quoted, so that its own spaces and line breaks count for nothing."""
     before, after = frames.system or ("", "")
     if frames.system:
-        head = [
-            "{{- if .System -}}",
-            _quoted(before),
-            "{{- .System -}}",
-            _quoted(after),
-            "{{- else -}}",
-            _quoted(frames.start),
-            "{{- end -}}",
-        ]
+        head = ["{{- if .System -}}", _quoted(before), "{{- .System -}}", _quoted(after), "{{- else -}}", _quoted(frames.start), "{{- end -}}"]
     else:
         head = [_quoted(frames.start)]
     lines = [
@@ -126,9 +118,7 @@ def _parts(chat: "ChatTemplate", roles: Sequence[str]) -> list[str]:
     rest, parts = chat.text(_chat(roles, texts)), []
     for text in texts:
         if rest.count(text) != 1:
-            raise _inexpressible(
-                f"it does not show the messages of a chat of {', '.join(roles)} in their order, each once"
-            )
+            raise _inexpressible(f"it does not show the messages of a chat of {', '.join(roles)} in their order, each once")
         part, _, rest = rest.partition(text)
         parts.append(part)
     return [*parts, rest]
