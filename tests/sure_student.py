@@ -108,7 +108,7 @@ class KnowingTeacher(small.Teacher):
     """A teacher that knows every answer."""
 
     def answer(self, body):
-        kind, letter, number = body["messages"][-1]["content"].split()
+        kind, _, number = body["messages"][-1]["content"].split()
         text = gold(int(number), dim=kind == "dim")
         message = {"role": "assistant", "content": text}
         usage = {"prompt_tokens": 30, "completion_tokens": 2}

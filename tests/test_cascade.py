@@ -99,7 +99,7 @@ def test_the_report_has_a_figure(decided):
     run.write_json("cascade.json", run.read_json("cascade.json") | {"weights": "other"})
     report(run.recipe, run)
     assert "Of an earlier student" in run.report_path.read_text(encoding="utf-8")
-    with pytest.raises(RecipeError, match="about another student.*potstill cascade one"):
+    with pytest.raises(RecipeError, match=r"about another student.*potstill cascade one"):
         ready.ready(run)
 
 
@@ -144,5 +144,5 @@ def test_without_validation_questions_nothing_is_chosen(student, tmp_path):
 
 def test_there_is_nothing_to_serve_before_the_command(student, tmp_path):
     run = of(tmp_path / "runs", student, "http://127.0.0.1:9/v1", validation=4, test=4)
-    with pytest.raises(RecipeError, match="no threshold is chosen yet.*potstill cascade one"):
+    with pytest.raises(RecipeError, match=r"no threshold is chosen yet.*potstill cascade one"):
         ready.ready(run)
