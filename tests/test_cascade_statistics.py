@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from potstill import stats
 from potstill.cascade.choosing import Questions, Terms, choose, curve, needed, point
-from potstill.cascade.signals import SIGNALS, THRESHOLDS, UNSURE, signal
+from potstill.cascade.signals import SIGNALS, THRESHOLDS, UNSURE, agreement, signal, thresholds
 from potstill.models.prices import Price
 
 TERMS = Terms(margin=0.1, confidence=0.95, price=None)
@@ -28,6 +28,13 @@ def test_an_answer_without_an_end_or_tokens_is_never_sure(name):
     assert signal(name, [("a", 0.0)], "repeating") == UNSURE
     assert signal(name, [], "stop") == UNSURE
     assert min(THRESHOLDS) > UNSURE
+
+
+def test_agreement_of_drawn_answers_reaches_each_of_its_thresholds():
+    drawn = ["7", "7", None, "8", "7"]
+    assert agreement("7", drawn, lambda a, b: a == b) == 0.6
+    assert agreement(None, drawn, lambda a, b: a == b) == UNSURE
+    assert thresholds("agreement", 5) == [1.0, 0.8, 0.6, 0.4, 0.2]
 
 
 @given(TOKENS)
@@ -79,7 +86,7 @@ def test_testing_ends_at_the_first_threshold_that_does_not_hold():
     last = found["points"][found["rejected"] - 1]
     assert last["holds"]
     assert not found["points"][found["rejected"]]["holds"]
-    assert choose([found]) == {"signal": "mean", "threshold": last["threshold"]}
+    assert choose([found]) == {"signal": "mean", "threshold": last["threshold"], "samples": 0}
 
 
 def test_a_threshold_with_which_the_student_answers_nothing_is_none():

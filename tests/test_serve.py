@@ -1,6 +1,7 @@
 """`potstill serve`, asked by OpenAI's own client: what it answers, and that the student is asked as it was trained."""
 
 import json
+import re
 import shlex
 import subprocess
 
@@ -97,7 +98,7 @@ def test_limits_and_stops(server):
     assert cut.usage.completion_tokens == 40
     assert cut.choices[0].finish_reason == "length"
     text = cut.choices[0].message.content
-    mark = text[10:12]
+    mark = re.findall("[ -~]{2}", text)[-1]
     stopped = ask(server, max_tokens=40, stop=[mark])
     assert stopped.choices[0].message.content == text[: text.index(mark)]
     assert stopped.choices[0].finish_reason == "stop"
@@ -115,12 +116,11 @@ def test_draws_repeat_with_their_seed(server):
 def test_log_probabilities(server):
     (choice,) = ask(server, logprobs=True, top_logprobs=3, max_tokens=5).choices
     entries = choice.logprobs.content
-    assert len(entries) == 5
+    assert 3 <= len(entries) <= 5, "tokens that are parts of one character are one entry"
     for entry in entries:
         assert entry.logprob <= 0
         assert len(entry.top_logprobs) == 3
-        assert entry.top_logprobs[0].token == entry.token, "a greedy answer takes the likeliest token"
-        assert entry.top_logprobs[0].logprob == pytest.approx(entry.logprob, abs=1e-4)
+        assert entry.top_logprobs[0].logprob == pytest.approx(entry.logprob, abs=1e-4), "greedy: the likeliest token"
     streamed = [chunk.choices[0].logprobs for chunk in ask(server, logprobs=True, max_tokens=5, stream=True)]
     assert [one.logprob for part in streamed if part for one in part.content] == pytest.approx(
         [entry.logprob for entry in entries], abs=1e-3
@@ -133,10 +133,22 @@ def test_an_answer_by_schema(server):
     form = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema, "strict": True}}
     text = ask(server, response_format=form, max_tokens=60).choices[0].message.content
     assert json.loads(text)["n"] in (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"type": "nothing"}, "no JSON Schema"),
+        ({"not": {"type": "string"}}, "'not' is not supported"),
+        ({"properties": {"a": {"type": "string", "pattern": "(?=x)a"}}}, "(?"),
+        ({"anyOf": [{"$ref": "#/$defs/a"}]}, "'#/$defs/a'"),
+    ],
+)
+def test_a_schema_that_would_be_ignored_is_refused(server, schema, words):
     with pytest.raises(openai.BadRequestError) as refused:
-        bad = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "nothing"}}}
-        ask(server, response_format=bad)
-    assert "schema" in str(refused.value).lower()
+        ask(server, response_format={"type": "json_schema", "json_schema": {"name": "n", "schema": schema}})
+    assert refused.value.param.startswith("response_format")
+    assert words in str(refused.value)
 
 
 def test_the_models(server):
@@ -159,7 +171,7 @@ def test_what_is_printed_works(server):
 def test_metrics_count_what_was_done(server):
     before = server.metrics()
     answer = ask(server, stream=True, stream_options={"include_usage": True})
-    usage = [chunk.usage for chunk in answer if chunk.usage][0]
+    usage = next(chunk.usage for chunk in answer if chunk.usage)
     server.post(b"{")
     after = server.metrics()
 
@@ -252,7 +264,9 @@ def test_addresses_that_do_not_exist(server):
     assert refused.value.status_code == 405
 
 
-@pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "evil.example"}])
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "evil.example"}]
+)
 def test_a_page_of_another_site_is_refused(server, headers):
     status, error, _ = server.post({"messages": QUESTION}, **headers)
     assert status == 403

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from potstill.cascade import asking, choosing, words
 from potstill.cascade.choosing import Questions, Terms
 from potstill.cascade.result import Cascade, Chosen, Confirmed, State
-from potstill.cascade.signals import SIGNALS, THRESHOLDS
+from potstill.cascade.signals import SIGNALS, thresholds
 from potstill.errors import RecipeError
 from potstill.recipe.systems import System
 from potstill.stages import sealed
@@ -14,8 +14,9 @@ from potstill.workspace.digests import Part
 from potstill.workspace.run import Run
 
 
-def cascade(run: Run, signals: Sequence[str] = tuple(SIGNALS)) -> Cascade:
-    """The threshold with which the student answers instead of the teacher. The test questions are looked at once, for the threshold that was
+def cascade(run: Run, signals: Sequence[str] = tuple(SIGNALS), samples: int = 0) -> Cascade:
+    """The threshold with which the student answers instead of the teacher; ``samples`` is the number of answers that the signal `agreement`
+    draws. The test questions are looked at once, for the threshold that was
     chosen on validation questions, and not at all where none was.
 
     Raises `RecipeError` for a run without a student, a teacher, or validation questions, `PotstillError` as
@@ -28,9 +29,9 @@ def cascade(run: Run, signals: Sequence[str] = tuple(SIGNALS)) -> Cascade:
         teacher = asking.teacher_of(run)
         options = run.recipe.evaluate
         terms = Terms(options.margin, options.confidence, run.recipe.teacher.model.charged)
-        questions = asking.validation(run, teacher, signals)
-        curves = [choosing.curve(questions, name, THRESHOLDS, len(signals), terms) for name in signals]
-        chosen = choosing.choose(curves)
+        questions = asking.validation(run, teacher, signals, samples)
+        curves = [choosing.curve(questions, name, thresholds(name, samples), len(signals), terms) for name in signals]
+        chosen = choosing.choose(curves, samples)
         splits = _confirmed(run, teacher, chosen, weights, terms) if chosen else {}
         confidence = curves[0]["confidence"]
         points = [point for curve in curves for point in curve["points"][curve["rejected"] :]]
@@ -70,7 +71,7 @@ def _confirmed(run: Run, teacher: System, chosen: Chosen, weights: str, terms: T
         if any(example["gold"] is not None for example in of_split):
             purpose = f"cascade {chosen['signal']} {chosen['threshold']:.6g} {teacher.name}"
             looks = sealed.look_again(run, split, of_split, weights, purpose)
-            questions = asking.test(run, teacher, of_split, [chosen["signal"]])
+            questions = asking.test(run, teacher, of_split, [chosen["signal"]], chosen["samples"])
             confirmed[split] = _on_split(questions, chosen, terms, looks)
     return confirmed
 

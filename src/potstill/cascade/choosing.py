@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from potstill import stats
 from potstill.cascade.result import Alone, Chosen, Cost, Curve, Measured, Point
+from potstill.cascade.signals import AGREEMENT
 from potstill.models.prices import Price
 from potstill.stages.evaluate.result import Metric
 
@@ -101,14 +102,15 @@ def point(questions: Questions, signal: str, threshold: float, confidence: float
     )
 
 
-def choose(curves: Sequence[Curve]) -> Chosen | None:
-    """The last threshold that holds of the signal that escalates least with it; None where none lets the student answer anything."""
+def choose(curves: Sequence[Curve], samples: int = 0) -> Chosen | None:
+    """The last threshold that holds of the signal that escalates least with it; None where none lets the student answer anything.
+    ``samples``: answers that are drawn for the signal `agreement`."""
     holding = [(one["signal"], one["points"][one["rejected"] - 1]) for one in curves if one["rejected"]]
     useful = [(signal, last) for signal, last in holding if last["escalated"]["estimate"] < 1]
     if not useful:
         return None
     signal, best = min(useful, key=lambda one: one[1]["escalated"]["estimate"])
-    return Chosen(signal=signal, threshold=best["threshold"])
+    return Chosen(signal=signal, threshold=best["threshold"], samples=samples if signal == AGREEMENT else 0)
 
 
 def needed(points: Sequence[Point], n: int, groups: int, confidence: float, margin: float) -> int | None:

@@ -12,7 +12,7 @@ from prometheus_client import Counter
 from pydantic import ValidationError
 
 from potstill.cascade.ready import Prompter, Ready, prompter
-from potstill.cascade.signals import IN_WORDS, Tokens, signal
+from potstill.cascade.signals import AGREEMENT, IN_WORDS, TEMPERATURE, UNSURE, Tokens, agreement, signal
 from potstill.errors import RecipeError
 from potstill.models import Completion, Message, Request, Sampling
 from potstill.models.remote.address import is_local
@@ -89,16 +89,30 @@ class Escalating:
     async def reply(self, asked: Asked) -> Reply:
         scored = replace(asked, prompt=replace(asked.prompt, top_logprobs=asked.prompt.top_logprobs or 0))
         reply = await self._student.reply(scored)
-        chosen = self._ready.chosen
-        value = signal(chosen["signal"], tokens_of(reply), reply.finish_reason)
+        sure = await self._certainty(asked, reply)
         if asked.prompt.top_logprobs is None:
             reply.logprobs = []
         reply.answered_by = STUDENT
-        if value < chosen["threshold"]:
+        if sure < self._ready.chosen["threshold"]:
             answer = await self._teacher.ask(asked)
             reply = _reply(answer, reply) if answer else _instead(reply)
         self._answers.labels(reply.answered_by).inc()
         return reply
+
+    async def _certainty(self, asked: Asked, reply: Reply) -> float:
+        """The chosen signal of an answer."""
+        chosen = self._ready.chosen
+        if chosen["signal"] != AGREEMENT:
+            return signal(chosen["signal"], tokens_of(reply), reply.finish_reason)
+        if (read := self._ready.answer_of(asked.messages)) is None:
+            return UNSURE
+        draws = [
+            replace(asked, prompt=replace(asked.prompt, temperature=TEMPERATURE, top_p=1.0, seed=i, top_logprobs=None))
+            for i in range(1, chosen["samples"] + 1)
+        ]
+        drawn = await asyncio.gather(*map(self._student.reply, draws))
+        answers = [read(one.text, one.finish_reason) for one in (reply, *drawn)]
+        return agreement(answers[0], answers[1:], self._ready.equivalent)
 
     async def pieces(self, asked: Asked) -> AsyncGenerator[Piece, None]:
         reply = await self.reply(asked)

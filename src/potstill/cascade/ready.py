@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from potstill.cascade.result import Chosen
+from potstill.cascade.signals import AGREEMENT
 from potstill.errors import RecipeError
 from potstill.models import Message
 from potstill.recipe.systems import System
-from potstill.serve.reverse import reader
+from potstill.serve.reverse import Reader, reader
 from potstill.stages.few_shot import FewShotExamples
 from potstill.stages.training_rows import training_rows
-from potstill.tasks import Prompting
+from potstill.tasks import Prompting, Task
 from potstill.workspace.artifacts import CASCADE, STUDENT
 from potstill.workspace.digests import Part
 from potstill.workspace.run import Run
@@ -21,11 +22,25 @@ Prompter = Callable[[Sequence[Mapping[str, str]]], Sequence[Message]]
 
 @dataclass(frozen=True)
 class Ready:
-    """The chosen threshold, and the teacher against which it was confirmed. ``max_tokens``: limit on the teacher's answer."""
+    """The chosen threshold, and the teacher against which it was confirmed. ``max_tokens``: limit on the teacher's answer. ``read``: an
+    example from a chat, for the signal `agreement`."""
 
     chosen: Chosen
     teacher: System
     max_tokens: int
+    task: Task
+    read: Reader | None
+
+    def equivalent(self, a: str | None, b: str | None) -> bool:
+        """Whether two answers mean the same."""
+        return self.task.equivalent(a, b)
+
+    def answer_of(self, chat: Sequence[Mapping[str, str]]) -> Callable[[str, str], str | None] | None:
+        """What reads the answer in a text with a finish reason; None for a chat that is no question of the task."""
+        example = self.read(chat) if self.read else None
+        if example is None:
+            return None
+        return lambda text, finish_reason: self.task.parse(text, finish_reason, example, strict=False).answer
 
 
 def ready(run: Run) -> Ready:
@@ -44,7 +59,15 @@ def ready(run: Run) -> Ready:
         raise RecipeError(
             f"{run.path(CASCADE)} is about {found['teacher']}, which the recipe lists no more. Choose again: potstill cascade {name}"
         )
-    return Ready(found["chosen"], teacher, 2 * run.recipe.max_tokens(teacher.prompting))
+    chosen: Chosen = found["chosen"]
+    try:
+        read = reader(run.task, next(run.examples("train"), None)) if chosen["signal"] == AGREEMENT else None
+    except RecipeError as error:
+        raise RecipeError(
+            f"{run.path(CASCADE)}: the signal agreement cannot be served, because a chat does not say what reads answers of the task "
+            f"{run.recipe.task.name}. Choose by another: potstill cascade {name} --signal mean"
+        ) from error
+    return Ready(chosen, teacher, 2 * run.recipe.max_tokens(teacher.prompting), run.task, read)
 
 
 def prompter(run: Run, teacher: System) -> Prompter | None:

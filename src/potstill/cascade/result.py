@@ -64,10 +64,11 @@ class Measured(TypedDict):
 
 
 class Chosen(TypedDict):
-    """The signal and the threshold: at or above it the student answers."""
+    """The signal and the threshold: at or above it the student answers. ``samples``: answers that the signal `agreement` draws; else 0."""
 
     signal: str
     threshold: float
+    samples: int
 
 
 class Confirmed(Measured):

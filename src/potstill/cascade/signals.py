@@ -32,11 +32,16 @@ def last_line(tokens: Tokens) -> float:
 
 
 SIGNALS: Mapping[str, Callable[[Tokens], float]] = {"mean": mean, "minimum": minimum, "last-line": last_line}
-"""The signals, by name."""
+"""The signals of an answer's tokens, by name."""
+AGREEMENT = "agreement"
+"""The name of the signal of answers that are drawn beside the greedy one."""
+TEMPERATURE = 0.7
+"""At which they are drawn."""
 IN_WORDS = {
     "mean": "mean log-probability of the answer's tokens",
     "minimum": "log-probability of the answer's least likely token",
     "last-line": "mean log-probability of the answer's last line",
+    AGREEMENT: "share of drawn answers that agree with the answer",
 }
 THRESHOLDS: Sequence[float] = tuple(-(10.0 ** (-3 + i / 10)) for i in range(41))
 """Thresholds in nats, from the strictest (-0.001) to the most lenient (-10). They are the same for all data, so that testing them in this
@@ -46,3 +51,16 @@ order needs no correction for their number."""
 def signal(name: str, tokens: Tokens, finish_reason: str) -> float:
     """A signal of an answer; `UNSURE` unless it ended by itself."""
     return SIGNALS[name](tokens) if tokens and finish_reason == "stop" else UNSURE
+
+
+def agreement(
+    answer: str | None, drawn: Sequence[str | None], equivalent: Callable[[str | None, str | None], bool]
+) -> float:
+    """The fraction of drawn answers that are equivalent to the greedy one (self-consistency, Wang et al. 2022, arXiv 2203.11171); `UNSURE`
+    without an answer."""
+    return UNSURE if answer is None else sum(equivalent(answer, one) for one in drawn) / len(drawn)
+
+
+def thresholds(name: str, samples: int) -> Sequence[float]:
+    """The thresholds of a signal, the strictest first; of agreement all fractions of ``samples`` answers."""
+    return [(samples - i) / samples for i in range(samples)] if name == AGREEMENT else THRESHOLDS

@@ -5,7 +5,7 @@ from math import exp
 from typing import Any
 
 from potstill.cascade.result import Cascade, Confirmed, Curve, Measured, Point
-from potstill.cascade.signals import IN_WORDS
+from potstill.cascade.signals import AGREEMENT, IN_WORDS
 from potstill.stages.evaluate.verdict import WHERE, interval
 
 ROWS = 14
@@ -59,7 +59,8 @@ def table(found: Cascade) -> list[str]:
     ]
     rows[0] += ["$ per 1,000"] if priced else []
     for one, holds in _distinct(curve):
-        rows.append([f"{one['threshold']:.3f} (p {exp(one['threshold']):.2f})", *_cells(one, holds, priced)])
+        probability = "" if curve["signal"] == AGREEMENT else f" (p {exp(one['threshold']):.2f})"
+        rows.append([f"{one['threshold']:.3f}{probability}", *_cells(one, holds, priced)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]  # fmt: skip
 

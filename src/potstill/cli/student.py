@@ -15,6 +15,7 @@ class Signal(StrEnum):
     MEAN = "mean"
     MINIMUM = "minimum"
     LAST_LINE = "last-line"
+    AGREEMENT = "agreement"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,8 +42,14 @@ def cascade(
     as_json: AsJson = False,
     signal: Annotated[
         list[Signal] | None,
-        typer.Option("--signal", help="How the student's certainty is measured; repeatable. Left out, all are tried."),
+        typer.Option(
+            "--signal",
+            help="How the student's certainty is measured; repeatable. Left out, all are tried but agreement.",
+        ),
     ] = None,
+    samples: Annotated[
+        int, typer.Option("--samples", min=2, max=50, help="Answers that are drawn for the signal agreement.")
+    ] = 5,
 ) -> None:
     """Choose when the student answers and when the teacher does, and prove that nothing is lost."""
     from potstill.cascade import words
@@ -53,7 +60,7 @@ def cascade(
 
     run = Workspace(runs).open(name)
     pipeline.carry_out_only(run, "evaluate")
-    found = of(run, [one.value for one in dict.fromkeys(signal)] if signal else tuple(SIGNALS))
+    found = of(run, [one.value for one in dict.fromkeys(signal)] if signal else tuple(SIGNALS), samples)
     lines, notes = paragraphs(found)
     emit(found, as_json, lambda: "\n".join([*lines, "", *words.table(found), "", *notes, _in_report(name)]))
 

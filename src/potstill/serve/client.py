@@ -16,6 +16,7 @@ REQUEST_TIMEOUT_SECONDS = 600.0
 """Time in which an engine must send something."""
 KEEP_ALIVE_SECONDS = 3.0
 """Idle time after which a connection is closed: llama.cpp closes it after 5 s, and a request must not meet that."""
+ATTEMPTS = 3
 MAX_ERROR_CHARACTERS = 500
 
 
@@ -99,12 +100,13 @@ class Client:
     async def _post(self, body: bytes) -> aiohttp.ClientResponse:
         """A connection that was idle may have been closed meanwhile; then nothing was read from it, and the request is sent again."""
         headers = {"Content-Type": "application/json"}
-        try:
-            return await self._session.post(self._url, data=body, headers=headers)
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            if self.exited.done():
-                raise
-            return await self._session.post(self._url, data=body, headers=headers)
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                return await self._session.post(self._url, data=body, headers=headers)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                if not left or self.exited.done():
+                    raise
+        raise AssertionError("unreachable")
 
 
 @asynccontextmanager

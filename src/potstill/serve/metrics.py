@@ -1,5 +1,7 @@
 """Metrics for Prometheus."""
 
+from typing import Any
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -18,7 +20,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        own = {"registry": self.registry, "namespace": "potstill"}
+        own: dict[str, Any] = {"registry": self.registry, "namespace": "potstill"}
         self.requests = Counter("requests", "Requests for completions, by status of HTTP", ["status"], **own)
         self.in_flight = Gauge("requests_in_flight", "Requests that the engine answers", **own)
         self.queue = Gauge("requests_waiting", "Requests that wait for a place", **own)

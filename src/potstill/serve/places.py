@@ -47,5 +47,5 @@ class Places:
                 self.metrics.queue.dec()
             else:
                 self.metrics.in_flight.dec()
-                seconds = asyncio.get_running_loop().time() - began
-                self._mean_seconds += LEARNING * (seconds - self._mean_seconds)
+                took = asyncio.get_running_loop().time() - began
+                self._mean_seconds += LEARNING * (took - self._mean_seconds)

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from potstill.errors import did_you_mean
 from potstill.models import encodable
+from potstill.serve import schemas
 from potstill.serve.openai_errors import ApiError
 from potstill.serve.prompt import Prompt
 from potstill.serve.student import Student
+from potstill.tasks.json_schema import JsonSchema
 from potstill.tasks.messages import LeftOutError, in_turn, parse_message
 
 MOST_STOPS, MOST_STOP_CHARACTERS = 4, 500
@@ -43,14 +45,14 @@ class StreamOptions(BaseModel):
     include_obfuscation: bool | None = None
 
 
-class JsonSchema(BaseModel):
+class NamedSchema(BaseModel):
     """A schema that the answer must follow."""
 
     model_config = ConfigDict(populate_by_name=True)
 
     name: str = "answer"
     description: str | None = None
-    schema_: dict[str, Any] = Field(alias="schema")
+    schema_: JsonSchema = Field(alias="schema")
     strict: bool | None = None
 
 
@@ -58,7 +60,7 @@ class ResponseFormat(BaseModel):
     """The form of the answer."""
 
     type: Literal["text", "json_object", "json_schema"] = "text"
-    json_schema: JsonSchema | None = None
+    json_schema: NamedSchema | None = None
 
     def schema_of_answer(self) -> Mapping[str, Any] | None:
         """JSON Schema of the answer; None for any text. Raises `ApiError`."""
@@ -68,9 +70,15 @@ class ResponseFormat(BaseModel):
             case "json_schema":
                 if self.json_schema is None:
                     raise ApiError(400, "response_format of type json_schema needs json_schema.", "response_format")
+                if fault := schemas.fault(self.json_schema.schema_):
+                    raise ApiError(400, f"response_format: the schema cannot be followed: {fault}.", "response_format")
                 return self.json_schema.schema_
             case _:
                 return None
+
+
+def _as_list(stop: Any) -> Any:
+    return [] if stop is None else [stop] if isinstance(stop, str) else stop
 
 
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=MOST_STOP_CHARACTERS)]
@@ -89,7 +97,7 @@ class Body(BaseModel):
     top_p: float | None = Field(default=None, gt=0, le=1)
     n: int | None = Field(default=None, ge=1, le=1)
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
-    stop: Stop | Annotated[list[Stop], Field(max_length=MOST_STOPS)] | None = None
+    stop: Annotated[list[Stop], Field(max_length=MOST_STOPS), BeforeValidator(_as_list)] = []
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
     logprobs: bool | None = None
@@ -122,7 +130,7 @@ def parsed(body: bytes) -> Body:
         request = Body.model_validate(found)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        param = ".".join(str(part) for part in first["loc"] if part not in ("constrained-str", "list[constrained-str]"))
+        param = ".".join(map(str, first["loc"]))
         raise ApiError(400, f"{param}: {first['msg']}.", param) from error
     for name, value in (request.model_extra or {}).items():
         _check_other(name, value)
@@ -155,11 +163,10 @@ def asked(request: Body, student: Student) -> Asked:
             "context_length_exceeded",
         )
     limit = request.max_completion_tokens or request.max_tokens or student.max_tokens
-    stop = [request.stop] if isinstance(request.stop, str) else request.stop or ()
     return Asked(
         messages,
         Prompt(
-            tokens, min(limit, room), request.temperature or 0.0, request.top_p or 1.0, _seed(request.seed), stop, _logprobs(request),
+            tokens, min(limit, room), request.temperature or 0.0, request.top_p or 1.0, _seed(request.seed), request.stop, _logprobs(request),
             request.response_format.schema_of_answer() if request.response_format else None,
         ),
         bool(request.stream),

@@ -83,7 +83,7 @@ async def _serve(
 ) -> None:  # fmt: skip
     metrics = Metrics()
     async with (
-        engines.running(run, options.form, options.concurrency, student.context) as engine,
+        engines.of_student(run, student, options.form, options.concurrency) as engine,
         answers(engine, metrics) as answering,
         AsyncExitStack() as watching,
     ):
