@@ -87,6 +87,20 @@ def test_another_threshold_is_another_look_and_is_said(decided):
     assert run.evaluation["splits"]["test"]["sealed"]["students"] == 0, "a threshold is no other student"
 
 
+def test_agreement_of_drawn_answers_is_a_signal(decided):
+    run, _, _ = decided
+    arguments = ("--signal", "agreement", "--samples", 4, "--runs", run.folder.parent)
+    done = small.potstill("cascade", "one", *arguments, cwd=run.folder)
+    assert done.returncode == 0, done.stderr
+    found = run.read_json("cascade.json")
+    (curve,) = found["curves"]
+    assert [point["threshold"] for point in curve["points"]] == [1.0, 0.75, 0.5, 0.25]
+    shares = [point["escalated"]["estimate"] for point in curve["points"]]
+    assert shares == sorted(shares, reverse=True)
+    assert 0.2 <= shares[0] <= 0.6, "draws of a dim question differ from each other, those of a clear one do not"
+    assert found["chosen"] is None or found["chosen"]["samples"] == 4
+
+
 def test_the_report_has_a_figure(decided):
     run, _, _ = decided
     run = Workspace(run.folder.parent).open("one")

@@ -13,13 +13,16 @@ import tiny_gguf
 from evaluated import example
 from evaluated import run_with as run_with_examples
 from potstill.cascade import ready
-from potstill.cascade.fallback import endpoint, require_other, tokens_of
+from potstill.cascade.fallback import Escalating, TeacherServer, endpoint, require_other, tokens_of
 from potstill.cascade.signals import SIGNALS, signal
 from potstill.errors import RecipeError
 from potstill.models import stream
 from potstill.models.local.scoring import scored, scoring_model
+from potstill.models.remote.chat import ChatModel
 from potstill.serve import engine as engines
-from potstill.serve.prompt import Prompt
+from potstill.serve.metrics import Metrics
+from potstill.serve.prompt import Prompt, Reply
+from potstill.serve.requests import Asked
 from potstill.serve.student import Student
 
 ASKED = [sure_student.question(i, dim=i % 4 >= 2) for i in range(700, 748)]
@@ -103,13 +106,13 @@ async def from_engine(run):
 
 
 def test_signals_of_the_engine_are_those_of_transformers(decided):
-    ours, engines_ = in_process(decided), asyncio.run(from_engine(decided))
+    ours, found_ = in_process(decided), asyncio.run(from_engine(decided))
     assert len({text for text, _ in ours.values()}) > 1
-    same = [text for text in ASKED if ours[text][0] == engines_[text][0]]
+    same = [text for text in ASKED if ours[text][0] == found_[text][0]]
     assert len(same) >= 0.95 * len(ASKED), "a dim question may be a toss-up"
     for text in same:
         for name in SIGNALS:
-            assert engines_[text][1][name] == pytest.approx(ours[text][1][name], abs=0.02), (text, name)
+            assert found_[text][1][name] == pytest.approx(ours[text][1][name], abs=0.02), (text, name)
 
 
 def test_the_student_answers_what_it_is_sure_of_and_the_teacher_the_rest(server, decided, teacher):
@@ -169,6 +172,40 @@ def test_where_the_fallback_fails_the_students_answer_is_given_and_marked(decide
     assert failed == [who for _, who in answers].count("student (fallback failed)") > 0
     assert all(answer in ("yes", "no") for answer, _ in answers)
     assert "fallback: connection" in errors
+
+
+class Scripted:
+    """A student that gives one greedy answer, and drawn ones by their seed."""
+
+    def __init__(self, greedy, drawn):
+        self.greedy, self.drawn = greedy, drawn
+
+    async def reply(self, asked):
+        text = self.drawn[asked.prompt.seed - 1] if asked.prompt.temperature else self.greedy
+        return Reply(text, [], "stop", 3, 0, 1)
+
+
+@pytest.mark.parametrize(("drawn", "by"), [(("yes", "yes", "no"), "student"), (("yes", "no", "no"), "teacher")])
+def test_agreement_decides_who_answers(decided, drawn, by):
+    cascade = decided.read_json("cascade.json")
+    chosen = {"signal": "agreement", "threshold": 2 / 3, "samples": 3}
+    decided.write_json("cascade.json", cascade | {"chosen": chosen})
+    try:
+        agreed = ready.ready(decided)
+    finally:
+        decided.write_json("cascade.json", cascade)
+    asked = Asked(chat("clear a 1"), Prompt([1, 2, 3], 6), False, False)
+
+    async def answer(address):
+        model = ChatModel(endpoint(decided, address, 5))
+        async with model.server.session() as session:
+            teacher = TeacherServer(model, session, agreed, None)
+            return await Escalating(Scripted("yes", drawn), agreed, teacher, Metrics()).reply(asked)
+
+    with sure_student.KnowingTeacher() as teacher:
+        reply = asyncio.run(answer(teacher.url))
+    assert reply.answered_by == by
+    assert reply.text == ("yes" if by == "student" else gold_of("clear a 1"))
 
 
 def test_no_server_starts_without_a_confirmed_threshold_of_these_weights(decided, tmp_path):
