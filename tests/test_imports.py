@@ -15,7 +15,7 @@ LAYERS = (
     ("cli",),
     ("doctor",),
     ("pipeline",),
-    ("measure",),
+    ("measure", "cascade", "regress"),
     ("serve", "record"),
     ("export",),
     ("review",),

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from enum import StrEnum
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,6 +31,18 @@ class SchemaOf(StrEnum):
     EVALUATION = "evaluation"
     JUDGED = "judged"
     MEASURED = "measured"
+    REGRESSED = "regressed"
+    CASCADE = "cascade"
+
+
+RESULTS = {
+    SchemaOf.EVALUATION: "potstill.stages.evaluate.result",
+    SchemaOf.JUDGED: "potstill.stages.judged.result",
+    SchemaOf.MEASURED: "potstill.measure.result",
+    SchemaOf.REGRESSED: "potstill.regress.result",
+    SchemaOf.CASCADE: "potstill.cascade.result",
+}
+"""The modules that define the files of a run which have a schema."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -103,28 +116,17 @@ def plan(recipe: RecipeName, runs: Runs = RUNS, as_json: AsJson = False) -> None
 
 def schema(
     of: Annotated[
-        SchemaOf, typer.Argument(metavar="[recipe|evaluation|judged|measured]", help="Which files it describes.")
+        SchemaOf,
+        typer.Argument(metavar=f"[{'|'.join(SchemaOf)}]", help="Which files it describes."),
     ] = SchemaOf.RECIPE,
 ) -> None:
-    """Print the JSON Schema of recipes, of evaluation.json, of judged.json, or of measured.json."""
-    if of is SchemaOf.EVALUATION:
-        from potstill.stages.evaluate.result import schema
+    """Print the JSON Schema of recipes, or of a file that a run has, such as evaluation.json."""
+    if of is SchemaOf.RECIPE:
+        from potstill.recipe.recipe import Recipe
 
-        print(json.dumps(schema(), indent=1))
-        return
-    if of is SchemaOf.JUDGED:
-        from potstill.stages.judged.result import schema as schema_of_judged
-
-        print(json.dumps(schema_of_judged(), indent=1))
-        return
-    if of is SchemaOf.MEASURED:
-        from potstill.measure.result import schema as schema_of_measured
-
-        print(json.dumps(schema_of_measured(), indent=1))
-        return
-    from potstill.recipe.recipe import Recipe
-
-    print(json.dumps(Recipe.model_json_schema(), indent=1))
+        print(json.dumps(Recipe.model_json_schema(), indent=1))
+    else:
+        print(json.dumps(import_module(RESULTS[of]).schema(), indent=1))
 
 
 def _prompt_text(prompt: "Prompt") -> str:

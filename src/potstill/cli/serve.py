@@ -38,6 +38,19 @@ def serve(
     api_key_env: Annotated[
         str, typer.Option("--api-key-env", metavar="NAME", help="Environment variable with the key that clients send.")
     ] = "",
+    fallback: Annotated[
+        str,
+        typer.Option(
+            "--fallback",
+            metavar="URL",
+            help="A teacher's server for what the student is not sure of (potstill cascade): its address, '{url: ..., model: ..., "
+            "api_key_env: ...}', or teacher for the recipe's.",
+        ),
+    ] = "",
+    fallback_timeout: Annotated[
+        float,
+        typer.Option("--fallback-timeout", min=0.1, help="Seconds until the student's answer is given in its place."),
+    ] = 60.0,
     shadow: Annotated[
         float,
         typer.Option("--shadow", min=0, max=1, help="Part of the traffic about which the teacher is asked again."),
@@ -62,7 +75,16 @@ def serve(
 
     opened = Workspace(runs).open(name)
     options = server.Options(host, port, form, concurrency, waiting, context, grace, api_key_env)
-    server.serve(opened, options, [_shadow(opened, shadow, shadow_seed, agreement)] if shadow else [])
+    watch = [_shadow(opened, shadow, shadow_seed, agreement)] if shadow else []
+    if not fallback:
+        server.serve(opened, options, watch)
+        return
+    from potstill.cascade.fallback import endpoint, escalating, require_other
+    from potstill.cascade.ready import ready
+
+    chosen, teacher = ready(opened), endpoint(opened, fallback, fallback_timeout)
+    require_other(teacher, host, port)
+    server.serve(opened, options, watch, escalating(opened, chosen, teacher))
 
 
 def _shadow(run: "Run", share: float, seed: int, agreement: float | None) -> "Watch":

@@ -16,6 +16,7 @@ from potstill.stages.train import stage as train
 from potstill.workspace import exports
 from potstill.workspace.artifacts import (
     CALIBRATION,
+    CASCADE,
     CHECKPOINTS,
     CURATED,
     DATA,
@@ -25,6 +26,7 @@ from potstill.workspace.artifacts import (
     JUDGED,
     MEASURED,
     PREDICTIONS,
+    REGRESSED,
     REPORT,
     REVIEW,
     STUDENT,
@@ -204,7 +206,7 @@ STAGES: tuple[Stage, ...] = (
         ),
         reads=(
             Part(EXAMPLES), Part(DATA), Part(GENERATED.file), Part(CURATED.file), Part(TRAINING), Part(PREDICTIONS),
-            Part(EVALUATION), Part(JUDGED), Part(MEASURED),
+            Part(EVALUATION), Part(JUDGED), Part(MEASURED), Part(REGRESSED), Part(CASCADE),
         ),
         writes=(REPORT,),
         shows_recipe=True,

@@ -14,12 +14,13 @@ from potstill.serve.connection import ClientGoneError, read_body, while_connecte
 from potstill.serve.metrics import GONE, Metrics
 from potstill.serve.openai_errors import ApiError
 from potstill.serve.places import Places
-from potstill.serve.prompt import EngineError, Logprob, Piece, Reply
+from potstill.serve.prompt import TEACHER, EngineError, Logprob, Piece, Reply
 from potstill.serve.replies import Form
 from potstill.serve.requests import Asked, asked, parsed
 from potstill.serve.student import Student
 
 STREAM_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+ANSWERED_BY = "x-potstill-answered-by"
 
 
 class ChatCompletions:
@@ -55,7 +56,8 @@ class ChatCompletions:
         if request.stream:
             return await while_connected(receive, self._streamed(request, form, began, send))
         reply = await while_connected(receive, self._replied(request, began))
-        await Response(form.completion(reply), media_type="application/json")(scope, receive, send)
+        headers = {ANSWERED_BY: reply.answered_by} if reply.answered_by else None
+        await Response(form.completion(reply), headers=headers, media_type="application/json")(scope, receive, send)
         self._show(request, reply)
         return "200"
 
@@ -82,7 +84,8 @@ class ChatCompletions:
                 piece = await anext(pieces)
             except EngineError as error:
                 raise _api_error(error) from error
-            await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
+            who = [(ANSWERED_BY.encode(), piece.answered_by.encode())] if piece.answered_by else []
+            await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS + who})
             first, part = time.perf_counter() - began, form.opening()
             try:
                 while not piece.finish_reason:
@@ -97,14 +100,15 @@ class ChatCompletions:
         await _send(send, part + form.end(last, request.include_usage), more=False)
         reply = Reply(
             "".join(texts), logprobs, last.finish_reason, last.prompt_tokens, last.cached_tokens, last.completion_tokens, first,
-            time.perf_counter() - began,
+            time.perf_counter() - began, answered_by=last.answered_by,
         )  # fmt: skip
         self.metrics.answered(reply, reply.seconds)
         self._show(request, reply)
         return "200"
 
     def _show(self, request: Asked, reply: Reply) -> None:
-        for watcher in self.watchers:
+        """Show the student's answer to the watchers; one of another is not about the student."""
+        for watcher in self.watchers if reply.answered_by != TEACHER else ():
             watcher.see(request, reply)
 
 

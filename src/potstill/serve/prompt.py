@@ -6,6 +6,8 @@ from typing import Any
 
 from potstill.errors import PotstillError
 
+TEACHER = "teacher"
+"""Who answered, where it was not the student."""
 Logprob = Mapping[str, Any]
 """A token of an answer as OpenAI's chat API writes it: ``token, logprob, bytes, top_logprobs``."""
 
@@ -45,6 +47,8 @@ class Piece:
     completion_tokens: int = 0
     first_seconds: float = 0.0
     """Seconds of an answer's first token, from the request to it; 0 where they are not known."""
+    answered_by: str = field(default="", kw_only=True)
+    """Who answered, where several may; sent as a header."""
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ import hashlib
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from potstill.errors import RecipeError
 from potstill.listening import address_of, listen
 from potstill.progress import echo
 from potstill.serve import engine as engines
-from potstill.serve.answering import StudentAnswers, Watcher
+from potstill.serve.answering import Answering, StudentAnswers, Watcher
 from potstill.serve.app import application
 from potstill.serve.chat import ChatCompletions
 from potstill.serve.client import Client
@@ -52,9 +52,16 @@ class Options:
 
 Watch = Callable[[Student, Metrics, str], AbstractAsyncContextManager[Watcher]]
 """Makes what is shown the answers of a student, with the fingerprint of its weights."""
+Answers = Callable[[Client, Metrics], AbstractAsyncContextManager[Answering]]
+"""Makes what answers, out of the student's engine."""
 
 
-def serve(run: Run, options: Options, watch: Sequence[Watch] = ()) -> None:
+def student_alone(engine: Client, metrics: Metrics) -> AbstractAsyncContextManager[Answering]:
+    """The student answers everything."""
+    return nullcontext(StudentAnswers(engine))
+
+
+def serve(run: Run, options: Options, watch: Sequence[Watch] = (), answers: Answers = student_alone) -> None:
     """Serve a run's student until a stop is requested.
 
     Raises `RecipeError` for a run without a student, a missing key or an engine that is not installed; `PotstillError` where the port
@@ -65,24 +72,25 @@ def serve(run: Run, options: Options, watch: Sequence[Watch] = ()) -> None:
     listening = listen(options.host, options.port)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(run, student, options, listening, key, watch))
+            runner.run(_serve(run, student, options, listening, key, watch, answers))
     finally:
         listening.close()
 
 
 async def _serve(
     run: Run, student: Student, options: Options, listening: socket.socket, key: str,
-    watch: Sequence[Watch],
+    watch: Sequence[Watch], answers: Answers,
 ) -> None:  # fmt: skip
+    metrics = Metrics()
     async with (
         engines.of_student(run, student, options.form, options.concurrency) as engine,
+        answers(engine, metrics) as answering,
         AsyncExitStack() as watching,
     ):
-        metrics = Metrics()
         places = Places(options.concurrency, options.waiting, metrics)
         fingerprint = _fingerprint(run, engine.form)
         watchers = [await watching.enter_async_context(make(student, metrics, fingerprint)) for make in watch]
-        chat = ChatCompletions(student, StudentAnswers(engine), places, metrics, fingerprint, watchers)
+        chat = ChatCompletions(student, answering, places, metrics, fingerprint, watchers)
         app = application(chat, lambda: not engine.exited.done(), options.host, key)
         what = f"{engine.form} in {engine.kind.name}, {options.concurrency} requests at once"
         for line in ready(run, student, what, address_of(listening), options.key_variable):

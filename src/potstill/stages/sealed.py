@@ -22,6 +22,8 @@ TABLES = (
     " PRIMARY KEY (question, student)) WITHOUT ROWID",
 )
 
+_FOR = " for "
+"""Between the digest of a student and a further purpose of a look."""
 Settings = Mapping[str, Any]
 """What decides how answers are judged: values that JSON can hold, by name."""
 
@@ -73,10 +75,11 @@ def record_look(run: Run, split: str, examples: Sequence[Example], student: str,
         for some in batched(dict.fromkeys(questions), KEYS_PER_LOOKUP):
             marks = ", ".join("?" * len(some))
             looks = connection.execute(
-                f"SELECT question, student FROM looks WHERE question IN ({marks}) AND student <> ?", [*some, student]
+                f"SELECT question, student FROM looks WHERE question IN ({marks})", [*some]
             ).fetchall()
-            looked_at += len({question for question, _ in looks})
-            students |= {other for _, other in looks}
+            others = [(question, of) for question, looked in looks if (of := _student(looked)) != student]
+            looked_at += len({question for question, _ in others})
+            students |= {other for _, other in others}
         connection.executemany(
             "INSERT OR IGNORE INTO looks VALUES (?, ?, ?)", [(question, student, now()) for question in questions]
         )
@@ -95,6 +98,30 @@ def record_look(run: Run, split: str, examples: Sequence[Example], student: str,
         "settings": first,
         "set_after_looking": {name: {"sealed": first.get(name), "now": value} for name, value in changed.items()},
     }
+
+
+def look_again(run: Run, split: str, examples: Sequence[Example], student: str, purpose: str) -> int:
+    """Record that the answers of the student with the digest ``student`` are looked at for a further ``purpose``, such as a threshold that
+    was chosen elsewhere. Returns for how many other purposes they were looked at before, on any of these questions."""
+    questions = question_digests(run.recipe.task, split, examples)
+    looked = f"{student}{_FOR}{purpose}"
+    with run.store.connection() as connection, transaction(connection):
+        for table in TABLES:
+            connection.execute(table)
+        found = set()
+        for some in batched(dict.fromkeys(questions), KEYS_PER_LOOKUP):
+            marks = ", ".join("?" * len(some))
+            rows = connection.execute(f"SELECT DISTINCT student FROM looks WHERE question IN ({marks})", [*some])
+            found |= {before for (before,) in rows if before.startswith(f"{student}{_FOR}") and before != looked}
+        connection.executemany(
+            "INSERT OR IGNORE INTO looks VALUES (?, ?, ?)", [(question, looked, now()) for question in questions]
+        )
+    return len(found)
+
+
+def _student(looked: str) -> str:
+    """The student of a look, for whatever purpose."""
+    return looked.partition(_FOR)[0]
 
 
 def _seals(run: Run, split: str) -> list[dict[str, str]]:

@@ -31,6 +31,14 @@ def adjust_p_values(p_values: npt.ArrayLike, method: Literal["holm", "bh"] = "ho
     return adjusted
 
 
+def fixed_sequence(p_values: npt.ArrayLike, level: float) -> int:
+    """How many of the first hypotheses are rejected at ``level``, up to the first that is not. The order must not depend on the data that
+    the p-values are from. Then the probability of any false rejection is at most ``level``, without a correction for their number (Maurer, Hothorn and
+    Lehmacher 1995; for the choice of thresholds Angelopoulos et al. 2021, arXiv 2110.01052, section 3.1)."""
+    kept = checks.p_values(p_values) > checks.fraction("level", level)
+    return int(kept.argmax()) if kept.any() else len(kept)
+
+
 def intersection_union(p_values: npt.ArrayLike) -> float:
     """p-value of "all of these hold" (better than every one of several systems): the largest (Berger 1982, Technometrics
     24:295). No correction is needed, whatever the dependence."""

@@ -147,7 +147,7 @@ class Asker:
         sent = requests(self.recipe, system, examples, self._shots, self.limits)
         completions = self._complete(system, sent, examples, name, required)
         return [
-            Answer(request, completion, _read(self.task, example, completion))
+            Answer(request, completion, read(self.task, example, completion))
             for request, completion, example in zip(sent, completions, examples, strict=True)
         ]
 
@@ -191,7 +191,8 @@ def requests(
     ]
 
 
-def _read(task: Task, example: Example, completion: Completion) -> dict[str, Parsed]:
+def read(task: Task, example: Example, completion: Completion) -> dict[str, Parsed]:
+    """What each kind of extraction reads in a completion."""
     return {
         kind: task.parse(completion.text, completion.finish_reason, example, strict=kind == "strict") for kind in KINDS
     }

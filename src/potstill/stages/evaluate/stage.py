@@ -139,19 +139,22 @@ def _answers_of(recipe: Recipe, run: Run, system: System) -> str:
 def evaluated_system(
     recipe: Recipe, run: Run, system: System, examples: Sequence[Example], answers: Sequence[Answer]
 ) -> Evaluated:
+    """A system with the rows of its answers to some examples; where judges say which are correct, they are asked."""
     read = ((e, parsed.answer) for e, one in zip(examples, answers, strict=True) for parsed in one.parsed.values())
     task = run.task.with_verdicts(scoring.verdicts(scoring.of_evaluation(recipe), run, run.task, read, system.name))
-    rows = [_prediction(recipe, task, *pair) for pair in zip(examples, answers, strict=True)]
+    extraction = recipe.evaluate.extraction
+    rows = [prediction(task, extraction, *pair) for pair in zip(examples, answers, strict=True)]
     tells_task = not system.asks_model or all(task.tells_task(system.prompting, example) for example in examples)
     return Evaluated(system, rows, tells_task=tells_task, engine=recipe.engine(system))
 
 
-def _prediction(recipe: Recipe, task: Task, example: Example, answer: Answer) -> Prediction:
-    completion, parsed = answer.completion, answer.parsed[recipe.evaluate.extraction]
+def prediction(task: Task, extraction: str, example: Example, answer: Answer) -> Prediction:
+    """A row of predictions/SYSTEM.parquet: an answer, read by a kind of extraction and scored."""
+    completion, parsed = answer.completion, answer.parsed[extraction]
     known = task.gradable and example["gold"] is not None
     scores: dict[str, float | None] = dict(task.all_scores(parsed.answer, example))
     scores |= {kind: task.main_score(p.answer, example) if known else None for kind, p in answer.parsed.items()}
-    score = scores[recipe.evaluate.extraction]
+    score = scores[extraction]
     correct = None if score is None else score == 1.0
     return {
         "id": example["id"],

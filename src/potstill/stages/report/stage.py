@@ -12,6 +12,7 @@ from potstill.recipe.recipe import Filter, Recipe
 from potstill.stages.curate import in_words
 from potstill.stages.evaluate.verdict import WHERE, interval, points, score
 from potstill.stages.judged.words import value, who
+from potstill.stages.report.cascade import escalation
 from potstill.stages.report.cost import cost
 from potstill.stages.report.filtering import effects_of_correctness
 from potstill.stages.report.judged import criteria, side_by_side, strengths
@@ -20,13 +21,16 @@ from potstill.stages.train.choosing import ENOUGH
 from potstill.tasks import Example, Task
 from potstill.workspace import artifacts
 from potstill.workspace.artifacts import (
+    CASCADE,
     CURATED,
     DATA,
     GENERATED,
     JUDGED,
     MEASURED,
     RECIPE,
+    REGRESSED,
     REPORT,
+    STUDENT,
     TEST_SPLITS,
     TRAINING,
 )
@@ -60,6 +64,8 @@ def report(recipe: Recipe, run: Run) -> None:
     }
     training, manifest, evaluation = run.read_json(TRAINING), run.manifest, run.evaluation
     judged, measured = run.read_json(JUDGED), run.read_json(MEASURED)
+    cascade = run.read_json(CASCADE)
+    trained = manifest["stages"].get("train", {}).get("outputs", {})
     curated = run.read(CURATED)
     reasons = Counter(row["reason"] for row in curated)
     html = environment.get_template("report.html.jinja").render(
@@ -68,6 +74,10 @@ def report(recipe: Recipe, run: Run) -> None:
         where=WHERE,
         evaluation=evaluation,
         judged=judged,
+        regressed=run.read_json(REGRESSED),
+        cascade=cascade,
+        escalation=escalation(cascade) if cascade else {},
+        weights=trained.get(STUDENT, ""),
         beside=side_by_side(judged, evaluation) if judged else {},
         measured=measured,
         chart=chart(measured) if measured else None,

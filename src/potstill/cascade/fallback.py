@@ -1,0 +1,216 @@
+"""Answers of the student where it is sure, and of the teacher elsewhere, for a server."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import aiohttp
+import yaml
+from prometheus_client import Counter
+from pydantic import ValidationError
+
+from potstill.cascade.ready import Prompter, Ready, prompter
+from potstill.cascade.signals import AGREEMENT, IN_WORDS, TEMPERATURE, UNSURE, Tokens, agreement, signal
+from potstill.errors import RecipeError
+from potstill.models import Completion, Message, Request, Sampling
+from potstill.models.remote.address import is_local
+from potstill.models.remote.chat import ChatModel
+from potstill.models.specs import Endpoint
+from potstill.progress import echo
+from potstill.serve.answering import Answering, StudentAnswers
+from potstill.serve.client import Client
+from potstill.serve.metrics import Metrics
+from potstill.serve.prompt import TEACHER, Piece, Reply
+from potstill.serve.requests import Asked
+from potstill.workspace.run import Run
+
+ATTEMPTS = 2
+"""How often the teacher is asked before the student's answer is returned in its place."""
+STUDENT, INSTEAD = "student", "student (fallback failed)"
+"""Who answered, as the header says, besides `TEACHER`."""
+
+
+def endpoint(run: Run, given: str, timeout: float) -> Endpoint:
+    """The teacher's server: ``teacher`` for that of the recipe, an address, or ``{url: ..., model: ..., api_key_env: ...}``. An address alone
+    has the model's name of the recipe's teacher. Raises `RecipeError`."""
+    teacher = run.recipe.teacher.model
+    known = teacher if isinstance(teacher, Endpoint) else None
+    if given == "teacher":
+        if known is None:
+            raise RecipeError(
+                f"--fallback teacher: the recipe's teacher ({teacher.name}) is no server. Give the address of one that has it."
+            )
+        values: Any = known.model_dump(mode="json")
+    else:
+        try:
+            values = yaml.safe_load(given)
+        except yaml.YAMLError:
+            values = given
+        if not isinstance(values, dict):
+            values = {"url": given, "model": teacher.name}
+            if known and known.url.rstrip("/") == given.rstrip("/"):
+                values = known.model_dump(mode="json")
+    try:
+        found = Endpoint.model_validate(values | {"timeout": timeout, "mode": "requests"})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise RecipeError(f"--fallback {given}: {where + ': ' if where else ''}{first['msg']}") from error
+    found.check()
+    return found
+
+
+def require_other(found: Endpoint, host: str, port: int) -> None:
+    """Raises `RecipeError` where the fallback is the server itself."""
+    from yarl import URL
+
+    url = URL(found.url)
+    same = url.host == host or (is_local(url) and host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "::"))
+    if port and url.port == port and same:
+        raise RecipeError(
+            f"--fallback {found.url} is this server itself: it would ask itself for ever. Give the teacher's address."
+        )
+
+
+class Escalating:
+    """Answers of a student, or of a ``teacher`` where the student is not sure. A stream waits for the student's whole answer, because only
+    then it is known who answers. Where the teacher fails, the client gets the student's answer."""
+
+    def __init__(self, student: Answering, ready: Ready, teacher: "TeacherServer", metrics: Metrics) -> None:
+        self._student, self._ready, self._teacher = student, ready, teacher
+        self._answers = Counter(
+            "answers", "Answers, by who gave them", ["by"], registry=metrics.registry, namespace="potstill"
+        )
+        for by in (STUDENT, TEACHER, INSTEAD):
+            self._answers.labels(by)
+
+    async def reply(self, asked: Asked) -> Reply:
+        scored = replace(asked, prompt=replace(asked.prompt, top_logprobs=asked.prompt.top_logprobs or 0))
+        reply = await self._student.reply(scored)
+        sure = await self._certainty(asked, reply)
+        if asked.prompt.top_logprobs is None:
+            reply.logprobs = []
+        reply.answered_by = STUDENT
+        if sure < self._ready.chosen["threshold"]:
+            answer = await self._teacher.ask(asked)
+            reply = _reply(answer, reply) if answer else _instead(reply)
+        self._answers.labels(reply.answered_by).inc()
+        return reply
+
+    async def _certainty(self, asked: Asked, reply: Reply) -> float:
+        """The chosen signal of an answer."""
+        chosen = self._ready.chosen
+        if chosen["signal"] != AGREEMENT:
+            return signal(chosen["signal"], tokens_of(reply), reply.finish_reason)
+        if (read := self._ready.answer_of(asked.messages)) is None:
+            return UNSURE
+        draws = [
+            replace(asked, prompt=replace(asked.prompt, temperature=TEMPERATURE, top_p=1.0, seed=i, top_logprobs=None))
+            for i in range(1, chosen["samples"] + 1)
+        ]
+        drawn = await asyncio.gather(*map(self._student.reply, draws))
+        answers = [read(one.text, one.finish_reason) for one in (reply, *drawn)]
+        return agreement(answers[0], answers[1:], self._ready.equivalent)
+
+    async def pieces(self, asked: Asked) -> AsyncGenerator[Piece, None]:
+        reply = await self.reply(asked)
+        by = reply.answered_by
+        yield Piece(reply.text, reply.logprobs, answered_by=by)
+        yield Piece(
+            "",
+            (),
+            reply.finish_reason,
+            reply.prompt_tokens,
+            reply.cached_tokens,
+            reply.completion_tokens,
+            answered_by=by,
+        )
+
+
+class TeacherServer:
+    """Asks the teacher's server, with what ``prompt`` makes of a client's chat; None leaves it as it is."""
+
+    def __init__(self, model: ChatModel, session: aiohttp.ClientSession, ready: Ready, prompt: Prompter | None) -> None:
+        self._model, self._session, self._ready, self._prompt = model, session, ready, prompt
+        self._opened = asyncio.Event()
+        self._opened.set()
+
+    async def ask(self, asked: Asked) -> Completion | None:
+        """The teacher's answer; None where it failed, which is said."""
+        request = self._request(asked)
+        failures = 0
+        while True:
+            dialect = self._model.dialect
+            found = await self._model.attempt(self._session, request, dialect, self._opened)
+            if found is None:  # the dialect has changed meanwhile
+                continue
+            completion, _ = found
+            if completion.error is None:
+                return completion
+            if not self._model.learn(request, completion, dialect):
+                failures += 1
+                if failures == ATTEMPTS or not completion.error.retried:
+                    echo(f"  fallback: {completion.error}: {completion.detail}")
+                    return None
+
+    def _request(self, asked: Asked) -> Request:
+        messages: Sequence[Message] = self._prompt(asked.messages) if self._prompt else asked.messages
+        prompt = asked.prompt
+        sampling = Sampling(
+            max(self._ready.max_tokens, prompt.max_tokens), prompt.temperature, prompt.top_p, prompt.seed or 0
+        )
+        return Request("request", messages, sampling, schema=prompt.schema)
+
+
+def tokens_of(reply: Reply) -> Tokens:
+    """The tokens of an engine's answer with their log-probabilities, without the end."""
+    found = [(str(one["token"]), float(one["logprob"])) for one in reply.logprobs]
+    # Engines differ in whether the token that ended the answer is among them: its text is empty, or no part of the answer.
+    while found and reply.finish_reason == "stop" and not reply.text.rstrip().endswith(found[-1][0].strip() or "\0"):
+        found.pop()
+    return found
+
+
+def escalating(
+    run: Run, ready: Ready, found: Endpoint
+) -> Callable[[Client, Metrics], AbstractAsyncContextManager[Answering]]:
+    """What makes the answers of a server that falls back on the teacher at ``found``."""
+    prompt, model = prompter(run, ready.teacher), ChatModel(found)
+
+    @asynccontextmanager
+    async def answers(engine: Client, metrics: Metrics) -> AsyncIterator[Answering]:
+        async with model.server.session() as session:
+            for line in _said(ready, found, prompt):
+                echo(line)
+            yield Escalating(StudentAnswers(engine), ready, TeacherServer(model, session, ready, prompt), metrics)
+
+    return answers
+
+
+def _said(ready: Ready, found: Endpoint, prompt: Prompter | None) -> list[str]:
+    chosen = ready.chosen
+    lines = [
+        f"The student answers where the {IN_WORDS[chosen['signal']]} is at least {chosen['threshold']:.3f}, {found.model} at {found.url} elsewhere. "
+        "A stream starts when this is known. The header x-potstill-answered-by says who answered."
+    ]
+    if prompt is None:
+        lines.append(
+            f"Chats go to the fallback as they come, and not with the prompt of {ready.teacher.name}, for which the threshold was confirmed."
+        )
+    return lines
+
+
+def _reply(answer: Completion, student: Reply) -> Reply:
+    """The teacher's answer in the place of the student's, whose tokens are not counted."""
+    end = answer.finish_reason if answer.finish_reason in ("stop", "length", "content_filter") else "stop"
+    return Reply(
+        answer.text, [], end, answer.prompt_tokens, answer.cached_tokens, answer.completion_tokens, 0.0,
+        student.seconds + answer.seconds, answered_by=TEACHER,
+    )  # fmt: skip
+
+
+def _instead(reply: Reply) -> Reply:
+    reply.answered_by = INSTEAD
+    return reply
