@@ -186,7 +186,7 @@ def test_a_small_disk_or_memory_is_said_before_anything_is_written(run, monkeypa
         patched.setattr(room.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))
         with pytest.raises(PotstillError, match="MB are free"):
             export(run, "gguf")
-    monkeypatch.setattr(room, "available_memory", lambda: 1000)
+    monkeypatch.setattr("potstill.memory.available", lambda: 1000)
     with pytest.raises(PotstillError, match="of memory"):
         export(run, "gguf")
     assert not run.path(EXPORTS).exists()

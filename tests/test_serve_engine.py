@@ -96,7 +96,7 @@ def test_requests_without_the_key_are_refused(endless):
 
 
 def test_weights_that_do_not_fit_are_refused_before_loading(endless, monkeypatch):
-    monkeypatch.setattr(memory, "available", lambda: 1_000_000)
+    monkeypatch.setattr("potstill.memory.available", lambda: 1_000_000)
 
     async def use(client):
         raise AssertionError("it was loaded")
@@ -109,7 +109,6 @@ def test_the_cache_of_keys_and_values():
     config = {"num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3, "hidden_size": 576}
     assert memory.cache_bytes(config, 1) == 2 * 30 * 3 * 64 * 2
     assert memory.cache_bytes({}, 1000) == 0
-    assert memory.available() > 0
 
 
 def test_forms_and_engines(monkeypatch):

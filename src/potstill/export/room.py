@@ -17,20 +17,9 @@ def check(folder: Path, disk: int, memory: int) -> None:
             f"{folder}: the export needs about {disk / 1e6:,.0f} MB on this disk, and {free / 1e6:,.0f} MB are free. Make room, or remove "
             "exports that are not needed."
         )
-    available = available_memory()
+    available = memory.available()
     if available is not None and available < memory + RESERVE_BYTES:
         raise PotstillError(
             f"The gate of the export loads the student in float32, which needs about {(memory + RESERVE_BYTES) / 1e9:,.1f} GB of memory, and "
             f"{available / 1e9:,.1f} GB are free. Stop other processes, or export on a larger machine."
         )
-
-
-def available_memory() -> int | None:
-    """Bytes of memory that a process can have without swapping; None where the system does not say."""
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass
-    return None
