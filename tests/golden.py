@@ -12,7 +12,7 @@ from itertools import chain
 
 import pytest
 
-from potstill.recipe.recipe import Evaluate
+from potstill.recipe.evaluating import Evaluate
 from potstill.recipe.systems import System
 from potstill.stages.evaluate.decision import corrected
 from potstill.stages.evaluate.outcome import Outcome

@@ -3,7 +3,7 @@
 import random
 from functools import cache
 
-from potstill.recipe.recipe import Evaluate
+from potstill.recipe.evaluating import Evaluate
 from potstill.recipe.systems import KNOWN, System
 from potstill.stages.evaluate.pitfalls.evidence import Evidence
 from potstill.stages.evaluate.pitfalls.find import pitfalls

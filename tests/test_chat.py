@@ -18,7 +18,7 @@ from potstill.models.specs import Budget, Endpoint
 from potstill.models.store.store import Store
 from potstill.progress import echo
 from potstill.recipe import loading as recipe_file
-from potstill.recipe.recipe import Evaluate
+from potstill.recipe.evaluating import Evaluate
 from potstill.stages.data.stage import make_examples
 from potstill.stages.evaluate.stage import evaluate
 from potstill.stages.generate import generate

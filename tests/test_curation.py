@@ -6,7 +6,7 @@ import pytest
 
 from potstill.errors import PotstillError
 from potstill.recipe import loading
-from potstill.recipe.recipe import Filter
+from potstill.recipe.curating import Filter
 from potstill.stages.curate import agreements, curate, first_failure, in_words, is_correct
 from potstill.tasks.math import Math
 from potstill.tasks.summarization import Summarization

@@ -23,7 +23,7 @@ from golden import (
     summarize,
     system,
 )
-from potstill.recipe.recipe import Evaluate
+from potstill.recipe.evaluating import Evaluate
 from potstill.stages.evaluate.compare import compare, finding
 from potstill.tasks.math import Math
 

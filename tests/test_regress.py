@@ -10,7 +10,7 @@ import pytest
 import small
 import sure_student
 from golden import prediction
-from potstill.recipe.recipe import Evaluate
+from potstill.recipe.evaluating import Evaluate
 from potstill.regress import comparing, words
 from potstill.regress.asking import Answers
 from potstill.regress.result import schema

@@ -8,8 +8,9 @@ from potstill.data.examples import examples
 from potstill.errors import PotstillError, RecipeError
 from potstill.models.local import chat_check
 from potstill.recipe.asked import AskedModel
-from potstill.recipe.recipe import Recipe, Student
+from potstill.recipe.recipe import Recipe
 from potstill.recipe.systems import Role
+from potstill.recipe.training import Student
 from potstill.tasks import Prompting
 from potstill.tasks.prompts import Instruction
 

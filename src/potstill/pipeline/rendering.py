@@ -10,7 +10,8 @@ from potstill.models import Message, Request
 from potstill.models.remote.wire import estimate_prompt_tokens
 from potstill.pipeline import prompts
 from potstill.recipe.asked import AskedModel
-from potstill.recipe.recipe import Recipe, Student
+from potstill.recipe.recipe import Recipe
+from potstill.recipe.training import Student
 from potstill.stages import chats, generate
 from potstill.stages.few_shot import FewShotExamples
 from potstill.tasks import Example

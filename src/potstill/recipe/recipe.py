@@ -4,21 +4,23 @@ from collections.abc import Iterable
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, SerializeAsAny, StringConstraints, model_validator
 from pydantic.json_schema import JsonSchemaValue
 
 from potstill.config import Section, Seed
-from potstill.models.local.weights import Dtype, LocalWeights
-from potstill.models.specs import Keywords
+from potstill.models.local.weights import LocalWeights
 from potstill.models.store.store import FILE_NAME
 from potstill.recipe.asked import AskedModel, Teacher
+from potstill.recipe.curating import Curate
 from potstill.recipe.data import Data
-from potstill.recipe.judging import Judge, Judges, is_relative, may_be_judged, why_no_judges
+from potstill.recipe.evaluating import Evaluate, Report
+from potstill.recipe.generating import Generate
+from potstill.recipe.judging import is_relative, may_be_judged, why_no_judges
 from potstill.recipe.needs import Needs
 from potstill.recipe.systems import Role, System, default_systems, why_no_prompt
-from potstill.recipe.training import Kd, Train
+from potstill.recipe.training import Kd, Student, Train
 from potstill.tasks import Column, Prompting, PromptSpec, Task, registry
 
 
@@ -37,134 +39,6 @@ class Condition(StrEnum):
     def asks_teacher(self) -> bool:
         """Whether its training data comes from the teacher."""
         return self not in (Condition.GOLD, Condition.GOLD_RATIONALE)
-
-
-class Filter(StrEnum):
-    """A quality check on a generated row. A row that fails it is not trained on; it stays in the file, with the reason."""
-
-    PARSED = "parsed"
-    FINISHED = "finished"
-    CORRECT = "correct"
-    DUPLICATE = "duplicate"
-    IN_TEST_SET = "in-test-set"
-    GROUP_IN_TEST_SET = "group-in-test-set"
-    TOO_LONG = "too-long"
-
-
-class FewShot(Section):
-    """Solved examples of few-shot prompts, for every model."""
-
-    source: Literal["task", "train"] | None = None
-    """The task's own examples, or training examples with their gold. Left out: the task's, if it has any."""
-    n: int = Field(default=2, ge=1, le=64)
-    """Number of examples taken from `train`."""
-    select: Literal["seed", "similarity"] = "seed"
-    """The same examples for every question, drawn by seed; or the most similar ones to each question (TF-IDF)."""
-
-
-class Generate(Section):
-    """How the teacher is prompted."""
-
-    prompting: Literal["plain", "direct", "direct-fewshot", "cot", "cot-fewshot", "cod", "cod-fewshot"] | None = None
-    """The task's prompt for the teacher; `plain` is the student's. Left out: `direct` for the condition `vanilla`, `cod` for `cod`, otherwise
-    `cot-fewshot`, or `cot` where the task has no solved examples of its own."""
-    output: Literal["text", "json"] = "text"
-    """Whether the teacher answers in text or in JSON (with a JSON Schema, where its server accepts one)."""
-    max_words: int | None = Field(default=None, ge=1)
-    """Limit on the words of the teacher's reasoning, or of each of its summaries; stated in the prompt."""
-    shots: FewShot = FewShot()
-    """Solved examples of few-shot prompts."""
-    samples: int = Field(default=1, ge=1)
-    """Completions for each question."""
-    temperature: float = Field(default=0.0, ge=0)
-    """0 is greedy."""
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    """Nucleus sampling: draw from the smallest set of tokens with at least this probability."""
-    max_tokens: int = Field(default=256, ge=1)
-    """Limit on the new tokens of a completion; in evaluation, of an answer to any prompt but the plain one, see
-    `student.max_tokens`."""
-    seed: Seed | None = None
-    """Seed of the teacher's draws, which matters above temperature 0. Left out: the recipe's `seed`."""
-    top_logprobs: int = Field(default=0, ge=0, le=20)
-    """Number of alternative tokens saved with their log-probabilities, where the server returns them."""
-
-    @model_validator(mode="after")
-    def _samples_differ(self) -> "Generate":
-        if self.samples > 1 and self.temperature == 0:
-            raise ValueError("several samples at temperature 0 are identical; set a temperature")
-        return self
-
-
-class Curate(Section):
-    """Which generated rows the student is trained on."""
-
-    extraction: Literal["lenient", "strict"] = "strict"
-    """How the teacher's answers are read: `strict` only in the requested form, so that no guess is trained on; `lenient` as in
-    evaluation."""
-    filters: list[Filter] = list(Filter)
-    """Checks that a row must pass, in this order; the first that it fails is its reason. Leave one out to switch it off."""
-    per_question: int | None = Field(default=None, ge=1)
-    """Maximum number of rows that are kept for one question, the first samples; without it easy questions, of which more
-    samples pass the filters, weigh more."""
-    max_rows: int | None = Field(default=None, ge=1)
-    """Maximum number of rows that are kept, drawn by seed."""
-    judge: Judge | None = None
-    """For the scorer `judge`: the model that decides which rows are correct, and which epoch is best. It must not be one of
-    `evaluate.judge`. Left out: rows are not checked for correctness, and the last epoch is used."""
-
-
-class Student(Section):
-    """The model that is trained."""
-
-    model: LocalWeights
-    """`packaged/NAME`, `hf/ORG/NAME`, or a folder with weights, relative to the recipe's."""
-    batch_size: int = Field(default=64, ge=1)
-    """Answers generated at once."""
-    dtype: Dtype = "auto"
-    """Number format in which the student and the base answer and adapters are trained, as for `teacher.dtype`. Full
-    fine-tuning keeps its weights in float32 and multiplies in this format. The student is saved in float32."""
-    chat_template: Keywords = {}
-    """Values of keywords of its chat template, as for `teacher.chat_template`, in training and in evaluation. The student is saved
-    with them."""
-    max_tokens: int = Field(default=256, ge=1)
-    """Limit on the new tokens of an answer to the plain prompt, whichever model answers. In validation and evaluation the
-    limit of a prompt is doubled once, for all models, where it truncates more than 2 % of a system's answers."""
-
-
-class Evaluate(Section):
-    """Which systems answer the test questions, and how answers are extracted."""
-
-    systems: list[System] | None = Field(default=None, min_length=1)
-    """Systems that answer the same questions of each test split: known names, such as `base-direct` or `teacher-cot`, and
-    `{name, model, prompting}` for any other model, `{name, predictions}` for answers in a file, or `{name, export}` for an exported
-    form of the student; for a task with labels, `linear` is a linear model that is fitted on the student's training rows. Left out: the base with the plain prompt and in a way that
-    tells it the task, `linear`, the student, and the teacher without solved examples and as it was asked for training data."""
-    extraction: Literal["lenient", "strict"] = "lenient"
-    """How the answers to validation and test questions are read: `strict` only in the requested form; `lenient` also where a
-    text says its answer in other words. Training data is read by `curate.extraction`."""
-    retrieved: int = Field(default=4, ge=1, le=64)
-    """Number of training rows, those most similar to the question (TF-IDF), that come first in the promptings `retrieved` and
-    `direct-retrieved`, as in `base-retrieved`."""
-    judge: Judges | None = None
-    """Models that grade the answers; where the task's scorer is `judge`, they decide which are correct."""
-    margin: float = Field(default=0.05, gt=0, lt=1)
-    """The student counts as not worse than another system when it is shown to be worse by less than this difference of accuracies."""
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    """Level of all intervals."""
-
-    @model_validator(mode="after")
-    def _distinct(self) -> "Evaluate":
-        names = [one.name.casefold() for one in self.systems or ()]
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            raise ValueError(f"the system '{twice}' is listed twice")
-        return self
-
-
-class Report(Section):
-    """The report."""
-
-    examples: int = Field(default=20, ge=0)
-    """Number of test questions shown side by side."""
 
 
 class _AnyTask:

@@ -1,4 +1,4 @@
-"""The recipe section `train`: how the student is trained."""
+"""The recipe sections `student` and `train`: the model that is trained, and how."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
@@ -6,7 +6,26 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from potstill.config import Section, Seed
-from potstill.models.local.weights import LocalWeights
+from potstill.models.local.weights import Dtype, LocalWeights
+from potstill.models.specs import Keywords
+
+
+class Student(Section):
+    """The model that is trained."""
+
+    model: LocalWeights
+    """`packaged/NAME`, `hf/ORG/NAME`, or a folder with weights, relative to the recipe's."""
+    batch_size: int = Field(default=64, ge=1)
+    """Answers generated at once."""
+    dtype: Dtype = "auto"
+    """Number format in which the student and the base answer and adapters are trained, as for `teacher.dtype`. Full
+    fine-tuning keeps its weights in float32 and multiplies in this format. The student is saved in float32."""
+    chat_template: Keywords = {}
+    """Values of keywords of its chat template, as for `teacher.chat_template`, in training and in evaluation. The student is saved
+    with them."""
+    max_tokens: int = Field(default=256, ge=1)
+    """Limit on the new tokens of an answer to the plain prompt, whichever model answers. In validation and evaluation the
+    limit of a prompt is doubled once, for all models, where it truncates more than 2 % of a system's answers."""
 
 
 class Lora(Section):

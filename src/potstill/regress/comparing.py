@@ -5,7 +5,7 @@ from statistics import fmean
 from typing import Any, cast
 
 from potstill import stats
-from potstill.recipe.recipe import Evaluate
+from potstill.recipe.evaluating import Evaluate
 from potstill.regress.asking import Answers
 from potstill.regress.result import Asked, Compared, Likelihood, Reply, Share
 from potstill.regress.shipped import kinds

@@ -8,7 +8,8 @@ from typing import Any
 from potstill.errors import PotstillError
 from potstill.models import signs
 from potstill.progress import echo
-from potstill.recipe.recipe import Condition, Filter, Recipe
+from potstill.recipe.curating import Filter
+from potstill.recipe.recipe import Condition, Recipe
 from potstill.stages import chats
 from potstill.stages.judge import scoring
 from potstill.stages.planned import KnownExamples, Planned

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from potstill import stats
-from potstill.recipe.recipe import Evaluate
+from potstill.recipe.evaluating import Evaluate
 from potstill.recipe.systems import Role, System, system
 from potstill.stages.evaluate.asking import Asker
 from potstill.stages.evaluate.compare import Compared, compare

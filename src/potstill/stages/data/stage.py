@@ -8,7 +8,8 @@ from potstill.data.examples import Counts, examples
 from potstill.data.left_out import summary
 from potstill.errors import RecipeError
 from potstill.progress import echo
-from potstill.recipe.recipe import Filter, Recipe
+from potstill.recipe.curating import Filter
+from potstill.recipe.recipe import Recipe
 from potstill.stages import sealed
 from potstill.stages.data.contradictions import Contradictions
 from potstill.stages.data.synthesize import synthesize

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from potstill.errors import PotstillError, RecipeError, did_you_mean
-from potstill.recipe.recipe import Evaluate, Recipe
+from potstill.recipe.evaluating import Evaluate
+from potstill.recipe.recipe import Recipe
 from potstill.recipe.systems import STUDENT
 from potstill.stages.evaluate.compare import compare
 from potstill.stages.evaluate.outcome import Outcome

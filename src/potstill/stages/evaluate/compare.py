@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from math import ceil, isnan
 
 from potstill import stats
-from potstill.recipe.recipe import Evaluate
+from potstill.recipe.evaluating import Evaluate
 from potstill.stages.evaluate.outcome import Outcome
 from potstill.stages.evaluate.result import Bounds, Difference, Finding, Metric, Needed, OneSided, Tests
 from potstill.tasks import Task

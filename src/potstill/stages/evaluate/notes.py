@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import cast
 
-from potstill.recipe.recipe import Condition, Filter, Recipe
+from potstill.recipe.curating import Filter
+from potstill.recipe.recipe import Condition, Recipe
 from potstill.recipe.systems import STUDENT, Role, system
 from potstill.stages.evaluate.choosing import COMPARED
 from potstill.stages.evaluate.compare import NOT_TOLD

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any, Literal, cast
 
 from potstill import stats
-from potstill.recipe.recipe import Evaluate
+from potstill.recipe.evaluating import Evaluate
 from potstill.recipe.systems import STUDENT, System
 from potstill.stages.evaluate.asking import KINDS
 from potstill.stages.evaluate.choosing import COMPARED

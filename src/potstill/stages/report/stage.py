@@ -8,7 +8,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from potstill.recipe.recipe import Filter, Recipe
+from potstill.recipe.curating import Filter
+from potstill.recipe.recipe import Recipe
 from potstill.stages.curate import in_words
 from potstill.stages.evaluate.verdict import WHERE, interval, points, score
 from potstill.stages.judged.words import value, who

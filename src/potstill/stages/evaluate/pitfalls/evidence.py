@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from potstill.models import Message
-from potstill.recipe.recipe import Evaluate
+from potstill.recipe.evaluating import Evaluate
 from potstill.recipe.systems import Role
 from potstill.stages.evaluate.outcome import Outcome
 from potstill.stages.evaluate.pitfalls.training import Training
