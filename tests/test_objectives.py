@@ -10,11 +10,13 @@ from torch.nn.functional import cross_entropy
 import small
 from potstill.errors import PotstillError, RecipeError
 from potstill.models.local.chat_template import ChatTemplate
+from potstill.pipeline import pipeline
 from potstill.recipe import loading as recipe_file
-from potstill.stages.train import teacher
+from potstill.stages.train import choosing, teacher
 from potstill.stages.train.rows import Collator, rows_of, tokenized
 from potstill.stages.train.soft import SoftTargets
 from potstill.stages.train.targets import IGNORED, Soft, SummedLoss, Targets
+from potstill.workspace.artifacts import CURATED
 
 N, VOCABULARY = 40, 50
 
@@ -296,3 +298,70 @@ def test_the_student_learns_the_teachers_probabilities_of_its_own_answers(recipe
     recipe = recipe_with(f"on_policy: {{teacher: '{tmp_path / 'llama'}'}}")
     with pytest.raises(RecipeError, match="the vocabulary of the teacher's weights"):
         train._fit(recipe, tiny_folder, [row()], tmp_path / "refused")
+
+
+# Whole runs
+
+
+class TellsProbabilities(small.Teacher):
+    """A teacher that returns the log-probabilities of its tokens, one for each character."""
+
+    def answer(self, body):
+        answered = super().answer(body)
+        (choice,) = answered["choices"]
+        tokens = [*choice["message"]["content"], "<end>"]
+        if body.get("logprobs"):
+            alternatives = [{"token": "~", "logprob": -3.0}]
+            content = [
+                {"token": t, "logprob": -0.1, "top_logprobs": [{"token": t, "logprob": -0.1}, *alternatives]}
+                for t in tokens
+            ]
+            choice["logprobs"] = {"content": content}
+        return answered
+
+
+def trained(folder, tiny_folder, training, *changes, up_to="train"):
+    """A run of the small recipe with other settings, and its training.json."""
+    with TellsProbabilities() as teacher:
+        text = small.RECIPE.format(url=teacher.url, student=tiny_folder).replace("lora: {dropout: 0.1}", training)
+        for before, after in changes:
+            assert before in text
+            text = text.replace(before, after)
+        (folder / "r.yaml").write_text(text)
+        run = pipeline.start(str(folder / "r.yaml"), folder / "runs")
+        pipeline.carry_out(run, up_to)
+    return run, run.read_json("training.json")
+
+
+def test_a_run_learns_rationales_with_a_prompt_of_their_own(tiny_folder, tmp_path):
+    run, training = trained(tmp_path, tiny_folder, "joint: {weight: 1.0}", ("seed: 3", "seed: 3\ncondition: cot-joint"))
+    kept = [row for row in run.read(CURATED) if row["kept"]]
+    assert training["rows"] == len(kept) == 24
+    assert all(row["rationale"] and "It is" not in row["completion"] for row in kept)
+    assert len(training["loss"]) >= 2 * 2 * 24 // 4 / 2  # two rows of training for each
+
+
+def test_a_run_learns_the_probabilities_that_the_server_returned(tiny_folder, tmp_path):
+    run, training = trained(
+        tmp_path, tiny_folder, "kd: {top_k: 2, weight: 1.0}", ("max_tokens: 64}", "max_tokens: 64, top_logprobs: 2}")
+    )
+    assert training["loss"][-1]["loss"] < training["loss"][0]["loss"]
+    assert not run.path("student-checkpoints").exists()
+    assert not pipeline.plan(run)[3].stale
+
+
+def test_a_search_reports_all_rates_and_the_mean_of_epochs(tiny_folder, tmp_path, monkeypatch, capsys):
+    settings = "search: {learning_rate: [1.0e-6, 3.0e-3]}, average: 2"
+    change = ("learning_rate: 1.0e-3, ", "")
+    with pytest.raises(
+        RecipeError, match=r"3 have gold: too few to tell learning rates apart\. Set data.validation to 100"
+    ):
+        trained(tmp_path, tiny_folder, settings, change)
+    monkeypatch.setattr(choosing, "ENOUGH", 3)
+    _, training = trained(tmp_path, tiny_folder, settings, change)
+    assert [of["learning_rate"] for of in training["search"]] == [1e-6, 3e-3]
+    assert training["learning_rate"] in (1e-6, 3e-3)
+    assert training["average"]["epochs"] == [1, 2]
+    said = capsys.readouterr().err
+    assert "learning rates by validation score: 1e-06: " in said
+    assert "the mean of the weights after epochs 1, 2: " in said
