@@ -252,9 +252,7 @@ def _unchecked(judge: AboutRater, raters: Sequence[AboutRater]) -> str:
     if not people:
         return "was not checked by people: have them label a random draw of the same answers with potstill review."
     if any(one["agreement"] and one["rubric"] == judge["rubric"] for one in raters if one["rater"] == judge["rater"]):
-        return (
-            "is checked by people in which of two answers it rates higher, and not in how high its labels are: people compared answers."
-        )
+        return "is checked by people in which of two answers it rates higher, and not in how high its labels are: people compared answers."
     if all(one["rubric"] != judge["rubric"] for one in people):
         return "was not checked by people, who labelled by another rubric: one rubric's labels say nothing of those by another one."
     forms = sorted({one["form"] for one in people if one["rubric"] == judge["rubric"]})
