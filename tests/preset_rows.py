@@ -222,12 +222,12 @@ ROWS = [
         {"messages": turns("Hello!"), "gold": "Hi!"},
     ),
     ("mt_bench", {"question_id": 7, "category": "writing", "turns": ["Write a rhyme.", "Now without an e."]}, {
-        "id": 7, "messages": turns("Write a rhyme."), "gold": None,
+        "id": 7, "messages": turns("Write a rhyme.", "", "Now without an e."), "gold": None,
     }),
     (
         "mt_bench",
         {"question_id": 8, "category": "math", "turns": ["What is 2 + 2?", "And times 3?"], "reference": ["4", "12"]},
-        {"id": 8, "messages": turns("What is 2 + 2?"), "gold": None},
+        {"id": 8, "messages": turns("What is 2 + 2?", "", "And times 3?"), "gold": None},
     ),
     ("openai_chat", {"messages": [SYSTEM, *turns("What is a comma?", "A short pause.")]}, {
         "messages": [SYSTEM, *turns("What is a comma?")], "gold": "A short pause.",

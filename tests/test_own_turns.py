@@ -15,6 +15,7 @@ from potstill.labels.items import items
 from potstill.labels.table import Form
 from potstill.pipeline.rendering import preview
 from potstill.recipe import loading
+from potstill.review.browse_index import index
 from potstill.review.settings import Settings
 from potstill.review.view import view
 from potstill.review.visit import rendered
@@ -269,6 +270,10 @@ def test_reviewers_read_the_chat_of_each_system(tmp_path):
     ).body.decode()  # fmt: skip
     assert page.count("Which country?") == 2
     assert page.count("reply 2, the one to label") == 2
+    row = index(run).execute("SELECT content FROM rows WHERE id = ?", (item.question,)).fetchone()
+    content = json.loads(row["content"])
+    assert content["answers"]["one"]["earlier"] == ["Name river 0. It is one."]
+    assert content["example"]["question"] == "Name river 0.\n\nWhich country?"
 
 
 # Plans

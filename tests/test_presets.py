@@ -6,6 +6,7 @@ import pytest
 
 from potstill.data import presets
 from potstill.errors import RecipeError
+from potstill.tasks.messages import parse_turns
 from potstill.tasks.registry import names, task_class
 from preset_rows import LAMP, MIA, ROWS, WET, turns
 
@@ -20,7 +21,10 @@ def read(name, row):
     preset = presets.lookup(name)
     task = task_class(preset.task)()
     converted = preset.convert(row)
-    example = {column: kind.parse(converted[column]) for column, kind in task.columns.items()}
+    example = {
+        column: parse_turns(converted["turns"]) if "turns" in converted else kind.parse(converted[column])
+        for column, kind in task.columns.items()
+    }
     gold = converted["gold"]
     return example | {
         "gold": None if gold is None else task.parse_gold(gold, example),
@@ -191,8 +195,12 @@ def test_gold_of_aqua_rat_is_the_option_of_its_letter():
 
 
 @with_data
-def test_questions_of_mt_bench_are_their_first_turns():
+def test_questions_of_mt_bench_have_two_turns():
     pairs = [(row, read("mt_bench", row)) for row in load_rows("mt_bench_questions.jsonl")]
     assert len({example["id"] for _, example in pairs}) == 80
     for row, example in pairs:
-        assert example == {"id": row["question_id"], "messages": turns(row["turns"][0].strip()), "gold": None}
+        assert example == {
+            "id": row["question_id"],
+            "messages": turns(row["turns"][0], "", row["turns"][1]),
+            "gold": None,
+        }

@@ -7,6 +7,7 @@ import pytest
 from transformers import AutoTokenizer
 
 import small
+from potstill.data.examples import examples
 from potstill.models.local.chat_template import ChatTemplate
 from potstill.recipe import loading
 from potstill.stages.curate import curate
@@ -166,6 +167,21 @@ def test_the_teacher_continues_its_own_replies(curated, teacher):
     generate(recipe, run)
     assert run.read(GENERATED) == generated
     assert teacher.seen.total() == 4
+
+
+def test_later_turns_of_chats_that_were_read_from_a_file_are_requested(tmp_path, teacher, student):
+    """The data stage puts the split before each id."""
+    chats = [{"messages": chat(f"one {i}?", "gold", f"two {i}?", "gold")} for i in range(6)]
+    (tmp_path / "chats.jsonl").write_text("".join(json.dumps(row) + "\n" for row in chats))
+    text = RECIPE.format(url=teacher.url, student=student, condition="vanilla", generate="", curate="", max_length=1024)
+    recipe = loading.parse(text, folder=tmp_path)
+    run = Run(tmp_path / "run", recipe, tmp_path / "store.sqlite")
+    run.write(artifacts.examples(recipe.task), list(examples(recipe)))
+    trained_on = [row["id"] for row in run.examples("train")]
+    assert len(trained_on) == 8
+    generate(recipe, run)
+    assert [row["id"] for row in run.read(GENERATED)] == trained_on
+    assert sorted(len(json.loads(body)["messages"]) for body in teacher.seen) == [1] * 4 + [3] * 4
 
 
 def test_each_sample_of_a_chat_continues_itself(curated):

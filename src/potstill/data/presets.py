@@ -171,8 +171,8 @@ def _baize_quora(row: Row) -> dict[str, Any] | None:
 
 
 def _mt_bench(row: Row) -> dict[str, Any]:
-    """Only the first turn: the second refers to a reply that the student has not given yet."""
-    return {"id": row["question_id"], "messages": [{"role": "user", "content": row["turns"][0]}], "gold": None}
+    """Both turns of the user: each system answers the second one after its own first answer."""
+    return {"id": row["question_id"], "turns": row["turns"], "gold": None}
 
 
 def _openai_chat(row: Row) -> dict[str, Any]:

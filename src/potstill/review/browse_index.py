@@ -14,15 +14,16 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from potstill.errors import PotstillError
+from potstill.labels.items import shown_answer
 from potstill.progress import echo
 from potstill.stages.curate import in_words
 from potstill.tasks import Example, Task
 from potstill.workspace import artifacts
-from potstill.workspace.artifacts import CURATED, EXAMPLES, TEST_SPLITS
+from potstill.workspace.artifacts import CURATED, EXAMPLES, TEST_SPLITS, Prediction
 from potstill.workspace.run import ROWS_PER_BATCH, Run
 
 FILE = "browse.sqlite"
-VERSION = 1
+VERSION = 2
 MAX_TITLE, MAX_SEARCHED = 300, 20_000
 """Characters of a row's title, and of its text that is searched."""
 SCHEMA = """
@@ -136,8 +137,16 @@ def _questions(run: Run, task: Task, examples: Mapping[str, Example]) -> Iterato
                 states = (f"split {split}", *(f"{name}: {answer['outcome']}" for name, answer in answers.items()))
                 title = _question(task, example)
                 texts = [title, str(example["gold"] or ""), *(answer["text"] for answer in answers.values())]
-                content = {"example": _shown(task, example), "answers": answers}
+                content = {"example": _shown(task, example), "answers": _with_turns(task, example, answers)}
                 yield Row(example["id"], "test question", title[:MAX_TITLE], states, "\n".join(texts), content)
+
+
+def _with_turns(task: Task, example: Example, answers: Mapping[str, Prediction]) -> dict[str, dict[str, Any]]:
+    """The answers, each with what the system said in the turns before."""
+    return {
+        name: {**answer, "earlier": shown_answer(task, example, answer, name).earlier}
+        for name, answer in answers.items()
+    }
 
 
 def _training(task: Task, example: Example | None, curated: Mapping[str, Any]) -> Row:
@@ -164,5 +173,5 @@ def _question(task: Task, example: Example) -> str:
 def _shown(task: Task, example: Example) -> dict[str, Any]:
     return {
         "id": example["id"], "split": example["split"], "group": example["group"], "gold": example["gold"],
-        "question": _question(task, example), "rationale": example["rationale"], "system": example["system"],
+        "question": "\n\n".join(message["content"] for message in task.asked(example)), "rationale": example["rationale"], "system": example["system"],
     }  # fmt: skip
