@@ -14,12 +14,12 @@ import pytest
 import forked
 import small
 import students
-from exported import QUESTIONS, run_with_student
 from potstill.errors import PotstillError, RecipeError
 from potstill.export import converter, forms, room
 from potstill.export.conversion import name_of
 from potstill.workspace import exports
 from potstill.workspace.artifacts import EXPORTS, STUDENT
+from student_runs import QUESTIONS, run_with_student
 
 pytest_plugins = ("exported",)
 
