@@ -306,3 +306,18 @@ def test_a_local_teacher_runs_as_the_student_does(tmp_path, weights, monkeypatch
     assert plain["prompt_tokens"]["estimate"] == 1.0  # the same prompts
     assert plain["completion_tokens"]["estimate"] == 1.0  # of the same weights
     assert result["against"][0]["prompt_tokens"]["estimate"] > 1.0
+
+
+def test_a_teacher_that_the_recipe_serves(tmp_path, weights):
+    """A GGUF file of the user's own, asked by its server's chat API; it differs from the student in form, which is said."""
+    teacher = f"{{serve: llama.cpp, model: '{weights[1]}', context: 512}}"
+    run = measurable_run(tmp_path / "runs", *weights, teacher)
+    done = small.potstill("measure", "one", *QUICK, "--machine-price", "1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = phases(run, "teacher-plain")
+    assert set(found) == {(2, "cold"), (2, "warm")}
+    assert found[2, "cold"]["cached_tokens"]["estimate"] == 0
+    assert found[2, "cold"]["n"] == 8
+    result = run.read_json("measured.json")
+    assert not result["against"][0]["alike"]
+    assert any("they differ in more than the model" in note for note in result["verdict"]["notes"])

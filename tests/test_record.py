@@ -146,6 +146,40 @@ def test_a_stream_arrives_as_it_is_written(tmp_path):
         connection.close()
 
 
+def test_the_official_client_notices_nothing(tmp_path):
+    """Whole answers, streams, which it closes when it has read [DONE], and errors."""
+    openai = pytest.importorskip("openai")
+
+    def respond(head, body):
+        asked = json.loads(body)
+        if asked["messages"][0]["content"] == "fail":
+            return reply(
+                {"error": {"message": "slower", "code": "rate_limit"}}, "429 Too Many Requests", "x-request-id: r1"
+            )
+        return (
+            chunked(*events(delta("2+2 "), delta("is 4."), delta(finish="stop")))
+            if asked.get("stream")
+            else reply(answer("four"))
+        )
+
+    with upstream(respond) as server, recording(server.url, tmp_path) as proxy:
+        with openai.OpenAI(base_url=f"{proxy.url}/v1", api_key="sk-test-0123456789abcdef", max_retries=0) as client:
+
+            def ask(text, **options):
+                return client.chat.completions.create(
+                    model="big", messages=[{"role": "user", "content": text}], **options
+                )
+
+            assert ask("a").choices[0].message.content == "four"
+            assert "".join(part.choices[0].delta.content or "" for part in ask("b", stream=True)) == "2+2 is 4."
+            with pytest.raises(openai.RateLimitError, match="slower") as failed:
+                ask("fail")
+            assert failed.value.request_id == "r1"
+        proxy.settled(3)
+        found = [row["response"]["choices"][0]["message"]["content"] for row in proxy.rows()]
+        assert (found, proxy.counts) == (["four", "2+2 is 4."], {"failed requests": 1})
+
+
 MESSAGES = [
     {"type": "message_start", "message": {"id": "m", "model": "claude", "content": [], "usage": {"input_tokens": 9}}},
     {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}},
