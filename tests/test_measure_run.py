@@ -321,3 +321,15 @@ def test_a_teacher_that_the_recipe_serves(tmp_path, weights):
     result = run.read_json("measured.json")
     assert not result["against"][0]["alike"]
     assert any("they differ in more than the model" in note for note in result["verdict"]["notes"])
+
+
+def test_more_phases_ask_the_same_questions_first(measured):
+    """So that another concurrency, or more questions, adds to what was measured."""
+    run, _, _, _ = measured
+    from potstill.measure.measuring import Options, prepare
+
+    few, many = (prepare(run, Options(served.FORM, at_once, n)) for at_once, n in (((1,), 3), ((1, 2), 9)))
+    for one, other in zip(few, many, strict=True):
+        assert other.questions[: len(one.questions)] == one.questions
+        assert (len(one.questions), len(other.questions)) == (4, 9)
+    assert len({question.id for question in many[0].questions}) == 9

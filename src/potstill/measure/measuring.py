@@ -1,6 +1,8 @@
 """Measure the systems of a run, one phase after another, and write measured.json."""
 
 import asyncio
+import hashlib
+import json
 import os
 import platform
 import time
@@ -18,7 +20,8 @@ from potstill.measure.summary import summary
 from potstill.measure.targets import warm_up
 from potstill.models.prices import Price
 from potstill.progress import echo, progress
-from potstill.workspace.artifacts import MEASURED
+from potstill.workspace.artifacts import EXAMPLES, MEASURED
+from potstill.workspace.digests import Part
 from potstill.workspace.run import Run
 
 PER_PLACE = 4
@@ -80,7 +83,7 @@ def measure(run: Run, options: Options, asked: Sequence[Side], placed: Callable[
         measured = {}
         for side in asked:
             place = placed(side)
-            found = raw.read(run, side.name, _key(side, place, options))
+            found = raw.read(run, side.name, _key(run, side, place))
             purse.begin(place.price, _cost_per_answer(place.price, side), found.answers)
             for concurrency in options.concurrency:
                 for cache in place.caches:
@@ -195,7 +198,7 @@ class Purse:
 
 
 def _planned(run: Run, options: Options, side: Side, place: Place) -> Planned:
-    found = raw.read(run, side.name, _key(side, place, options))
+    found = raw.read(run, side.name, _key(run, side, place))
     requests = sum(
         len(found.left(c, cache, side.questions[: options.asked(c)]))
         for c in options.concurrency
@@ -220,13 +223,14 @@ CHARACTERS_PER_TOKEN = 3.0
 """Fewer than usual, so that an estimate is rather too high."""
 
 
-def _key(side: Side, place: Place, options: Options) -> dict[str, object]:
-    """What decides a system's numbers, besides the machine's other work."""
-    questions = [[one.id, one.max_tokens] for one in side.questions]
+def _key(run: Run, side: Side, place: Place) -> dict[str, object]:
+    """What decides a system's numbers, besides the machine's other work: its server, the questions and how they are asked."""
+    first = side.questions[0]
+    asked = json.dumps([first.id, first.max_tokens, *map(dict, first.messages)], sort_keys=True)
     return {
         "place": dict(place.identity),
-        "questions": questions,
-        "least": options.questions,
+        "examples": run.digest(Part(EXAMPLES, splits=(split_of(run),))),
+        "first": hashlib.sha256(asked.encode()).hexdigest(),
         "machine": platform.node(),
     }
 
