@@ -28,13 +28,13 @@ from itertools import islice
 from pathlib import Path
 
 import psutil
-
 from load import ask_all
+from soak import growth, soak
+
 from potstill.data import word_problems
 from potstill.export import forms
 from potstill.models.served.process import _free_port
 from potstill.workspace.workspace import Workspace
-from soak import growth, soak
 
 PEERS = Path(__file__).parent / "peers"
 GOALS = {
@@ -47,9 +47,10 @@ name: benchmark
 task: math
 data: {{source: word_problems, train: {rows}, validation: 4, test: 20, test_unseen: 4}}
 teacher: {{model: packaged/qwen2.5-coder-0.5b-instruct}}
-condition: gold-rationale
+condition: cot-rationale
+generate: {{prompting: cot-fewshot, max_words: 30, max_tokens: 96}}
 student: {{model: packaged/smollm2-135m-instruct, max_tokens: 96}}
-train: {{epochs: 1, learning_rate: 2.0e-3}}
+train: {{epochs: 2, learning_rate: 2.0e-3}}
 """
 
 
@@ -73,7 +74,7 @@ def _meets(value, goal):
 
 def train(folder: Path, quick: bool) -> Path:
     """A run with a student whose answers end as those of a trained one do."""
-    (folder / "r.yaml").write_text(RECIPE.format(rows=32 if quick else 160))
+    (folder / "r.yaml").write_text(RECIPE.format(rows=32 if quick else 128))
     subprocess.run([sys.executable, "-m", "potstill", "train", "r.yaml"], cwd=folder, check=True)
     return folder / "runs" / "benchmark"
 
@@ -84,9 +85,13 @@ def train(folder: Path, quick: bool) -> Path:
 def throughput(run, weights, quick):
     """The figures ``vs_transformers_16`` and ``vs_plain_llamacpp_16``, and what they are made of."""
     rounds, per_client = (1, 2) if quick else (5, 4)
-    questions = [row["question"] for row in islice(word_problems.questions(7, "serving", unseen=False, taken=set()), 400)]
+    questions = [
+        row["question"] for row in islice(word_problems.questions(7, "serving", unseen=False, taken=set()), 400)
+    ]
     limit = run.recipe.student.max_tokens
-    bodies = [{"messages": [{"role": "user", "content": text}], "max_tokens": limit, "temperature": 0} for text in questions]
+    bodies = [
+        {"messages": [{"role": "user", "content": text}], "max_tokens": limit, "temperature": 0} for text in questions
+    ]
     with ExitStack() as servers:
         dtype = fastest_dtype(run, bodies[: 4 if quick else 16])
         urls = {

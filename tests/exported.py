@@ -3,11 +3,14 @@
 import shutil
 
 import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 import students
 from evaluated import example, run_with
 from potstill.export import converter
-from potstill.workspace.artifacts import STUDENT
+from potstill.recipe import loading
+from potstill.workspace.artifacts import RECIPE, STUDENT
 
 QUESTIONS = [
     example(f"q{i}", question=f"Ann has {i} apples and buys {i + 2} more. How many are there?", gold=str(2 * i + 2))
@@ -19,22 +22,26 @@ FAMILY = "chatml"
 def run_with_student(runs, folder, *, name="one", systems="[student]", examples=QUESTIONS, more=""):
     """A run whose student is the model in ``folder``."""
     run = run_with(runs, examples, name=name, systems=systems, more=more)
-    recipe = run.recipe.model_copy(
-        update={"student": run.recipe.student.model_copy(update={"max_tokens": 12, "dtype": "float32"})}
-    )
-    run.recipe = recipe
-    from potstill.recipe import loading
-    from potstill.workspace.artifacts import RECIPE
-
-    run.write_text(RECIPE, loading.dump(recipe))
+    own = run.recipe.student.model_copy(update={"max_tokens": 12, "dtype": "float32"})
+    run.recipe = run.recipe.model_copy(update={"student": own})
+    run.write_text(RECIPE, loading.dump(run.recipe))
     shutil.copytree(folder, run.path(STUDENT))
     return run
 
 
 @pytest.fixture(scope="session")
 def student(tmp_path_factory):
-    """The folder of a student's weights."""
-    return students.save(FAMILY, tmp_path_factory.mktemp("student") / "weights")
+    """The folder of a student's weights, so large that an answer depends on all of them."""
+    folder, tokenizer = tmp_path_factory.mktemp("student") / "weights", students.tokenizer_of(FAMILY)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=2048, eos_token_id=tokenizer.eos_token_id, bos_token_id=None,
+        initializer_range=0.3,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,11 @@ import time
 import urllib.error
 import urllib.request
 
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
 import forked
+import small
 import tiny_gguf
 from evaluated import example
 from potstill.models.local import loading
@@ -30,7 +34,18 @@ train: {{max_length: 64}}
 FORM = "gguf-f16"
 
 
-def run_with_student(runs, weights, gguf, *, name="one", task="math", data="", teacher="packaged/qwen2.5-coder-0.5b-instruct", more="", rows=()):
+def run_with_student(
+    runs,
+    weights,
+    gguf,
+    *,
+    name="one",
+    task="math",
+    data="",
+    teacher="packaged/qwen2.5-coder-0.5b-instruct",
+    more="",
+    rows=(),
+):
     """A trained run with an export that passed its gate; ``gguf`` is the student's file, None for no export."""
     text = RECIPE.format(name=name, task=task, data=data, teacher=teacher, student=weights, more=more)
     run = Run(runs / name, recipes.parse(text, folder=runs), runs / "completions.sqlite")
@@ -57,9 +72,24 @@ def add_export(run, gguf):
 
 
 def tiny_weights(folder, gguf):
-    import small
-
+    """The Llama of `small` as a folder and as a GGUF file."""
     small.save_tiny_llama(folder)
+    tiny_gguf.write(folder, gguf)
+
+
+def endless_weights(folder, gguf):
+    """A larger one, which needs a second or two for an answer, and never ends one before its limit."""
+    _, tokenizer = small.tiny_llama()
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=256, intermediate_size=512, num_hidden_layers=12, num_attention_heads=8,
+        max_position_embeddings=2048, eos_token_id=tokenizer.eos_token_id, bos_token_id=None, initializer_range=0.3,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():
+        model.lm_head.weight[tokenizer.eos_token_id] = 0  # never the largest of so many random numbers
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     tiny_gguf.write(folder, gguf)
 
 
@@ -97,7 +127,6 @@ class Server:
 
     def errors(self):
         """What it has written to standard error."""
-        self._log.flush()
         with open(self._log.name, encoding="utf-8") as log:
             return log.read()
 

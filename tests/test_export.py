@@ -112,7 +112,7 @@ def test_another_template_in_the_file_fails_the_gate(run, conversion, monkeypatc
     def with_another(model, target, number_format, end):
         convert(model, target, number_format, end)
         content = target.read_bytes()
-        target.write_bytes(content.replace(b"{% if add_generation_prompt %}<|im_start|>a", b"{% if add_generation_prompt %}<|im_end|>aa"))
+        target.write_bytes(content.replace(b"{% if add_generation_prompt %}<|im_start|>a", b"{% if add_generation_prompt %}<|im_end|>aaa"))
 
     monkeypatch.setattr(converter, "convert", with_another)
     gate = export(run, "gguf")["gate"]

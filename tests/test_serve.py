@@ -171,7 +171,7 @@ def test_what_is_printed_works(server):
 def test_metrics_count_what_was_done(server):
     before = server.metrics()
     answer = ask(server, stream=True, stream_options={"include_usage": True})
-    usage = [chunk.usage for chunk in answer if chunk.usage][0]
+    usage = next(chunk.usage for chunk in answer if chunk.usage)
     server.post(b"{")
     after = server.metrics()
 
@@ -264,7 +264,9 @@ def test_addresses_that_do_not_exist(server):
     assert refused.value.status_code == 405
 
 
-@pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "evil.example"}])
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "evil.example"}]
+)
 def test_a_page_of_another_site_is_refused(server, headers):
     status, error, _ = server.post({"messages": QUESTION}, **headers)
     assert status == 403

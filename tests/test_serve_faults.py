@@ -25,6 +25,20 @@ def weights(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def endless(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("endless")
+    served.endless_weights(folder / "hf", folder / "endless.gguf")
+    return folder
+
+
+@pytest.fixture
+def slow(endless, tmp_path):
+    """The folder of a run whose student takes its time."""
+    served.run_with_student(tmp_path, endless / "hf", endless / "endless.gguf")
+    return tmp_path
+
+
 @pytest.fixture
 def runs(weights, tmp_path):
     served.run_with_student(tmp_path, weights / "hf", weights / "tiny.gguf")
@@ -58,8 +72,8 @@ def _owned(monkeypatch):
     monkeypatch.setenv("SERVED_BY_TEST", str(os.getpid()))
 
 
-def test_a_client_that_leaves_in_mid_stream_frees_its_place_and_the_engine(runs):
-    with served.Server(runs, "--concurrency", 1) as server:
+def test_a_client_that_leaves_in_mid_stream_frees_its_place_and_the_engine(slow):
+    with served.Server(slow, "--concurrency", 1) as server:
         connection = begin(server)
         connection.close()
         began = time.monotonic()
@@ -72,8 +86,8 @@ def test_a_client_that_leaves_in_mid_stream_frees_its_place_and_the_engine(runs)
         assert metrics["potstill_completion_tokens_total"] == 2, "an answer that nobody got is not counted"
 
 
-def test_more_than_may_wait_is_refused_with_a_time(runs):
-    with served.Server(runs, "--concurrency", 1, "--waiting", 0) as server:
+def test_more_than_may_wait_is_refused_with_a_time(slow):
+    with served.Server(slow, "--concurrency", 1, "--waiting", 0) as server:
         connection = begin(server)
         status, body, headers = server.post({**LONG, "stream": False})
         assert status == 429
@@ -83,8 +97,8 @@ def test_more_than_may_wait_is_refused_with_a_time(runs):
         assert served.eventually(lambda: server.post({**LONG, "stream": False, "max_tokens": 1})[0] == 200)
 
 
-def test_sigterm_in_mid_stream_finishes_the_answer(runs):
-    with served.Server(runs) as server:
+def test_sigterm_in_mid_stream_finishes_the_answer(slow):
+    with served.Server(slow) as server:
         chunks = server.client().chat.completions.create(**{**LONG, "max_tokens": 300})
         first = next(chunks)
         server.command.send_signal(signal.SIGTERM)
@@ -95,8 +109,8 @@ def test_sigterm_in_mid_stream_finishes_the_answer(runs):
         assert not engines()
 
 
-def test_an_engine_that_is_killed_ends_the_server_with_the_reason(runs):
-    with served.Server(runs) as server:
+def test_an_engine_that_is_killed_ends_the_server_with_the_reason(slow):
+    with served.Server(slow) as server:
         connection = begin(server)
         (engine,) = engines()
         engine.send_signal(signal.SIGKILL)

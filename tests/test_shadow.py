@@ -8,6 +8,7 @@ import pytest
 import served
 import small
 from evaluated import example
+from golden import prediction
 from potstill.data import logs
 from potstill.errors import RecipeError
 from potstill.recipe import loading
@@ -17,6 +18,7 @@ from potstill.serve.prompt import Prompt, Reply
 from potstill.serve.requests import Asked
 from potstill.serve.student import Student
 from potstill.tasks.registry import parse_task
+from potstill.workspace import artifacts
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +29,18 @@ def weights(tmp_path_factory):
 
 
 def run_of(tmp_path, weights, url, **options):
-    teacher = f'{{url: "{url}", model: t}}'
+    teacher = f'{{url: "{url}", model: t{options.pop("teacher_more", "")}}}'
     more = f"evaluate: {{systems: [student, teacher-cot]}}\ngenerate: {{prompting: cot}}\n{options.pop('more', '')}"
-    return served.run_with_student(tmp_path, weights / "hf", weights / "tiny.gguf", teacher=teacher, more=more, **options)
+    return served.run_with_student(
+        tmp_path, weights / "hf", weights / "tiny.gguf", teacher=teacher, more=more, **options
+    )
 
 
 def asked(text, system=None):
     messages = [{"role": "user", "content": text}]
-    return Asked([{"role": "system", "content": system}, *messages] if system else messages, Prompt([], 1), False, False)
+    return Asked(
+        [{"role": "system", "content": system}, *messages] if system else messages, Prompt([], 1), False, False
+    )
 
 
 def test_a_server_asks_the_teacher_in_its_own_way_and_writes_a_log(tmp_path, weights, teacher):
@@ -42,7 +48,9 @@ def test_a_server_asks_the_teacher_in_its_own_way_and_writes_a_log(tmp_path, wei
     with served.Server(tmp_path, "--shadow", "1", "--agreement", "0.5") as server:
         for i in range(3):
             assert server.post({"messages": [{"role": "user", "content": f"What is {i} + 1?"}]})[0] == 200
-        assert served.eventually(lambda: server.metrics().get('potstill_shadow_answers_total{result="differs"}', 0) == 3, 30)
+        assert served.eventually(
+            lambda: server.metrics().get('potstill_shadow_answers_total{result="differs"}', 0) == 3, 30
+        )
     sent = [json.loads(body)["messages"][-1]["content"] for body in teacher.seen]
     assert all("Solve the problem" in text and "What is" in text for text in sent), "the prompt cot, not the student's"
     assert len(sent) == 3
@@ -53,25 +61,26 @@ def test_a_server_asks_the_teacher_in_its_own_way_and_writes_a_log(tmp_path, wei
     assert all("Answer:" in one.text for one in read)
     assert run.store.spent(run.id, "t")[0] == 3
     assert "agrees with the teacher on 0% of 3 answers" in server.errors()
-
-
-def test_a_log_of_the_shadow_is_data_of_another_run(tmp_path, weights, teacher):
-    test_a_server_asks_the_teacher_in_its_own_way_and_writes_a_log(tmp_path, weights, teacher)
     (tmp_path / "again.yaml").write_text(
-        f"name: again\ntask: math\ndata: {{source: logs, train: {tmp_path}/one/shadow.jsonl, validation: 1, test: 1, unlabelled: keep}}\n"
+        f"name: again\ntask: math\ndata: {{source: logs, train: {run.folder}/shadow.jsonl, validation: 1, test: 1}}\n"
         f'teacher: {{model: {{url: "{teacher.url}", model: t}}}}\ncondition: vanilla\nstudent: {{model: "{weights / "hf"}"}}\n'
     )
     done = small.potstill("plan", "again.yaml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 
-def test_a_teacher_that_fails_or_costs_too_much_changes_no_answer(tmp_path, weights, teacher):
-    teacher.busy_after = 0
-    run_of(tmp_path, weights, "http://127.0.0.1:9/v1")
+def test_a_teacher_that_fails_changes_no_answer(tmp_path, weights):
+    run_of(tmp_path, weights, "http://127.0.0.1:9/v1", teacher_more=", max_attempts: 1")
     with served.Server(tmp_path, "--shadow", "1", "--agreement", "0.5") as server:
         for i in range(3):
             assert server.post({"messages": [{"role": "user", "content": f"{i}?"}]})[0] == 200
+        assert served.eventually(
+            lambda: server.metrics().get('potstill_shadow_answers_total{result="left out"}', 0) == 3, 30
+        )
+        assert server.post({"messages": [{"role": "user", "content": "x?"}]})[0] == 200
     assert server.ended == 0
+    assert "shadow: " in server.errors()
+    assert "Traceback" not in server.errors()
 
 
 def test_a_spent_budget_ends_the_shadow_and_not_the_server(tmp_path, weights, teacher):
@@ -196,3 +205,7 @@ def test_personal_data_is_redacted_before_the_teacher_is_asked(watching):
 def test_the_expected_agreement_is_that_of_the_test_questions(tmp_path, weights, teacher):
     run = run_of(tmp_path, weights, teacher.url)
     assert agreement.expected(run) is None
+    for system, answers in (("student", ["1", "2.0", None, "9"]), ("teacher-cot", ["1", "2", "3", None])):
+        rows = [prediction(i, "correct", answer=answer) for i, answer in enumerate(answers)]
+        run.write(artifacts.predictions(system), rows)
+    assert agreement.expected(run) == pytest.approx(2 / 3 - 0.05)

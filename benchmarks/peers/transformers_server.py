@@ -37,7 +37,9 @@ def main():
             input_ids=ids, attention_mask=mask, max_new_tokens=max(limit for _, limit, _ in batch), do_sample=False,
             temperature=None, top_p=None, top_k=None, repetition_penalty=None, pad_token_id=pad,
         )  # fmt: skip
-        return [(tokenizer.decode(row[width:], skip_special_tokens=True), count(row[width:].tolist(), pad)) for row in out]
+        return [
+            (tokenizer.decode(row[width:], skip_special_tokens=True), count(row[width:].tolist(), pad)) for row in out
+        ]
 
     def count(ids, pad):
         while ids and ids[-1] == pad:

@@ -21,7 +21,9 @@ def serve(
     runs: Runs = RUNS,
     form: Annotated[
         str,
-        typer.Option("--form", help="An export's form, such as gguf-q8_0; left out, vllm on a GPU, otherwise gguf-f16."),
+        typer.Option(
+            "--form", help="An export's form, such as gguf-q8_0; left out, vllm on a GPU, otherwise gguf-f16."
+        ),
     ] = "",
     concurrency: Annotated[
         int, typer.Option("--concurrency", min=1, max=4096, help="Requests that are answered at once.")
@@ -37,7 +39,8 @@ def serve(
         str, typer.Option("--api-key-env", metavar="NAME", help="Environment variable with the key that clients send.")
     ] = "",
     shadow: Annotated[
-        float, typer.Option("--shadow", min=0, max=1, help="Part of the traffic about which the teacher is asked again.")
+        float,
+        typer.Option("--shadow", min=0, max=1, help="Part of the traffic about which the teacher is asked again."),
     ] = 0.0,
     shadow_seed: Annotated[int, typer.Option("--shadow-seed", help="Decides which part that is.")] = 0,
     agreement: Annotated[

@@ -14,6 +14,8 @@ QWEN_SPLIT = (
 LLAMA_3_SPLIT = QWEN_SPLIT.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
 SPLITS = {QWEN_SPLIT: "qwen2", LLAMA_3_SPLIT: "llama-bpe"}
 """llama.cpp's names of expressions that split texts."""
+NORMAL, CONTROL, USER_DEFINED = 1, 3, 4
+"""Types of tokens in a GGUF file."""
 
 
 def main() -> None:
@@ -28,6 +30,8 @@ def main() -> None:
     def with_end(self: Any, vocab_only: bool) -> None:
         prepare_metadata(self, vocab_only)
         add_ends(self.gguf_writer, int(end))
+        tokenizer = self.dir_model / "tokenizer.json"
+        correct_tokens(self.gguf_writer, json.loads(tokenizer.read_text(encoding="utf-8")))
 
     def recognized(self: Any, tokenizer: Any) -> str:
         """The converter knows tokenizers by a hash of what they make of a text, and potstill some of the others by how they split."""
@@ -61,6 +65,18 @@ def add_ends(writer: Any, end: int) -> None:
     if written["tokenizer.ggml.model"].value == "gpt2" and "tokenizer.ggml.merges" not in written:
         # llama.cpp refuses a vocabulary of bytes without merges. This one is never applied: both parts have several characters.
         writer.add_token_merges(["unmerged unmerged"])
+
+
+def correct_tokens(writer: Any, tokenizer: Any) -> None:
+    """Added tokens are found in a text before it is split, also those that the converter takes for words; and a space goes before a text
+    only where the tokenizer writes it."""
+    kinds = writer.kv_data[0]["tokenizer.ggml.token_type"].value
+    for token in tokenizer["added_tokens"]:
+        if token["id"] < len(kinds) and kinds[token["id"]] == NORMAL:
+            kinds[token["id"]] = CONTROL if token["special"] else USER_DEFINED
+    match tokenizer["pre_tokenizer"]:
+        case {"type": "Metaspace", "prepend_scheme": "first" | "never"}:  # before "first" stands a control token
+            writer.add_add_space_prefix(False)
 
 
 def name_of(splitting: Any) -> str:

@@ -34,13 +34,17 @@ class Access:
         if self.key:
             given = headers.get("authorization", "").removeprefix("Bearer ").strip()
             if path not in OPEN and not secrets.compare_digest(given.encode(), self.key):
-                what = "The key is wrong." if given else "The request has no key: send it as 'Authorization: Bearer KEY'."
+                what = (
+                    "The key is wrong." if given else "The request has no key: send it as 'Authorization: Bearer KEY'."
+                )
                 raise ApiError(401, what, code="invalid_api_key")
             return
         host, origin = headers.get("host", ""), headers.get("origin")
         foreign = origin not in (None, f"http://{host}", f"https://{host}")
         if foreign or headers.get("sec-fetch-site", "none") not in ("none", "same-origin") or not self._is_own(host):
-            raise ApiError(403, "This request comes from another site. For one that may use this server, set --api-key-env.")
+            raise ApiError(
+                403, "This request comes from another site. For one that may use this server, set --api-key-env."
+            )
 
     def _is_own(self, host: str) -> bool:
         try:

@@ -107,6 +107,10 @@ def _read(file: Path, fingerprint: str) -> list[float]:
                     row = json.loads(line)
                 except ValueError:
                     continue
-                if isinstance(row, dict) and row.get("fingerprint") == fingerprint and isinstance(row.get("agrees"), bool):
+                if (
+                    isinstance(row, dict)
+                    and row.get("fingerprint") == fingerprint
+                    and isinstance(row.get("agrees"), bool)
+                ):
                     values.append(float(row["agrees"]))
     return values

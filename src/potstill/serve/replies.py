@@ -47,7 +47,9 @@ class Form:
             chunks += b"data: " + orjson.dumps(body) + b"\n\n"
         return chunks + DONE
 
-    def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None, logprobs: Sequence[Logprob] = ()) -> bytes:
+    def _chunk(
+        self, delta: dict[str, Any], finish_reason: str | None = None, logprobs: Sequence[Logprob] = ()
+    ) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": self._logprobs(logprobs), "finish_reason": finish_reason}
         return b"data: " + orjson.dumps(self._object("chat.completion.chunk") | {"choices": [choice]}) + b"\n\n"
 

@@ -18,7 +18,16 @@ from potstill.tasks.messages import LeftOutError, in_turn, parse_message
 
 MOST_STOPS, MOST_STOP_CHARACTERS = 4, 500
 IGNORED = frozenset(
-    ("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "verbosity")
+    (
+        "user",
+        "metadata",
+        "store",
+        "service_tier",
+        "safety_identifier",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "verbosity",
+    )
 )
 """Fields that do not concern the answer."""
 NEUTRAL: Mapping[str, tuple[Any, ...]] = {
@@ -132,14 +141,19 @@ def asked(request: Body, student: Student) -> Asked:
     """What the student is asked. Raises `ApiError` for a chat that it cannot be asked, and for one that is too long."""
     if request.model not in (None, student.name):
         raise ApiError(
-            404, f"The model '{request.model[:100]}' does not exist here; this server has '{student.name}'.", "model", "model_not_found"
+            404,
+            f"The model '{request.model[:100]}' does not exist here; this server has '{student.name}'.",
+            "model",
+            "model_not_found",
         )
     messages = student.with_system(_chat(request.messages))
     try:
         tokens = student.chat.tokens(messages)
     except Exception as error:  # a template is a program, and may raise anything
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ApiError(400, f"messages: the student's chat template cannot show this chat: {reason}.", "messages") from error
+        raise ApiError(
+            400, f"messages: the student's chat template cannot show this chat: {reason}.", "messages"
+        ) from error
     room = student.context - len(tokens)
     if room < 1:
         raise ApiError(

@@ -33,7 +33,9 @@ def reader(task: Task, row: Example | None) -> Reader:
 
 def _own_prompts(task: Task) -> Reader:
     if not task.takes_chats:
-        raise RecipeError(f"--shadow: rows have prompts of their own, from which the columns of {task.name} cannot be read.")
+        raise RecipeError(
+            f"--shadow: rows have prompts of their own, from which the columns of {task.name} cannot be read."
+        )
 
     def read(messages: Sequence[Message]) -> Example | None:
         try:

@@ -34,4 +34,3 @@ def fault(schema: Mapping[str, Any]) -> str:
         parts = [one.get("items"), one.get("additionalProperties"), *one.get("anyOf", ()), *one.get("prefixItems", ())]
         open_ += [(part, depth + 1) for part in parts if part is not None]
     return ""
-

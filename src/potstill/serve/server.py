@@ -75,7 +75,7 @@ async def _serve(
     watch: Sequence[Watch],
 ) -> None:  # fmt: skip
     async with (
-        engines.running(run, options.form, options.concurrency, student.context) as engine,
+        engines.of_student(run, student, options.form, options.concurrency) as engine,
         AsyncExitStack() as watching,
     ):
         metrics = Metrics()
@@ -130,7 +130,9 @@ def _key(variable: str) -> str:
         return ""
     key = os.environ.get(variable, "").strip()
     if not key:
-        raise RecipeError(f"The key should be in the environment variable {variable}, which is empty. Set it: export {variable}=...")
+        raise RecipeError(
+            f"The key should be in the environment variable {variable}, which is empty. Set it: export {variable}=..."
+        )
     if not key.isprintable() or not key.isascii():
         raise RecipeError(f"The key in {variable} contains invalid characters; set it again.")
     return key

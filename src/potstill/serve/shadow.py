@@ -31,7 +31,7 @@ MOST_WAITING = 1000
 """Answers that wait to be compared; what comes while so many wait is left out, and counted."""
 AT_ONCE = 64
 """Answers that the teacher is asked about at once."""
-GATHER_SECONDS = 5.0
+GATHER_SECONDS = 1.0
 """Time in which answers are gathered before the teacher is asked."""
 
 

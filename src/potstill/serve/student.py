@@ -98,5 +98,7 @@ def _ends(run: Run, chat: ChatTemplate) -> tuple[int, ...]:
     with suppress(OSError, ValueError):
         config = json.loads((run.student_folder / "generation_config.json").read_text(encoding="utf-8"))
         configured = config.get("eos_token_id")
-        ends |= {int(token) for token in (configured if isinstance(configured, list) else [configured]) if token is not None}
+        ends |= {
+            int(token) for token in (configured if isinstance(configured, list) else [configured]) if token is not None
+        }
     return tuple(sorted(ends))

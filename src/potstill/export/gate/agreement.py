@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Said:
-    """An export's greedy answer: token ids of prompt and answer without its end, and whether it ended by itself."""
+    """An export's greedy answer: token ids of prompt and answer, with or without its end, and whether it ended by itself."""
 
     id: str
     prompt: Sequence[int]
@@ -62,6 +62,8 @@ def _first_difference(model: "PreTrainedModel", said: Said, ends: Sequence[int])
     import torch
 
     answer = [int(id) for id in said.answer]
+    if said.ended and answer and answer[-1] in ends:
+        answer.pop()
     ids = torch.tensor([[*said.prompt, *answer]], device=model.device)
     output: Any = model(input_ids=ids, logits_to_keep=len(answer) + 1)
     scores = output.logits[0].float().log_softmax(-1)

@@ -40,8 +40,10 @@ def of_gguf(
     """
     try:
         rendered, said = asyncio.run(_asked_of_llama(run, student, file, exact, template))
-    except aiohttp.ClientError as error:
-        raise PotstillError(f"llama.cpp stopped while {file} was asked: {error}") from error
+    except interrupt.Interrupted:
+        raise
+    except (aiohttp.ClientError, PotstillError) as error:
+        return Gate(state="failed", lines=[f"llama.cpp cannot load or run it: {error}"])
     checks = [_prompts(student, list(prompts(run)), rendered)]
     if exact:
         checks.append(_answers(student, said))

@@ -48,6 +48,6 @@ def answers(folder: Path, asked: Sequence[tuple[Request, Sequence[int]]]) -> lis
             output = model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=request.sampling.max_tokens)
             answer = output[0, len(prompt) :].tolist()
             ended = bool(answer) and answer[-1] in ends
-            said.append(Said(request.id, prompt, answer[:-1] if ended else answer, ended))
+            said.append(Said(request.id, prompt, answer, ended))
             bar.advance(1, len(answer))
     return said

@@ -130,4 +130,3 @@ def _identity(served: Served, path: str) -> dict[str, Any]:
 
         return common | {"weights": weights.sha256(Path(path))}
     return common | {"model": path}
-
