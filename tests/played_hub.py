@@ -56,7 +56,9 @@ class Hub:
                         hub.files[value["path"]] = base64.b64decode(value["content"])
                     elif line["key"] == "lfsFile":
                         hub.files[value["path"]] = hub.large[value["oid"]]
-                self.reply({"success": True, "commitOid": "a" * 40, "commitUrl": f"{hub.url}/org/name/commit/{'a' * 40}"})
+                self.reply(
+                    {"success": True, "commitOid": "a" * 40, "commitUrl": f"{hub.url}/org/name/commit/{'a' * 40}"}
+                )
 
             def mode(self, file):
                 large = file["path"].endswith((".gguf", ".safetensors"))

@@ -34,7 +34,9 @@ CHATS = [
     said(("user", "What is 3 < 4?")),
     said(("system", "Be brief."), ("user", "Why?")),
     said(("user", "a"), ("assistant", "b"), ("user", "c\n\nd")),
-    said(("system", "s"), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d"), ("user", "{{ .System }}")),
+    said(
+        ("system", "s"), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d"), ("user", "{{ .System }}")
+    ),
 ]
 
 
@@ -89,7 +91,7 @@ def test_messages_of_one_role_are_merged_as_ollama_does():
 
 @pytest.mark.parametrize("broken", ["{{- if .System -}}", "{{- end -}}", "{{- .Tools -}}", "{{ printf 3 }}"])
 def test_what_is_no_such_template_is_an_error(broken):
-    with pytest.raises(ValueError, match="action|if|part"):
+    with pytest.raises(ValueError, match=r"action|if|part"):
         render(broken, CHATS[0])
 
 

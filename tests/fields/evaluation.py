@@ -55,6 +55,20 @@ def batch_of_student(recipe):
     return complete.call_args.args[0].batch_size
 
 
+def exported_of_first(recipe):
+    """The path of the export that the first system asks."""
+    run = Run(Path(mkdtemp()), recipe, Path(mkdtemp()) / "store.sqlite")
+    run.path("exports/safetensors").mkdir(parents=True)
+    run.path("exports/safetensors/model").symlink_to(recipe.student.model.download())
+    run.path("exports/gguf-f16").mkdir()
+    run.path("exports/gguf-f16/model.gguf").write_bytes(b"weights")
+    first = recipe.systems[0]
+    done = [Completion(TEST["id"], 0, text="Answer: 7", finish_reason="stop")]
+    with mock.patch.object(asking, "complete", return_value=done) as complete:
+        Asker(recipe, run).ask([first], [TEST])
+    return str(Path(complete.call_args.args[0].name).relative_to(run.path("exports").absolute()))
+
+
 def retrieved(recipe):
     """How many training rows go before a question that retrieves them."""
     shots = FewShotExamples(recipe, lambda: iter(APPLES), lambda: iter(APPLES))
@@ -165,6 +179,8 @@ CASES = [
          (True, True), **WITH_PEER),
     case("System.predictions", "evaluate.systems.0.predictions", answer_of_first, ("@/answers_one.jsonl", "It is one."),
          ("@/answers_two.jsonl", "It is two."), evaluate__systems=[{"name": "theirs"}, "student"]),
+    case("System.export", "evaluate.systems.0.export", exported_of_first, ("safetensors", "safetensors/model"),
+         ("gguf-f16", "gguf-f16/model.gguf"), evaluate__systems=[{"name": "shipped"}, "student"]),
     case("Evaluate.retrieved", "evaluate.retrieved", retrieved, (1, 1), (3, 3)),
     case("Judge.max_tokens", "curate.judge.max_tokens",
          curating(lambda one: next(iter(one.requests)).sampling.max_tokens), (64, 64), (99, 99), **JUDGED),

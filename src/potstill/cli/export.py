@@ -11,7 +11,9 @@ from potstill.errors import PotstillError
 To = Annotated[str, typer.Option("--to", metavar="FORM", help="safetensors, gguf, ollama or vllm.")]
 Type = Annotated[
     str,
-    typer.Option("--type", help="Of a GGUF file: f16 (default), q8_0, q4_0; others where llama-quantize is on the PATH."),
+    typer.Option(
+        "--type", help="Of a GGUF file: f16 (default), q8_0, q4_0; others where llama-quantize is on the PATH."
+    ),
 ]
 
 
@@ -32,7 +34,7 @@ def export(name: RunName, to: To, number_format: Type = "", runs: Runs = RUNS, a
     record = forms.export(run, form)
     folder, gate = exports.folder(run, form.name), record["gate"]
     words = [f"{folder}: gate {gate['state']}", *(f"  {line}" for line in gate["lines"])]
-    words += ["Run it there:", *(f"  {line}" for line in form.how_to_run(Student.of(run)).splitlines())]
+    words.append(f"Run it: {form.how_to_run(Student.of(run), str(folder / exports.content(form.name)))}")
     emit({"folder": str(folder), **record}, as_json, lambda: "\n".join(words))
     if gate["state"] == "failed":
         raise PotstillError(f"{folder} failed its gate: it is marked, and nothing here uses it.")

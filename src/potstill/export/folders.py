@@ -26,6 +26,9 @@ class Safetensors:
     def check(self) -> None:
         """Any machine can write it."""
 
+    def settings(self, student: Student) -> dict[str, Any]:
+        return {}
+
     def disk_bytes(self, student: Student) -> int:
         return student.float32_bytes
 
@@ -37,11 +40,9 @@ class Safetensors:
     def gate(self, run: Run, student: Student, folder: Path) -> Gate:
         return gate.of_folder(run, student, folder / content(self.name), exact=True)
 
-    def how_to_run(self, student: Student) -> str:
-        return (
-            "from transformers import pipeline\n"
-            f'pipeline("text-generation", "{content(self.name)}")([{{"role": "user", "content": "..."}}])'
-        )
+    def how_to_run(self, student: Student, model: str) -> str:
+        code = f'from transformers import pipeline; ask = pipeline("text-generation", "{model}")'
+        return f'python -ic \'{code}\'  # then: ask([{{"role": "user", "content": "..."}}])'
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,9 @@ class Vllm:
 
     def check(self) -> None:
         """Any machine can write it."""
+
+    def settings(self, student: Student) -> dict[str, Any]:
+        return {"dtype": student.dtype, "max_tokens": student.max_tokens}
 
     def disk_bytes(self, student: Student) -> int:
         return student.float32_bytes if student.dtype == "float32" else student.float32_bytes // 2
@@ -74,9 +78,9 @@ class Vllm:
             return gate.together([found, gate.accuracy_of(run, self.name)])
         return gate.together([found, Gate(state="not shown", lines=[NOT_ASKED])])
 
-    def how_to_run(self, student: Student) -> str:
+    def how_to_run(self, student: Student, model: str) -> str:
         options = f"--dtype {student.dtype} --max-model-len {student.context}"
-        return f"vllm serve {content(self.name)} --served-model-name {student.name} {options}"
+        return f"vllm serve {model} --served-model-name {student.name} {options}"
 
 
 def _cast(source: Path, target: Path, dtype: str) -> None:
@@ -90,9 +94,7 @@ def _cast(source: Path, target: Path, dtype: str) -> None:
 
     with safe_open(source, "pt") as opened:
         weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
-    cast = {
-        name: one.to(getattr(torch, dtype)) if one.dtype == torch.float32 else one for name, one in weights.items()
-    }
+    cast = {name: one.to(getattr(torch, dtype)) if one.dtype == torch.float32 else one for name, one in weights.items()}
     save_file(cast, target, metadata={"format": "pt"})
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from potstill import interrupt
 from potstill.errors import RecipeError, did_you_mean
@@ -40,6 +40,9 @@ class Form(Protocol):
     def check(self) -> None:
         """Raises `RecipeError` for what cannot be written on this machine."""
 
+    def settings(self, student: Student) -> dict[str, Any]:
+        """What decides the files besides the student's folder."""
+
     def disk_bytes(self, student: Student) -> int:
         """Bytes that writing needs on the disk."""
 
@@ -49,8 +52,8 @@ class Form(Protocol):
     def gate(self, run: Run, student: Student, folder: Path) -> Gate:
         """Ask the files as they will run."""
 
-    def how_to_run(self, student: Student) -> str:
-        """The command, in the export's folder."""
+    def how_to_run(self, student: Student, model: str) -> str:
+        """The command; ``model`` is the path of the model's file or folder."""
 
 
 def form_of(form: str, number_format: str = "") -> Form:
@@ -115,7 +118,7 @@ def _up_to_date(run: Run, form: Form, student: Student) -> Record | None:
     """What was written before, if it would be the same now."""
     found = exports.record(run, form.name)
     same = found and (found["student"], found["settings"], found["content"]) == (
-        student.digest, student.settings, run.digest(exports.part(form.name)),
+        student.digest, form.settings(student), run.digest(exports.part(form.name)),
     )  # fmt: skip
     whole = found and all((exports.folder(run, form.name) / file).exists() for file in found["files"])
     return found if same and whole else None
@@ -135,7 +138,7 @@ def _write(run: Run, form: Form, student: Student) -> Record:
             (folder / CARD).write_text(kept, encoding="utf-8")
         model = folder / exports.content(form.name)
         record = Record(
-            form=form.form, student=student.digest, settings=student.settings,
+            form=form.form, student=student.digest, settings=form.settings(student),
             content=digest_of_files(_files(model) if model.is_dir() else [model], model), versions=_versions(), files=files,
             gate=Gate(state="open", lines=[]),
         )  # fmt: skip
@@ -165,7 +168,9 @@ def _card(run: Run, form: Form) -> str:
 
 
 def _write_card(run: Run, form: Form, student: Student, record: Record) -> None:
-    text = card.card(run, form.name, student, record, form.how_to_run(student))
+    model = exports.content(form.name)
+    command = form.how_to_run(student, model if model.endswith(".gguf") else card.PATH)
+    text = card.card(run, form.name, student, record, command)
     if text != _card(run, form):
         run.write_text(f"{EXPORTS}/{form.name}/{CARD}", text)
 

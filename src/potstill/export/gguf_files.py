@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from potstill.errors import RecipeError, did_you_mean
 from potstill.export import converter, quantizing
@@ -47,7 +48,12 @@ class Gguf:
         if self.number_format not in converter.TYPES:
             quantizing.check(self.number_format)
         if find_spec("xllamacpp") is None:
-            raise RecipeError(f"--to {self.form}: its gate asks llama.cpp, which is missing: pip install 'potstill[llama-cpp]'.")
+            raise RecipeError(
+                f"--to {self.form}: its gate asks llama.cpp, which is missing: pip install 'potstill[llama-cpp]'."
+            )
+
+    def settings(self, student: Student) -> dict[str, Any]:
+        return {"converter": converter.VERSION}
 
     def disk_bytes(self, student: Student) -> int:
         bits = BITS.get(self.number_format, 9.0) + (0.0 if self.number_format in converter.TYPES else BITS[EXACT])
@@ -67,8 +73,8 @@ class Gguf:
     def gate(self, run: Run, student: Student, folder: Path) -> Gate:
         return gate.of_gguf(run, student, folder / content(self.name), self.name, exact=self.number_format == EXACT)
 
-    def how_to_run(self, student: Student) -> str:
-        return f"llama-server -m {content(self.name)} --jinja -c {student.context}"
+    def how_to_run(self, student: Student, model: str) -> str:
+        return f"llama-server -m {model} --jinja -c {student.context}"
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,9 @@ class Ollama(Gguf):
     """A GGUF file and a Modelfile."""
 
     form: str = "ollama"
+
+    def settings(self, student: Student) -> dict[str, Any]:
+        return {**super().settings(student), "system": student.system, "max_tokens": student.max_tokens}
 
     def write(self, student: Student, folder: Path) -> None:
         """Raises `RecipeError`, before the weights are converted, where Ollama cannot express the chat template."""
@@ -92,6 +101,6 @@ class Ollama(Gguf):
             found["lines"].append("Ollama cannot trim messages as the template does: send them without spaces around")
         return found
 
-    def how_to_run(self, student: Student) -> str:
+    def how_to_run(self, student: Student, model: str) -> str:
         name = re.sub(r"[^a-z0-9._-]+", "-", student.name.lower())
-        return f"ollama create {name} -f {MODELFILE} && ollama run {name}"
+        return f"ollama create {name} -f {Path(model).with_name(MODELFILE)} && ollama run {name}"

@@ -7,7 +7,6 @@ template makes. Others are refused.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from os.path import commonprefix
 from typing import TYPE_CHECKING
 
 from potstill.errors import RecipeError
@@ -65,7 +64,15 @@ def written(frames: Frames) -> str:
     """Frames as a template in Go. All texts are quoted, so that its own spaces and line breaks count for nothing."""
     before, after = frames.system or ("", "")
     if frames.system:
-        head = ["{{- if .System -}}", _quoted(before), "{{- .System -}}", _quoted(after), "{{- else -}}", _quoted(frames.start), "{{- end -}}"]
+        head = [
+            "{{- if .System -}}",
+            _quoted(before),
+            "{{- .System -}}",
+            _quoted(after),
+            "{{- else -}}",
+            _quoted(frames.start),
+            "{{- end -}}",
+        ]
     else:
         head = [_quoted(frames.start)]
     lines = [
@@ -104,10 +111,16 @@ def _frames(chat: "ChatTemplate") -> Frames:
         if also_last != opening:
             raise _inexpressible("it shows a question after a system message in another way")
         system, ends = (before, after), [*ends, after]
-    user = commonprefix([end[::-1] for end in ends])[::-1]
+    user = _common_end(ends)
     if system:
         system = system[0], system[1].removesuffix(user)
     return Frames(start.removesuffix(user), system, user, reply, between.removesuffix(user), opening)
+
+
+def _common_end(texts: Sequence[str]) -> str:
+    """The longest text with which all of them end."""
+    shortest = min(texts, key=len)
+    return next(end for at in range(len(shortest) + 1) if all(text.endswith(end := shortest[at:]) for text in texts))
 
 
 def _parts(chat: "ChatTemplate", roles: Sequence[str]) -> list[str]:
@@ -118,7 +131,9 @@ def _parts(chat: "ChatTemplate", roles: Sequence[str]) -> list[str]:
     rest, parts = chat.text(_chat(roles, texts)), []
     for text in texts:
         if rest.count(text) != 1:
-            raise _inexpressible(f"it does not show the messages of a chat of {', '.join(roles)} in their order, each once")
+            raise _inexpressible(
+                f"it does not show the messages of a chat of {', '.join(roles)} in their order, each once"
+            )
         part, _, rest = rest.partition(text)
         parts.append(part)
     return [*parts, rest]

@@ -1,5 +1,6 @@
 """Upload an export to the hub, as a repository of its own."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ def push(upload: Upload) -> str:
     from huggingface_hub import CommitOperationAdd, HfApi
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
-    api = HfApi(library_name="potstill")
+    api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"), library_name="potstill")
     operations = [CommitOperationAdd(name, file) for name, file in upload.files.items()]
     try:
         echo(f"  {upload.repository}: {len(operations)} files, {upload.size / 1e6:,.0f} MB")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from potstill.errors import RecipeError
 from potstill.models.local import weights
@@ -45,11 +45,6 @@ class Student:
         system = getattr(recipe.data.real, "system", None) or ""
         dtype = weights.resolve_dtype(recipe.student.dtype)
         return cls(recipe.name, folder, run.digest(Part(STUDENT)), system, recipe.student.max_tokens, dtype)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What decides an export besides weights and tokenizer."""
-        return {"system": self.system, "max_tokens": self.max_tokens, "dtype": self.dtype}
 
     @property
     def float32_bytes(self) -> int:

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Literal, TypedDict, cast
 
 from potstill.errors import PotstillError, RecipeError
 from potstill.models.local.weights import LocalWeights
@@ -61,7 +61,7 @@ def folder(run: Run, name: str) -> Path:
 def record(run: Run, name: str) -> Record | None:
     """`export.json` of an export; None where there is none, or another tool's."""
     values = artifacts.read_json(folder(run, name) / RECORD)
-    return Record(**values) if values else None
+    return cast(Record, values) if values else None
 
 
 def names(run: Run) -> list[str]:

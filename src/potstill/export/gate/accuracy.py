@@ -68,6 +68,6 @@ def as_json(found: Compared) -> dict[str, Any]:
     """The numbers of a comparison for `export.json`."""
     return {
         "margin": MARGIN,
-        **{key: found[key] for key in ("n", "groups", "difference", "low", "high", "only_a", "only_b", "excluded")},  # type: ignore[literal-required]
+        **{key: found[key] for key in ("n", "groups", "difference", "low", "high", "only_a", "only_b", "excluded")},
         "not_worse": found["not_worse"],
     }

@@ -52,8 +52,8 @@ def differences(folder: Path, said: Sequence[Said]) -> Iterator[Difference]:
             interrupt.raise_if_requested()
             if found := _first_difference(model, one, ends):
                 token, expected, got, gap = found
-                names = [str(chat.tokenizer.decode([id])) for id in (expected, got)]
-                yield Difference(one.id, token, *names, gap)
+                shown, exported = (str(chat.tokenizer.decode([id])) for id in (expected, got))
+                yield Difference(one.id, token, shown, exported, gap)
             bar.advance()
 
 

@@ -38,14 +38,22 @@ class Llama:
 
     async def answer(self, id: str, prompt: Sequence[int], limit: int) -> Said:
         """The greedy answer of at most ``limit`` tokens to a prompt of token ids."""
-        asked = {"prompt": list(prompt), "n_predict": limit, "temperature": 0, "return_tokens": True, "cache_prompt": False}
+        asked = {
+            "prompt": list(prompt),
+            "n_predict": limit,
+            "temperature": 0,
+            "return_tokens": True,
+            "cache_prompt": False,
+        }
         body = await self._post("completion", asked)
         return Said(id, prompt, [int(id) for id in body["tokens"]], body.get("stop_type") == "eos")
 
     async def _post(self, path: str, body: Mapping[str, Any]) -> Any:
         async with self._session.post(f"{self._address}/{path}", json=body) as response:
             if response.status != 200:
-                raise PotstillError(f"llama.cpp answered /{path} with status {response.status}: {(await response.text())[:500]}")
+                raise PotstillError(
+                    f"llama.cpp answered /{path} with status {response.status}: {(await response.text())[:500]}"
+                )
             return await response.json()
 
 
