@@ -202,6 +202,13 @@ def test_a_limit_on_the_cost_stops_and_resumes(tmp_path, weights):
         assert len(teacher.seen) == 2 * 8  # none was asked twice
 
 
+def test_a_limit_on_unknown_costs_is_refused(tmp_path, weights):
+    with upstream(measured_run.respond) as teacher:
+        measurable_run(tmp_path / "runs", *weights, endpoint(teacher.url, ""))
+        done = small.potstill("measure", "one", *QUICK, "--max-cost", "1", cwd=tmp_path)
+        assert (done.returncode, "teacher.model.price" in done.stderr, teacher.seen) == (2, True, [])
+
+
 def test_an_interrupted_measurement_resumes(tmp_path, weights):
     def slowly(head, body):
         return [0.1, *measured_run.respond(head, body)]

@@ -20,7 +20,7 @@ from potstill.measure.summary import summary
 from potstill.measure.targets import warm_up
 from potstill.models.prices import Price
 from potstill.progress import echo, progress
-from potstill.workspace.artifacts import EXAMPLES, MEASURED
+from potstill.workspace.artifacts import EXAMPLES, MEASURED, RECIPE
 from potstill.workspace.digests import Part
 from potstill.workspace.run import Run
 
@@ -74,11 +74,17 @@ def plan(run: Run, options: Options, asked: Sequence[Side], placed: Callable[[Si
 def measure(run: Run, options: Options, asked: Sequence[Side], placed: Callable[[Side], Place]) -> Measured:
     """Measure what is not measured yet. A measurement that is interrupted resumes with the questions that are left.
 
-    Raises `PotstillError` where a server does not start, fails, or would cost more than ``max_cost``; `Interrupted`.
+    Raises `RecipeError` for a limit on costs that are not known, `PotstillError` where a server does not start, fails, or would cost more than
+    ``max_cost``; `Interrupted`.
     """
     purse = Purse(options.max_cost)
     for side in asked:
-        placed(side).prepare()  # which may lock the run
+        place = placed(side)
+        if place.remote and place.price is None and options.max_cost is not None:
+            raise RecipeError(
+                f"--max-cost needs the price of {side.name}: set teacher.model.price in {run.path(RECIPE)}."
+            )
+        place.prepare()  # which may lock the run
     with run.locked():
         measured = {}
         for side in asked:
