@@ -5,7 +5,6 @@ import json
 import served
 from evaluated import example
 from golden import ABOUT, SEALED, prediction, summarize
-from potstill.export.student import Student as Exported
 from potstill.stages.evaluate.decision import corrected
 from potstill.stages.evaluate.verdict import verdict
 from potstill.workspace import artifacts
@@ -32,8 +31,6 @@ def measurable_run(runs, weights, gguf, teacher, *, more=SYSTEMS, evaluated=True
     examples += [example(f"v{i}", question=f"How much is {i}?", split="validation") for i in range(8)]
     examples += [example("t", question="What is 1 + 1?", split="train", gold="2")]
     run = served.run_with_student(runs, weights, gguf, teacher=teacher, more=more, rows=examples)
-    record = artifacts.read_json(run.path(f"exports/{served.FORM}/export.json"))
-    run.write_json(f"exports/{served.FORM}/export.json", record | {"settings": Exported.of(run).settings})
     manifest = run.manifest
     manifest["stages"]["train"] |= {"seconds": 40.0}
     manifest["stages"]["generate"] = {"state": "done", "seconds": 50.0}

@@ -202,6 +202,13 @@ def test_a_limit_on_the_cost_stops_and_resumes(tmp_path, weights):
         assert len(teacher.seen) == 2 * 8  # none was asked twice
 
 
+def test_a_limit_on_unknown_costs_is_refused(tmp_path, weights):
+    with upstream(measured_run.respond) as teacher:
+        measurable_run(tmp_path / "runs", *weights, endpoint(teacher.url, ""))
+        done = small.potstill("measure", "one", *QUICK, "--max-cost", "1", cwd=tmp_path)
+        assert (done.returncode, "teacher.model.price" in done.stderr, teacher.seen) == (2, True, [])
+
+
 def test_an_interrupted_measurement_resumes(tmp_path, weights):
     def slowly(head, body):
         return [0.1, *measured_run.respond(head, body)]
@@ -306,3 +313,30 @@ def test_a_local_teacher_runs_as_the_student_does(tmp_path, weights, monkeypatch
     assert plain["prompt_tokens"]["estimate"] == 1.0  # the same prompts
     assert plain["completion_tokens"]["estimate"] == 1.0  # of the same weights
     assert result["against"][0]["prompt_tokens"]["estimate"] > 1.0
+
+
+def test_a_teacher_that_the_recipe_serves(tmp_path, weights):
+    """A GGUF file of the user's own, asked by its server's chat API; it differs from the student in form, which is said."""
+    teacher = f"{{serve: llama.cpp, model: '{weights[1]}', context: 512}}"
+    run = measurable_run(tmp_path / "runs", *weights, teacher)
+    done = small.potstill("measure", "one", *QUICK, "--machine-price", "1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = phases(run, "teacher-plain")
+    assert set(found) == {(2, "cold"), (2, "warm")}
+    assert found[2, "cold"]["cached_tokens"]["estimate"] == 0
+    assert found[2, "cold"]["n"] == 8
+    result = run.read_json("measured.json")
+    assert not result["against"][0]["alike"]
+    assert any("they differ in more than the model" in note for note in result["verdict"]["notes"])
+
+
+def test_more_phases_ask_the_same_questions_first(measured):
+    """So that another concurrency, or more questions, adds to what was measured."""
+    run, _, _, _ = measured
+    from potstill.measure.measuring import Options, prepare
+
+    few, many = (prepare(run, Options(served.FORM, at_once, n)) for at_once, n in (((1,), 3), ((1, 2), 9)))
+    for one, other in zip(few, many, strict=True):
+        assert other.questions[: len(one.questions)] == one.questions
+        assert (len(one.questions), len(other.questions)) == (4, 9)
+    assert len({question.id for question in many[0].questions}) == 9

@@ -1,6 +1,8 @@
 """Measure the systems of a run, one phase after another, and write measured.json."""
 
 import asyncio
+import hashlib
+import json
 import os
 import platform
 import time
@@ -18,7 +20,8 @@ from potstill.measure.summary import summary
 from potstill.measure.targets import warm_up
 from potstill.models.prices import Price
 from potstill.progress import echo, progress
-from potstill.workspace.artifacts import MEASURED
+from potstill.workspace.artifacts import EXAMPLES, MEASURED, RECIPE
+from potstill.workspace.digests import Part
 from potstill.workspace.run import Run
 
 PER_PLACE = 4
@@ -71,16 +74,22 @@ def plan(run: Run, options: Options, asked: Sequence[Side], placed: Callable[[Si
 def measure(run: Run, options: Options, asked: Sequence[Side], placed: Callable[[Side], Place]) -> Measured:
     """Measure what is not measured yet. A measurement that is interrupted resumes with the questions that are left.
 
-    Raises `PotstillError` where a server does not start, fails, or would cost more than ``max_cost``; `Interrupted`.
+    Raises `RecipeError` for a limit on costs that are not known, `PotstillError` where a server does not start, fails, or would cost more than
+    ``max_cost``; `Interrupted`.
     """
     purse = Purse(options.max_cost)
     for side in asked:
-        placed(side).prepare()  # which may lock the run
+        place = placed(side)
+        if place.remote and place.price is None and options.max_cost is not None:
+            raise RecipeError(
+                f"--max-cost needs the price of {side.name}: set teacher.model.price in {run.path(RECIPE)}."
+            )
+        place.prepare()  # which may lock the run
     with run.locked():
         measured = {}
         for side in asked:
             place = placed(side)
-            found = raw.read(run, side.name, _key(side, place, options))
+            found = raw.read(run, side.name, _key(run, side, place))
             purse.begin(place.price, _cost_per_answer(place.price, side), found.answers)
             for concurrency in options.concurrency:
                 for cache in place.caches:
@@ -195,7 +204,7 @@ class Purse:
 
 
 def _planned(run: Run, options: Options, side: Side, place: Place) -> Planned:
-    found = raw.read(run, side.name, _key(side, place, options))
+    found = raw.read(run, side.name, _key(run, side, place))
     requests = sum(
         len(found.left(c, cache, side.questions[: options.asked(c)]))
         for c in options.concurrency
@@ -220,13 +229,14 @@ CHARACTERS_PER_TOKEN = 3.0
 """Fewer than usual, so that an estimate is rather too high."""
 
 
-def _key(side: Side, place: Place, options: Options) -> dict[str, object]:
-    """What decides a system's numbers, besides the machine's other work."""
-    questions = [[one.id, one.max_tokens] for one in side.questions]
+def _key(run: Run, side: Side, place: Place) -> dict[str, object]:
+    """What decides a system's numbers, besides the machine's other work: its server, the questions and how they are asked."""
+    first = side.questions[0]
+    asked = json.dumps([first.id, first.max_tokens, *map(dict, first.messages)], sort_keys=True)
     return {
         "place": dict(place.identity),
-        "questions": questions,
-        "least": options.questions,
+        "examples": run.digest(Part(EXAMPLES, splits=(split_of(run),))),
+        "first": hashlib.sha256(asked.encode()).hexdigest(),
         "machine": platform.node(),
     }
 

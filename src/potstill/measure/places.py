@@ -32,6 +32,8 @@ from potstill.workspace.exports import content
 from potstill.workspace.run import Run
 
 LOCAL: tuple[Cache, ...] = ("cold", "warm")
+OWN_CONNECTION = {"Connection": "close"}
+"""llama.cpp closes a connection after a stream without saying so, and the next request would meet that."""
 SPARE_TOKENS = 8
 """Of an engine's context, besides the longest prompt and answer."""
 
@@ -139,7 +141,7 @@ class OfServed:
         body = extra_body(served, self._path, self.chat_template) | _without_cache(self.engine, cache)
         async with run_server(served, self._path) as (url, _):
             endpoint = Endpoint(url=url, model=self._path, timeout=served.timeout, extra_body=body)
-            async with endpoint_target(endpoint, Dialect()) as target:
+            async with endpoint_target(endpoint, Dialect(), OWN_CONNECTION) as target:
                 yield target
 
 

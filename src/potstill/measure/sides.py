@@ -100,4 +100,6 @@ def _predictions(run: Run, of: System) -> Sequence[Prediction]:
 
 
 def _drawn(examples: list[Example], n: int, seed: int) -> list[Example]:
-    return examples if len(examples) <= n else random.Random(f"measure-{seed}").sample(examples, n)
+    """``n`` of the examples; of fewer, those are the first."""
+    random.Random(f"measure-{seed}").shuffle(examples)
+    return examples[:n]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -23,10 +24,13 @@ if TYPE_CHECKING:
 
 
 class EndpointTarget:
-    """An endpoint, which is asked for a stream. ``dialect``: what it is known not to take."""
+    """An endpoint, which is asked for a stream. ``dialect``: what it is known not to take. ``headers``: of each request."""
 
-    def __init__(self, endpoint: Endpoint, session: aiohttp.ClientSession, dialect: Dialect) -> None:
+    def __init__(
+        self, endpoint: Endpoint, session: aiohttp.ClientSession, dialect: Dialect, headers: Mapping[str, str]
+    ) -> None:
         self.endpoint, self.dialect = endpoint, dialect
+        self._headers = {"Content-Type": "application/json", **headers}
         self._session, self._server = session, Server(endpoint)
         self._address = self._server.address("chat/completions")
 
@@ -48,7 +52,7 @@ class EndpointTarget:
         async with self._session.post(
             self._address,
             data=body,
-            headers={"Content-Type": "application/json"},
+            headers=self._headers,
             allow_redirects=False,
             proxy=self._server.proxy,
         ) as response:
@@ -71,10 +75,12 @@ def _parts(assembler: StreamAssembler) -> int:
 
 
 @asynccontextmanager
-async def endpoint_target(endpoint: Endpoint, dialect: Dialect) -> AsyncIterator[EndpointTarget]:
+async def endpoint_target(
+    endpoint: Endpoint, dialect: Dialect, headers: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[EndpointTarget]:
     """An endpoint within the context. Raises `RecipeError` when its key is not in the environment."""
     async with Server(endpoint).session() as session:
-        yield EndpointTarget(endpoint, session, dialect)
+        yield EndpointTarget(endpoint, session, dialect, headers)
 
 
 class EngineTarget:

@@ -52,12 +52,12 @@ def _headline(faster: bool | None, cheaper: bool | None, cost: Estimated | None)
 def _compared(one: Against, systems: Mapping[str, SystemMeasured]) -> str:
     prompts = [_tokens(systems[name], "prompt_tokens") for name in (STUDENT, one["system"])]
     answers = [_tokens(systems[name], "completion_tokens") for name in (STUDENT, one["system"])]
-    text = f"with its plain prompt ({prompts[0]} tokens, and {prompts[1]} of {one['system']}) the student"
+    text = f"with its plain prompt ({prompts[0]} tokens; that of {one['system']} has {prompts[1]}) the student"
     if one["latency"]:
         text += f" answers {ratio(one['latency'])} times as fast, one request at a time"
     if one["cost"]:
         text += f"; an answer of {one['system']} costs {ratio(one['cost'])} times as much"
-    return f"{text}. Its answers have {answers[0]} tokens, and {answers[1]}."
+    return f"{text}. Its answers have {answers[0]} tokens, the others {answers[1]}."
 
 
 def _tokens(system: SystemMeasured, name: str) -> str:
@@ -70,8 +70,8 @@ def _paid(one: Payback) -> str:
     fixed = f"${one['fixed']:,.2f}" if one["unit"] == "dollars" else f"{one['fixed']:,.0f} s of the machine"
     what = f"generation, training and evaluation ({fixed})"
     if one["calls"] is None:
-        least = f", at the earliest after {one['low']:,} calls" if one["low"] is not None else ""
-        return f"Against {one['system']} {what} are not shown to pay for themselves: no answer is saved on{least}."
+        least = f" (at the earliest after {one['low']:,} calls)" if one["low"] is not None else ""
+        return f"Against {one['system']} {what} are not shown to pay for themselves{least}: an answer of the student is not cheaper."
     return (
         f"Against {one['system']} {what} have paid for themselves after {one['calls']:,} calls "
         f"[{calls(one['low'])}, {calls(one['high'])}]."
@@ -95,7 +95,7 @@ def _notes(
         "by group. Times are of one run on one machine: what else it does, and other days, are not in the intervals."
     )
     if about["groups"] < FEW_GROUPS:
-        yield f"Only {about['groups']} groups of questions: the intervals are wide."
+        yield f"Fewer than {FEW_GROUPS} groups of questions: the intervals are wide."
     yield (
         "Percentiles are observed times (nearest rank), and left out where too few answers say anything of them. Requests come in a closed loop: "
         "as one ends, the next begins."

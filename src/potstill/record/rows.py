@@ -43,7 +43,7 @@ def line(exchange: Exchange, redact: Redactor) -> bytes:
     if logged.reasoning:
         message["reasoning_content"] = clean(logged.reasoning)
     row = {
-        "id": logged.id,
+        "id": logged.id if clean(logged.id) == logged.id else "",
         "model": clean(logged.model),
         "messages": [{"role": one["role"], "content": clean(one["content"])} for one in logged.messages],
         "response": {

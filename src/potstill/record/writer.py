@@ -21,6 +21,7 @@ CLOSE_SECONDS = 30.0
 """Time that waiting exchanges have to be written when the proxy stops."""
 SWITCH_SECONDS = 0.0005
 """The longest time that this thread runs before the server's gets its turn; Python's default of 0.005 delays an answer by as much."""
+LOST_AT_END = "lost, because the log was too slow at the end"
 LOST_UNWRITTEN, BROKEN = "lost, because the log could not be written", "lost by an error of the recorder"
 
 
@@ -51,6 +52,8 @@ class Writer:
         finally:
             self._queue.put(None)
             self._thread.join(CLOSE_SECONDS)
+            if self._thread.is_alive():
+                self.counts[LOST_AT_END] += max(self._queue.qsize(), 1)
             sys.setswitchinterval(interval)
 
     def _run(self) -> None:
