@@ -155,9 +155,14 @@ def test_log_probabilities_are_only_sent_where_a_client_asks_for_them(server):
     assert len(body["choices"][0]["logprobs"]["content"][0]["top_logprobs"]) == 2
 
 
-def test_a_cut_answer_is_not_the_students(server):
+def test_a_cut_answer_is_not_the_students_and_the_client_limits_the_teachers(server, teacher):
     sure = next(text for text in ASKED if reply(server, text)[1] == "student")
+    before = {*teacher.seen}
     assert reply(server, sure, max_tokens=1)[1] == "teacher"
+    (body,) = {*teacher.seen} - before
+    assert json.loads(body)["max_tokens"] == 1
+    dim = next(text for text in ASKED if reply(server, text)[1] == "teacher" and gold_of(text) == "yes")
+    assert reply(server, dim, stop=["s"])[0] == "ye"
 
 
 def test_where_the_fallback_fails_the_students_answer_is_given_and_marked(decided):
