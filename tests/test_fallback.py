@@ -13,7 +13,7 @@ import tiny_gguf
 from evaluated import example
 from evaluated import run_with as run_with_examples
 from potstill.cascade import ready
-from potstill.cascade.fallback import Escalating, TeacherServer, endpoint, require_other, tokens_of
+from potstill.cascade.fallback import Escalating, TeacherServer, endpoint, require_other, said, tokens_of
 from potstill.cascade.signals import SIGNALS, signal
 from potstill.errors import RecipeError
 from potstill.models import stream
@@ -177,6 +177,13 @@ def test_where_the_fallback_fails_the_students_answer_is_given_and_marked(decide
     assert failed == [who for _, who in answers].count("student (fallback failed)") > 0
     assert all(answer in ("yes", "no") for answer, _ in answers)
     assert "fallback: connection" in errors
+
+
+def test_what_was_not_confirmed_is_said_when_a_server_starts(decided):
+    found, agreed = endpoint(decided, "teacher", 5), ready.ready(decided)
+    assert len(said(agreed, found, list, "gguf-f16")) == 1
+    assert "not for gguf-q4_0" in said(agreed, found, list, "gguf-q4_0")[1]
+    assert "as they come" in said(agreed, found, None, "gguf-f16")[1]
 
 
 class Scripted:

@@ -26,6 +26,8 @@ from potstill.serve.prompt import TEACHER, Piece, Reply
 from potstill.serve.requests import Asked
 from potstill.workspace.run import Run
 
+UNQUANTIZED = ("gguf-f16", "ollama-f16", "safetensors", "vllm")
+"""Forms of a student with the log-probabilities that it has in this process."""
 ATTEMPTS = 2
 """How often the teacher is asked before the student's answer is returned in its place."""
 STUDENT, INSTEAD = "student", "student (fallback failed)"
@@ -184,14 +186,15 @@ def escalating(
     @asynccontextmanager
     async def answers(engine: Client, metrics: Metrics) -> AsyncIterator[Answering]:
         async with model.server.session() as session:
-            for line in _said(ready, found, prompt):
+            for line in said(ready, found, prompt, engine.form):
                 echo(line)
             yield Escalating(StudentAnswers(engine), ready, TeacherServer(model, session, ready, prompt), metrics)
 
     return answers
 
 
-def _said(ready: Ready, found: Endpoint, prompt: Prompter | None) -> list[str]:
+def said(ready: Ready, found: Endpoint, prompt: Prompter | None, form: str) -> list[str]:
+    """What is printed when a server starts: the rule, and where it is not what was confirmed. ``form``: that of the served weights."""
     chosen = ready.chosen
     lines = [
         f"The student answers where the {IN_WORDS[chosen['signal']]} is at least {chosen['threshold']:.3f}, {found.model} at {found.url} elsewhere. "
@@ -200,6 +203,10 @@ def _said(ready: Ready, found: Endpoint, prompt: Prompter | None) -> list[str]:
     if prompt is None:
         lines.append(
             f"Chats go to the fallback as they come, and not with the prompt of {ready.teacher.name}, for which the threshold was confirmed."
+        )
+    if form not in UNQUANTIZED:
+        lines.append(
+            f"The threshold was confirmed for the weights as they were trained, and not for {form}, whose log-probabilities and answers differ."
         )
     return lines
 
