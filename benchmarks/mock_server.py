@@ -25,6 +25,7 @@ they which""".split()  # noqa: SIM905
 
 class Server(asyncio.Protocol):
     requests = in_flight = 0
+    delay = DELAY_SECONDS
     seen: ClassVar = Counter()
     errors = random.Random(0)
 
@@ -59,7 +60,7 @@ class Server(asyncio.Protocol):
             messages = orjson.loads(body)["messages"] or [{"content": ""}]  # curator's first request has none
             question = messages[-1]["content"]
             Server.seen[hashlib.sha256(str(question).encode()).digest()] += 1
-            asyncio.get_running_loop().call_later(DELAY_SECONDS, self.reply, path, str(question))
+            asyncio.get_running_loop().call_later(Server.delay, self.reply, path, str(question))
 
     def reply(self, path, question):
         Server.in_flight -= 1
@@ -99,5 +100,7 @@ async def main():
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--delay", type=float, default=DELAY_SECONDS, help="seconds until an answer")
+    Server.delay = parser.parse_args().delay
     uvloop.run(main())

@@ -10,7 +10,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 import small
 
-TOGETHER = ("tests/test_end_to_end.py", "tests/test_resume.py", "tests/test_rivals.py")
+TOGETHER = ("tests/test_end_to_end.py", "tests/test_resume.py", "tests/test_rivals.py", "tests/test_measure_run.py")
 """Files whose tests share a costly run: one process gets all of them. (xdist's ``loadgroup`` has no effect in pytest 9.2,
 where it cannot rename tests any more.)"""
 

@@ -7,7 +7,21 @@ from typing import Annotated
 import typer
 
 from potstill import interrupt
-from potstill.cli import compare, export, judge, machine, models, recipe, review, run, serve, store, student
+from potstill.cli import (
+    compare,
+    export,
+    judge,
+    machine,
+    measure,
+    models,
+    recipe,
+    record,
+    review,
+    run,
+    serve,
+    store,
+    student,
+)
 from potstill.errors import PotstillError
 
 app = typer.Typer(no_args_is_help=True)
@@ -18,7 +32,7 @@ def options(debug: Annotated[bool, typer.Option("--debug", help="Show where an e
     """Distil a large language model into a small one, and prove whether it worked."""
 
 
-for module in (run, judge, review, compare, export, student, serve, recipe, machine):
+for module in (run, judge, review, compare, export, student, serve, measure, record, recipe, machine):
     module.add_to(app)
 app.add_typer(models.app, name="models")
 app.add_typer(store.app, name="store")

@@ -30,6 +30,7 @@ class SchemaOf(StrEnum):
     RECIPE = "recipe"
     EVALUATION = "evaluation"
     JUDGED = "judged"
+    MEASURED = "measured"
     REGRESSED = "regressed"
     CASCADE = "cascade"
 
@@ -37,6 +38,7 @@ class SchemaOf(StrEnum):
 RESULTS = {
     SchemaOf.EVALUATION: "potstill.stages.evaluate.result",
     SchemaOf.JUDGED: "potstill.stages.judged.result",
+    SchemaOf.MEASURED: "potstill.measure.result",
     SchemaOf.REGRESSED: "potstill.regress.result",
     SchemaOf.CASCADE: "potstill.cascade.result",
 }

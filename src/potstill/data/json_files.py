@@ -10,6 +10,10 @@ from potstill.data import json_shapes
 from potstill.data.texts import MAX_LINE_CHARACTERS, LocatedRows, open_text
 from potstill.errors import RecipeError
 
+RECORDED = '{"recorded":"'
+"""How a row of `potstill record` begins. Its log grows while it is read, and ends within a row where the recorder was killed: the
+file then ends before that row."""
+
 _BETWEEN = re.compile(r"[\s,\x1e]*")
 """The text between objects of a file that are not in a list: space, commas, or record separators (RFC 7464)."""
 
@@ -56,9 +60,16 @@ def _first_line(file: TextIO, name: str, number: int = 0) -> tuple[int, str]:
         number += 1
         if len(line) >= MAX_LINE_CHARACTERS:
             raise RecipeError(f"{name}, line {number}: longer than {MAX_LINE_CHARACTERS >> 20} million characters.")
-        if stripped := line.strip("\ufeff\x1e \t\r\n"):
+        stripped = line.strip("\ufeff\x1e \t\r\n")
+        if stripped and (line.endswith("\n") or not _is_cut(stripped)):
             return number, stripped
     return number, ""
+
+
+def _is_cut(line: str) -> bool:
+    """Whether a last line is a recorded row that is not complete."""
+    is_recorded = line.startswith(RECORDED) or (len(line) > 1 and RECORDED.startswith(line))
+    return is_recorded and _object(line) is None
 
 
 def _rows_of_text(text: str, name: str, split: str) -> LocatedRows:

@@ -24,6 +24,7 @@ from potstill.workspace.artifacts import (
     EXAMPLES,
     GENERATED,
     JUDGED,
+    MEASURED,
     PREDICTIONS,
     REGRESSED,
     REPORT,
@@ -184,7 +185,7 @@ STAGES: tuple[Stage, ...] = (
         ),
         reads=(
             Part(EXAMPLES), Part(DATA), Part(GENERATED.file), Part(CURATED.file), Part(TRAINING), Part(PREDICTIONS),
-            Part(EVALUATION), Part(JUDGED), Part(REGRESSED), Part(CASCADE),
+            Part(EVALUATION), Part(JUDGED), Part(MEASURED), Part(REGRESSED), Part(CASCADE),
         ),
         writes=(REPORT,),
         shows_recipe=True,

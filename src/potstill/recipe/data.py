@@ -172,7 +172,7 @@ class Logs(DataSource):
     """Number of rows drawn by seed from `train`, to compare the student with the logged answers."""
     redact: list[str] = []
     """Kinds of personal data to redact in prompts and answers before anything is written: `email`, `phone`, `card`, `iban`,
-    `ip`."""
+    `ip`, `key` (of servers)."""
     redact_patterns: dict[str, str] = {}
     """Your own patterns: a name, which replaces each match, and a regular expression."""
     most_left_out: float = Field(default=0.1, ge=0, le=1)

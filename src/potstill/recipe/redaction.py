@@ -22,7 +22,16 @@ _NO_PREFIX = r"(?<![\w+#])(?<!\d[.,:/-])(?<![A-Za-z]-)"
 """What must not precede a phone number: a letter, the start of a decimal or of an order number such as AB-0123."""
 _NO_DATE = r"(?!\d\d?(?P<sign>[./ -])\d\d?(?P=sign)(?:\d{4}|\d\d(?!(?P=sign)?\d))(?!\d))"
 
+KEY_RULE = "key"
+"""The rule of keys and tokens by which servers are used, in the forms of well-known services."""
+
 RULES: dict[str, re.Pattern[str]] = {
+    KEY_RULE: re.compile(
+        r"(?<![A-Za-z0-9_-])(?:sk-(?=[A-Za-z_-]{0,80}[0-9])[A-Za-z0-9_-]{16,}|gh[opsru]_[A-Za-z0-9]{30,}"
+        r"|github_pat_[A-Za-z0-9_]{30,}|glpat-[A-Za-z0-9_-]{20,}|hf_[A-Za-z0-9]{30,}|xox[abeoprs]-[A-Za-z0-9-]{20,}"
+        r"|A[KS]IA[0-9A-Z]{16}(?![0-9A-Z])|AIza[A-Za-z0-9_-]{30,}"
+        r"|eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,})"  # a JSON Web Token (RFC 7519)
+    ),
     "email": re.compile(
         rf"(?<![{_LETTERS}.%+_-])[{_LETTERS}_][{_LETTERS}.%+_'-]{{0,63}}+@"
         rf"(?:[{_LETTERS}-]{{1,63}}+\.){{1,8}}(?:xn--[A-Za-z0-9-]{{2,59}}|[A-Za-z\u00c0-\u052f]{{2,24}})"

@@ -40,12 +40,12 @@ async def of_student(run: Run, student: Student, form: str, concurrency: int) ->
     form = form or default_form()
     kind = kind_of(form)
     kind.check()
-    weights = await asyncio.to_thread(_written, run, form)
+    weights = await asyncio.to_thread(written, run, form)
     async with started(kind, weights, concurrency, student.context, student.ends, run.student_folder, form) as engine:
         yield engine
 
 
-def _written(run: Run, form: str) -> Path:
+def written(run: Run, form: str) -> Path:
     """The model's file or folder in a form. What is there is used without the run's lock, so that several servers can start."""
     try:
         return forms.exported(run, form)

@@ -1,5 +1,6 @@
 """The two engines: their command lines, and what their APIs call things."""
 
+import secrets
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -74,9 +75,9 @@ class LlamaCpp(Kind):
         return {**ENVIRONMENT, llama_server.KEY: key}
 
     def fields(self, prompt: Prompt, ends: Sequence[int]) -> dict[str, Any]:
-        fields: dict[str, Any] = {"cache_prompt": True, "samplers": ["top_k"], "top_k": 1}
+        fields: dict[str, Any] = {"cache_prompt": prompt.cached, "samplers": ["top_k"], "top_k": 1}
         if prompt.temperature > 0:
-            fields = {"cache_prompt": True, "samplers": ["temperature", "top_p"], "top_k": 0, "min_p": 0.0}
+            fields = {"cache_prompt": prompt.cached, "samplers": ["temperature", "top_p"], "top_k": 0, "min_p": 0.0}
         if prompt.top_logprobs is not None:
             fields["logprobs"] = max(prompt.top_logprobs, 1)
         if prompt.schema is not None:
@@ -112,6 +113,8 @@ class Vllm(Kind):
 
     def fields(self, prompt: Prompt, ends: Sequence[int]) -> dict[str, Any]:
         fields: dict[str, Any] = {"stop_token_ids": list(ends)}
+        if not prompt.cached:
+            fields["cache_salt"] = secrets.token_hex(8)  # blocks of another salt are other blocks
         if prompt.top_logprobs is not None:
             fields["logprobs"] = prompt.top_logprobs
         if prompt.schema is not None:

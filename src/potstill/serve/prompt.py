@@ -19,6 +19,7 @@ class Prompt:
     temperature: 0 is greedy. top_p: 1 draws from all tokens. seed: makes draws repeatable; None for a random one.
     stop: texts before which the answer ends. top_logprobs: number of alternatives of each token that come with their
     log-probabilities; None for no log-probabilities. schema: JSON Schema that the answer must follow; None for any text.
+    cached: whether the engine may use what earlier prompts left in its cache.
     """
 
     tokens: Sequence[int]
@@ -29,6 +30,7 @@ class Prompt:
     stop: Sequence[str] = ()
     top_logprobs: int | None = None
     schema: Mapping[str, Any] | None = None
+    cached: bool = True
 
 
 @dataclass(slots=True)

@@ -22,6 +22,8 @@ MANIFEST, RECIPE, LOG, DIGESTS = "manifest.json", "recipe.yaml", "log.jsonl", "d
 DATA = "data.json"
 SYNTHESIS, CALIBRATION, TRAINING, EVALUATION = "synthesis.json", "calibration.json", "training.json", "evaluation.json"
 JUDGED = "judged.json"
+MEASURED, MEASUREMENTS = "measured.json", "measurements"
+"""What `potstill measure` found, and the folder of its answers by system: of no stage."""
 REGRESSED, CASCADE = "regressed.json", "cascade.json"
 """What commands write that are no stages, and the report shows."""
 REPORT = "report.html"

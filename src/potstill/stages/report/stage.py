@@ -12,10 +12,11 @@ from potstill.recipe.recipe import Filter, Recipe
 from potstill.stages.curate import in_words
 from potstill.stages.evaluate.verdict import WHERE, interval, points, score
 from potstill.stages.judged.words import value, who
-from potstill.stages.report.cascade import chart
+from potstill.stages.report.cascade import figure
 from potstill.stages.report.cost import cost
 from potstill.stages.report.filtering import effects_of_correctness
 from potstill.stages.report.judged import criteria, side_by_side, strengths
+from potstill.stages.report.measured import calls, chart, ratio
 from potstill.stages.train.choosing import ENOUGH
 from potstill.tasks import Example, Task
 from potstill.workspace import artifacts
@@ -25,6 +26,7 @@ from potstill.workspace.artifacts import (
     DATA,
     GENERATED,
     JUDGED,
+    MEASURED,
     RECIPE,
     REGRESSED,
     REPORT,
@@ -61,8 +63,7 @@ def report(recipe: Recipe, run: Run) -> None:
         for system in recipe.systems
     }
     training, manifest, evaluation = run.read_json(TRAINING), run.manifest, run.evaluation
-    judged = run.read_json(JUDGED)
-    cascade = run.read_json(CASCADE)
+    judged, measured, cascade = run.read_json(JUDGED), run.read_json(MEASURED), run.read_json(CASCADE)
     trained = manifest["stages"].get("train", {}).get("outputs", {})
     curated = run.read(CURATED)
     reasons = Counter(row["reason"] for row in curated)
@@ -74,9 +75,13 @@ def report(recipe: Recipe, run: Run) -> None:
         judged=judged,
         regressed=run.read_json(REGRESSED),
         cascade=cascade,
-        chart=chart(cascade) if cascade else {},
+        figure=figure(cascade) if cascade else {},
         weights=trained.get(STUDENT, ""),
         beside=side_by_side(judged, evaluation) if judged else {},
+        measured=measured,
+        chart=chart(measured) if measured else None,
+        ratio=ratio,
+        calls=calls,
         criteria=criteria,
         strengths=strengths,
         who=who,
