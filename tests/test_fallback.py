@@ -13,7 +13,7 @@ import tiny_gguf
 from evaluated import example
 from evaluated import run_with as run_with_examples
 from potstill.cascade import ready
-from potstill.cascade.fallback import Escalating, TeacherServer, endpoint, require_other, tokens_of
+from potstill.cascade.fallback import Escalating, TeacherServer, endpoint, require_other, said, tokens_of
 from potstill.cascade.signals import SIGNALS, signal
 from potstill.errors import RecipeError
 from potstill.models import stream
@@ -155,9 +155,14 @@ def test_log_probabilities_are_only_sent_where_a_client_asks_for_them(server):
     assert len(body["choices"][0]["logprobs"]["content"][0]["top_logprobs"]) == 2
 
 
-def test_a_cut_answer_is_not_the_students(server):
+def test_a_cut_answer_is_not_the_students_and_the_client_limits_the_teachers(server, teacher):
     sure = next(text for text in ASKED if reply(server, text)[1] == "student")
+    before = {*teacher.seen}
     assert reply(server, sure, max_tokens=1)[1] == "teacher"
+    (body,) = {*teacher.seen} - before
+    assert json.loads(body)["max_tokens"] == 1
+    dim = next(text for text in ASKED if reply(server, text)[1] == "teacher" and gold_of(text) == "yes")
+    assert reply(server, dim, stop=["s"])[0] == "ye"
 
 
 def test_where_the_fallback_fails_the_students_answer_is_given_and_marked(decided):
@@ -172,6 +177,13 @@ def test_where_the_fallback_fails_the_students_answer_is_given_and_marked(decide
     assert failed == [who for _, who in answers].count("student (fallback failed)") > 0
     assert all(answer in ("yes", "no") for answer, _ in answers)
     assert "fallback: connection" in errors
+
+
+def test_what_was_not_confirmed_is_said_when_a_server_starts(decided):
+    found, agreed = endpoint(decided, "teacher", 5), ready.ready(decided)
+    assert len(said(agreed, found, list, "gguf-f16")) == 1
+    assert "not for gguf-q4_0" in said(agreed, found, list, "gguf-q4_0")[1]
+    assert "as they come" in said(agreed, found, None, "gguf-f16")[1]
 
 
 class Scripted:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sqlite3
+from html import unescape
 
 import jsonschema
 import pytest
@@ -11,12 +12,14 @@ import small
 import sure_student
 from golden import prediction
 from potstill.recipe.evaluating import Evaluate
-from potstill.regress import comparing, words
+from potstill.regress import comparing, regress, words
 from potstill.regress.asking import Answers
 from potstill.regress.result import schema
 from potstill.regress.shipped import kinds, texts
+from potstill.stages.report.stage import report
 from potstill.tasks.conversation import Conversation
 from potstill.tasks.math import Math
+from test_report import HOSTILE, run  # noqa: F401 - a fixture
 
 EVERY = [(name, number) for name, kind in kinds().items() for number in range(len(kind.prompts))]
 
@@ -131,22 +134,22 @@ def done(tmp_path_factory):
     folder = tmp_path_factory.mktemp("regress")
     small.save_tiny_llama(folder / "base")
     sure_student.train(folder / "student", steps=1)
-    run = sure_student.run_of(
+    one = sure_student.run_of(
         folder / "runs", folder / "student", folder / "base", "http://127.0.0.1:9/v1", validation=1, test=1
     )
-    printed = small.potstill("regress", "one", "--runs", run.folder.parent, cwd=folder)
+    printed = small.potstill("regress", "one", "--runs", one.folder.parent, cwd=folder)
     assert printed.returncode == 0, printed.stderr
-    return run, printed.stdout
+    return one, printed.stdout
 
 
-def stored(run):
-    with sqlite3.connect(run.store_path) as connection:
+def stored(one):
+    with sqlite3.connect(one.store_path) as connection:
         return connection.execute("SELECT count(*) FROM completions").fetchone()[0]
 
 
 def test_the_file_the_words_and_the_table(done):
-    run, printed = done
-    found = run.read_json("regressed.json")
+    one, printed = done
+    found = one.read_json("regressed.json")
     jsonschema.validate(found, schema())
     assert found["overall"]["n"] == len(EVERY)
     assert set(found["kinds"]) == set(kinds())
@@ -159,20 +162,33 @@ def test_the_file_the_words_and_the_table(done):
 
 
 def test_a_second_time_nothing_is_asked_and_the_result_is_the_same(done):
-    run, _ = done
-    before, n = run.read_json("regressed.json"), stored(run)
-    again = small.potstill("regress", "one", "--runs", run.folder.parent, "--json", cwd=run.folder)
+    one, _ = done
+    before, n = one.read_json("regressed.json"), stored(one)
+    again = small.potstill("regress", "one", "--runs", one.folder.parent, "--json", cwd=one.folder)
     assert json.loads(again.stdout) == before
-    assert stored(run) == n == 2 * (len(EVERY) + len(texts()))
+    assert stored(one) == n == 2 * (len(EVERY) + len(texts()))
 
 
 def test_a_run_without_a_student_is_refused_in_one_line(done, tmp_path):
-    run, _ = done
-    shutil.copytree(run.folder, tmp_path / "runs" / "one", ignore=shutil.ignore_patterns("student"))
+    one, _ = done
+    shutil.copytree(one.folder, tmp_path / "runs" / "one", ignore=shutil.ignore_patterns("student"))
     refused = small.potstill("regress", "one", "--runs", tmp_path / "runs", cwd=tmp_path)
     assert refused.returncode == 2
     assert "there is no student yet" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_the_report_shows_what_was_lost_and_no_text_of_a_model_becomes_markup(run):  # noqa: F811
+    base = answers(lambda name, i: "correct")
+    student = answers(lambda name, i: "incorrect" if name == "json" else "correct", text=HOSTILE)
+    run.write_json("regressed.json", regress._regressed(run, "of the student", student, base))
+    report(run.recipe, run)
+    html = run.report_path.read_text(encoding="utf-8")
+    n = len(kinds()["json"].prompts)
+    assert f"{n} prompts that only the base answers as asked" in html
+    assert "Of an earlier student" in html, "the manifest names other weights"
+    assert "<script" not in html
+    assert HOSTILE[:30] in unescape(html)
 
 
 def test_the_schema_is_printed(tmp_path):

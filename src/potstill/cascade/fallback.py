@@ -26,6 +26,8 @@ from potstill.serve.prompt import TEACHER, Piece, Reply
 from potstill.serve.requests import Asked
 from potstill.workspace.run import Run
 
+UNQUANTIZED = ("gguf-f16", "ollama-f16", "safetensors", "vllm")
+"""Forms of a student with the log-probabilities that it has in this process."""
 ATTEMPTS = 2
 """How often the teacher is asked before the student's answer is returned in its place."""
 STUDENT, INSTEAD = "student", "student (fallback failed)"
@@ -95,7 +97,7 @@ class Escalating:
         reply.answered_by = STUDENT
         if sure < self._ready.chosen["threshold"]:
             answer = await self._teacher.ask(asked)
-            reply = _reply(answer, reply) if answer else _instead(reply)
+            reply = _reply(answer, reply, asked.prompt.stop) if answer else _instead(reply)
         self._answers.labels(reply.answered_by).inc()
         return reply
 
@@ -158,19 +160,21 @@ class TeacherServer:
     def _request(self, asked: Asked) -> Request:
         messages: Sequence[Message] = self._prompt(asked.messages) if self._prompt else asked.messages
         prompt = asked.prompt
-        sampling = Sampling(
-            max(self._ready.max_tokens, prompt.max_tokens), prompt.temperature, prompt.top_p, prompt.seed or 0
-        )
+        sampling = Sampling(asked.limit or self._ready.max_tokens, prompt.temperature, prompt.top_p, prompt.seed or 0)
         return Request("request", messages, sampling, schema=prompt.schema)
 
 
 def tokens_of(reply: Reply) -> Tokens:
     """The tokens of an engine's answer with their log-probabilities, without the end."""
     found = [(str(one["token"]), float(one["logprob"])) for one in reply.logprobs]
-    # Engines differ in whether the token that ended the answer is among them: its text is empty, or no part of the answer.
-    while found and reply.finish_reason == "stop" and not reply.text.rstrip().endswith(found[-1][0].strip() or "\0"):
-        found.pop()
-    return found
+    ended = bool(found) and reply.finish_reason == "stop" and not _is_part(found[-1][0], reply.text)
+    return found[:-1] if ended else found
+
+
+def _is_part(token: str, text: str) -> bool:
+    """Whether a text ends with its last token, which may be a part of a character. Engines differ in whether the end is among the
+    tokens; its text is empty, or a mark."""
+    return bool(token) and ("\ufffd" in token or text.endswith(token))
 
 
 def escalating(
@@ -182,14 +186,15 @@ def escalating(
     @asynccontextmanager
     async def answers(engine: Client, metrics: Metrics) -> AsyncIterator[Answering]:
         async with model.server.session() as session:
-            for line in _said(ready, found, prompt):
+            for line in said(ready, found, prompt, engine.form):
                 echo(line)
             yield Escalating(StudentAnswers(engine), ready, TeacherServer(model, session, ready, prompt), metrics)
 
     return answers
 
 
-def _said(ready: Ready, found: Endpoint, prompt: Prompter | None) -> list[str]:
+def said(ready: Ready, found: Endpoint, prompt: Prompter | None, form: str) -> list[str]:
+    """What is printed when a server starts: the rule, and where it is not what was confirmed. ``form``: that of the served weights."""
     chosen = ready.chosen
     lines = [
         f"The student answers where the {IN_WORDS[chosen['signal']]} is at least {chosen['threshold']:.3f}, {found.model} at {found.url} elsewhere. "
@@ -199,14 +204,20 @@ def _said(ready: Ready, found: Endpoint, prompt: Prompter | None) -> list[str]:
         lines.append(
             f"Chats go to the fallback as they come, and not with the prompt of {ready.teacher.name}, for which the threshold was confirmed."
         )
+    if form not in UNQUANTIZED:
+        lines.append(
+            f"The threshold was confirmed for the weights as they were trained, and not for {form}, whose log-probabilities and answers differ."
+        )
     return lines
 
 
-def _reply(answer: Completion, student: Reply) -> Reply:
-    """The teacher's answer in the place of the student's, whose tokens are not counted."""
+def _reply(answer: Completion, student: Reply, stops: Sequence[str]) -> Reply:
+    """The teacher's answer, up to the first of the client's ``stops``, in the place of the student's, whose tokens are not counted."""
+    ends = [place for stop in stops if (place := answer.text.find(stop)) >= 0]
+    text = answer.text[: min(ends)] if ends else answer.text
     end = answer.finish_reason if answer.finish_reason in ("stop", "length", "content_filter") else "stop"
     return Reply(
-        answer.text, [], end, answer.prompt_tokens, answer.cached_tokens, answer.completion_tokens, 0.0,
+        text, [], end, answer.prompt_tokens, answer.cached_tokens, answer.completion_tokens, 0.0,
         student.seconds + answer.seconds, answered_by=TEACHER,
     )  # fmt: skip
 

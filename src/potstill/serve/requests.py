@@ -109,13 +109,15 @@ class Body(BaseModel):
 class Asked:
     """A request that can be answered.
 
-    messages: the chat, with the system message that the recipe adds. prompt: what the engine is asked.
+    messages: the chat, with the system message that the recipe adds. prompt: what the engine is asked. limit: the client's own limit on the
+    tokens of the answer; None for none.
     """
 
     messages: Sequence[Mapping[str, str]]
     prompt: Prompt
     stream: bool
     include_usage: bool
+    limit: int | None = None
 
 
 def parsed(body: bytes) -> Body:
@@ -162,15 +164,16 @@ def asked(request: Body, student: Student) -> Asked:
             "messages",
             "context_length_exceeded",
         )
-    limit = request.max_completion_tokens or request.max_tokens or student.max_tokens
+    own = request.max_completion_tokens or request.max_tokens
     return Asked(
         messages,
         Prompt(
-            tokens, min(limit, room), request.temperature or 0.0, request.top_p or 1.0, _seed(request.seed), request.stop, _logprobs(request),
+            tokens, min(own or student.max_tokens, room), request.temperature or 0.0, request.top_p or 1.0, _seed(request.seed), request.stop, _logprobs(request),
             request.response_format.schema_of_answer() if request.response_format else None,
         ),
         bool(request.stream),
         bool(request.stream_options and request.stream_options.include_usage),
+        own,
     )  # fmt: skip
 
 

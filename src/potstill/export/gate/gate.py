@@ -136,7 +136,9 @@ def _answers(student: Student, said: Sequence[Said]) -> Gate:
     if len(found) > SHOWN:
         lines.append(f"  and {len(found) - SHOWN} more")
     if found and all(one["gap"] < TIE for one in found):
-        lines.append(f"  all gaps are below {TIE:g}: the student itself hardly prefers one token there, and rounding decides")
+        lines.append(
+            f"  all gaps are below {TIE:g}: the student itself hardly prefers one token there, and rounding decides"
+        )
     numbers = {"n": n, "same": same, "needed": needed, "differences": found}
     return Gate(state="passed" if n and same >= needed else "failed", lines=lines, answers=numbers)
 

@@ -9,7 +9,7 @@ STEP = 0.1
 """Between two lines of the y axis."""
 
 
-def escalation(cascade: Mapping[str, Any]) -> dict[str, Any]:
+def figure(cascade: Mapping[str, Any]) -> dict[str, Any]:
     """Places of the figure: for each signal a ``line`` of its thresholds, ``points`` of the shown signal with their intervals, both systems
     alone, the chosen threshold, and the y axis's ``ticks``."""
     chosen = cascade["chosen"] or {}

@@ -13,7 +13,7 @@ from potstill.recipe.recipe import Recipe
 from potstill.stages.curate import in_words
 from potstill.stages.evaluate.verdict import WHERE, interval, points, score
 from potstill.stages.judged.words import value, who
-from potstill.stages.report.cascade import escalation
+from potstill.stages.report.cascade import figure
 from potstill.stages.report.cost import cost
 from potstill.stages.report.filtering import effects_of_correctness
 from potstill.stages.report.judged import criteria, side_by_side, strengths
@@ -64,8 +64,7 @@ def report(recipe: Recipe, run: Run) -> None:
         for system in recipe.systems
     }
     training, manifest, evaluation = run.read_json(TRAINING), run.manifest, run.evaluation
-    judged, measured = run.read_json(JUDGED), run.read_json(MEASURED)
-    cascade = run.read_json(CASCADE)
+    judged, measured, cascade = run.read_json(JUDGED), run.read_json(MEASURED), run.read_json(CASCADE)
     trained = manifest["stages"].get("train", {}).get("outputs", {})
     curated = run.read(CURATED)
     reasons = Counter(row["reason"] for row in curated)
@@ -77,7 +76,7 @@ def report(recipe: Recipe, run: Run) -> None:
         judged=judged,
         regressed=run.read_json(REGRESSED),
         cascade=cascade,
-        escalation=escalation(cascade) if cascade else {},
+        figure=figure(cascade) if cascade else {},
         weights=trained.get(STUDENT, ""),
         beside=side_by_side(judged, evaluation) if judged else {},
         measured=measured,
