@@ -75,7 +75,7 @@ def correct_tokens(writer: Any, tokenizer: Any) -> None:
         if token["id"] < len(kinds) and kinds[token["id"]] == NORMAL:
             kinds[token["id"]] = CONTROL if token["special"] else USER_DEFINED
     match tokenizer["pre_tokenizer"]:
-        case {"type": "Metaspace", "prepend_scheme": "first" | "never"}:  # before "first" stands a control token
+        case {"type": "Metaspace", "prepend_scheme": "first" | "never"}:  # a control token comes before "first"
             writer.add_add_space_prefix(False)
 
 

@@ -1,6 +1,6 @@
 """A student's chat template in the language of Ollama's templates, Go's text/template.
 
-A template of Hugging Face is a program in Jinja. Many of these frame each message in the same way whatever stands before it. For those the
+A template of Hugging Face is a program in Jinja. Many of these frame each message in the same way whatever precedes it. For those the
 frames are found by rendering a few chats, and written in Go; `go_rendering` shows what comes of it, which must be what the student's
 template makes. Others are refused.
 """

@@ -74,7 +74,7 @@ async def load(
 ) -> Loaded:
     """Ask each question once, with ``concurrency`` of them in flight: as one ends, the next is asked.
 
-    ``allowed`` is told the number of requests in flight, and says whether another one may be sent; after the first no, and when a stop is
+    ``allowed`` gets the number of requests in flight, and says whether another one may be sent; after the first no, and when a stop is
     requested, none is, and what is in flight ends. ``ended`` gets each answer.
     """
     waiting, in_flight, stopped = iter(questions), 0, False

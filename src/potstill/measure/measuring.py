@@ -173,7 +173,7 @@ class Purse:
         self.over = False
 
     def begin(self, price: Price | None, expected: float, paid: Sequence[Timed]) -> None:
-        """Go on with another system: ``expected`` is what an answer costs, and ``paid`` are those of an earlier command."""
+        """Start another system: ``expected`` is what an answer costs, and ``paid`` are those of an earlier command."""
         self.price, self.expected = price, expected
         for timed in paid:
             self.add(timed)

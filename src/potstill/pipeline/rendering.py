@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 OWN_REPLY = "(the model's own reply)"
-"""What stands for replies that are not known yet."""
+"""The placeholder for replies that are not known yet."""
 
 
 @dataclass(frozen=True)

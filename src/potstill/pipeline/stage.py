@@ -23,7 +23,7 @@ EXECUTION_ONLY_KEYS = re.compile(
     r"train\.(?:report_to|processes)$|(?:teacher|curate\.judge|evaluate\.judge\.models\.\d+|evaluate\.systems\..+?\.model)\.(?:budget|min_success|model\.(?:concurrency|requests_per_minute"
     r"|tokens_per_minute|timeout|first_token_timeout|max_attempts|mode|api_key_env|api_key_header|price))(?:\.|$)"
 )
-"""Keys that change the speed, the price and the account of a model's answers, or who is told, but not the result."""
+"""Keys that change the speed, the price and the account of a model's answers, and trackers, but not the result."""
 
 
 def _nothing(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:

@@ -46,7 +46,7 @@ class Joint(Section):
     weight: float = Field(default=0.5, gt=0, le=100)
     """Weight of the mean loss of a rationale, where that of an answer has 1."""
     prefix: str = Field(default="Explain step by step.\n\n", min_length=1)
-    """What stands before the last message of the user where the rationale is asked for."""
+    """Text put before the last message of the user where the rationale is asked for."""
 
     def messages(self, prompt: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
         """The prompt that asks for the rationale."""

@@ -46,7 +46,7 @@ class Agreement:
         self.metrics.shadow.labels("left out").inc()
 
     def tell(self) -> None:
-        """Say how it stands, whenever the number of answers has doubled."""
+        """Report the agreement whenever the number of answers has doubled."""
         found = anytime_mean(self.values, self.confidence)
         self.metrics.shadow_low.set(found.low)
         if len(self.values) >= max(LEAST, 2 * self._told):

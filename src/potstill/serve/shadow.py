@@ -98,7 +98,7 @@ class Shadow:
                     await loop.run_in_executor(thread, self._compare, group)
                 except PotstillError as error:
                     self._fail(error, len(group))
-                except Exception as error:  # the server must go on
+                except Exception as error:  # the server must keep running
                     self._fail(PotstillError(f"{type(error).__name__}: {error}"), len(group))
 
     def _fail(self, error: PotstillError, n: int) -> None:

@@ -28,7 +28,7 @@ _OPENING_MARK = re.compile(
 
 _JOINT = re.compile(r"\s?(?:[,;/&+|]\s?(?:(?:or|and)\s)?|\s(?:or|and|und|oder|et|ou|y|o|e|или|и)\s|或|和|と|か)\s?")
 _TWO = "two"
-"""Stands for an answer that names two options."""
+"""The value of an answer that names two options."""
 
 
 class MultipleChoice(Task):
