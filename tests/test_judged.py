@@ -276,7 +276,7 @@ def test_a_judge_by_scores_is_corrected_by_the_preferences_of_people():
     agreement = only(found["raters"], rater="j", form="pairwise")
     assert (agreement["implied_by"], agreement["agreement"][0]["same"]["estimate"]) == ("scores", 1.0)
     assert found["verdict"]["by"]["test"] == "judge corrected by people"
-    assert "judge j rates the student (scores) higher than base in 75 %" in " ".join(found["verdict"]["lines"])
+    assert "judge j by its scores rates the student higher than base in 75 %" in " ".join(found["verdict"]["lines"])
     assert any(
         "is checked by people in which of two answers it rates higher" in note for note in found["verdict"]["notes"]
     )

@@ -9,11 +9,13 @@ from html import unescape
 import pytest
 
 from judged_labels import both_orders, label, person, questions, setting
+from potstill.stages.judged.inputs import Reviewer
 from potstill.stages.judged.results import judged
 from potstill.stages.report.stage import report
 from test_report import HOSTILE, run  # noqa: F401
 
 JUDGE = f"org/judge {HOSTILE}"
+INATTENTIVE = [Reviewer(f"Ben {HOSTILE}", 1, 3, 1_200)]
 
 
 @pytest.fixture
@@ -35,7 +37,9 @@ def judged_run(run):  # noqa: F811
                    for name in ("base", "student") for criterion in ("helpful", HOSTILE)]  # fmt: skip
         labels += [person(q, name, float(i % 2)) for name in ("base", "student")]
         labels += [label(q, name, float(i % 3 == 0)) for name in ("base", "student")]
-    run.write_json("judged.json", judged(labels, asked, setting(related={JUDGE: ["teacher-cot"]})))
+    run.write_json(
+        "judged.json", judged(labels, asked, setting(related={JUDGE: ["teacher-cot"]}, inattentive=INATTENTIVE))
+    )
     report(run.recipe, run)
     return run
 
@@ -58,6 +62,7 @@ def test_the_section_in_a_browser(judged_run, width, scheme):
         text.index("What people and judges say") < text.index("About the judges") < text.index("Agreement with people")
     )
     for part in (
+        "1,200 labels by the reviewer Ben",
         "win rate, ties half",
         "corrected by people",
         "ground truth, correct, %",

@@ -19,6 +19,13 @@ MANY_UNREADABLE = 0.05
 BIAS = 0.1
 """How far from even the shares must be shown to be for a note on order or length."""
 
+IMPLYING = {
+    Form.SCORES.value: "scores",
+    Form.PASS.value: "passes and fails",
+    Form.REFERENCE.value: "agreement with gold",
+}
+"""Labels of single answers from which preferences follow, in words."""
+
 
 def verdict(
     splits: Mapping[str, Split],
@@ -88,7 +95,8 @@ def says(several: Sequence[Compared]) -> str:
 
 def _verb(one: Compared) -> str:
     if one["implied_by"]:
-        return f"{'rate' if one['kind'] == 'people' else 'rates'} the student ({one['implied_by']}) higher than"
+        by, verb = ("their", "rate") if one["kind"] == "people" else ("its", "rates")
+        return f"by {by} {IMPLYING[one['implied_by']]} {verb} the student higher than"
     one_says, all_say, what = {
         Form.PAIRWISE: ("prefers", "prefer", "the student"),
         Form.SCORES: ("scores", "score", "the student against"),
