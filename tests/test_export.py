@@ -14,12 +14,17 @@ import pytest
 import forked
 import small
 import students
-from exported import QUESTIONS, run_with_student
+from golden import pair
 from potstill.errors import PotstillError, RecipeError
 from potstill.export import converter, forms, room
 from potstill.export.conversion import name_of
+from potstill.export.gate import accuracy
+from potstill.recipe.recipe import Evaluate
+from potstill.stages.evaluate.compare import compare
+from potstill.tasks.registry import parse_task
 from potstill.workspace import exports
 from potstill.workspace.artifacts import EXPORTS, STUDENT
+from student_runs import QUESTIONS, run_with_student
 
 pytest_plugins = ("exported",)
 
@@ -68,6 +73,34 @@ def test_a_quantized_form_is_marked_where_the_questions_are_too_few(run, convers
     assert forms.exported(run, "gguf-q4_0").exists(), "not shown is no failure"
 
 
+@pytest.mark.parametrize(
+    ("both", "export_alone", "student_alone", "neither", "state"),
+    [
+        (500, 10, 10, 480, "passed"),
+        (50, 2, 2, 46, "not shown"),
+        (5, 0, 1, 4, "not shown"),  # worse by 10 points, of 10 questions
+        (400, 5, 45, 550, "failed"),
+        (40, 0, 12, 48, "failed"),  # few, but shown to be worse
+        (900, 1, 1, 98, "passed"),
+    ],
+)
+def test_what_accuracies_decide(both, export_alone, student_alone, neither, state):
+    options = Evaluate().model_copy(update={"margin": accuracy.MARGIN})
+    found = compare(pair(both, export_alone, student_alone, neither), parse_task("math"), [], options)
+    decided, needed = accuracy.state_of(found, Evaluate())
+    assert decided == state
+    assert (needed is not None) == (state == "not shown")
+    assert needed is None or needed > found["n"]
+
+
+def test_questions_of_one_group_are_nearly_one_question():
+    options = Evaluate().model_copy(update={"margin": accuracy.MARGIN})
+    rows = pair(500, 10, 10, 480)
+    grouped = tuple([row | {"group": str(i // 100)} for i, row in enumerate(of)] for of in rows)
+    assert accuracy.state_of(compare(rows, parse_task("math"), [], options), options)[0] == "passed"
+    assert accuracy.state_of(compare(grouped, parse_task("math"), [], options), options)[0] == "not shown"
+
+
 def test_ollama_gets_a_modelfile_and_its_template_is_asked(run, conversion):
     assert export(run, "ollama")["gate"]["state"] == "passed"
     text = run.path("exports/ollama-f16/Modelfile").read_text()
@@ -78,6 +111,12 @@ def test_ollama_gets_a_modelfile_and_its_template_is_asked(run, conversion):
         "PARAMETER num_predict 12",
     ):
         assert line in text.splitlines()
+
+
+def test_a_quantized_file_for_ollama_is_asked_through_llama_cpp(run, conversion):
+    record = export(run, "ollama", "q4_0")
+    assert record["gate"]["state"] == "not shown"
+    assert record["gate"]["accuracy"]["n"] == len(QUESTIONS)
 
 
 def test_folders_are_asked_through_transformers(run):
