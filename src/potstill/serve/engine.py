@@ -30,7 +30,13 @@ async def running(run: Run, form: str = "", concurrency: int = CONCURRENCY, cont
     the recipe needs. Raises `RecipeError` for a run without a student or an engine that is not installed, `PotstillError` where memory
     does not suffice or the engine does not start.
     """
-    student = Student.of(run, context)
+    async with of_student(run, Student.of(run, context), form, concurrency) as engine:
+        yield engine
+
+
+@asynccontextmanager
+async def of_student(run: Run, student: Student, form: str, concurrency: int) -> AsyncIterator[Client]:
+    """As `running`, for a run's student that is known."""
     form = form or default_form()
     kind = kind_of(form)
     kind.check()

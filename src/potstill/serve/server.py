@@ -75,7 +75,7 @@ async def _serve(
     watch: Sequence[Watch],
 ) -> None:  # fmt: skip
     async with (
-        engines.running(run, options.form, options.concurrency, student.context) as engine,
+        engines.of_student(run, student, options.form, options.concurrency) as engine,
         AsyncExitStack() as watching,
     ):
         metrics = Metrics()
