@@ -96,7 +96,7 @@ def _quoted(text: str) -> str:
     """A text as an action in Go; braces and quotes are escaped, since they would end an action, or the template in a Modelfile."""
     if not text:
         return ""
-    escapes = {"\\": "\\\\", '"': "\\u0022", "{": "\\u007b", "}": "\\u007d"}
+    escapes = {"\\": "\\\\", '"': "\\u0022", "{": "\\u007b", "}": "\\u007d", "\n": "\\n", "\t": "\\t"}
     return '{{- "' + "".join(escapes.get(c, c if ord(c) >= 32 else f"\\u{ord(c):04x}") for c in text) + '" -}}'
 
 

@@ -82,7 +82,7 @@ async def _asked_of_llama(
             interrupt.raise_if_requested()
             text = template(request.messages) if template else await server.prompt(request.messages)
             rendered.append((text, await server.tokens(text)))
-        return rendered, await llama.answers(server, ids)
+        return rendered, await llama.answers(server, ids) if ids else []
 
 
 def _prompts(student: Student, asked: Sequence[Request], rendered: Sequence[Rendered]) -> Gate:
