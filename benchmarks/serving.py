@@ -34,6 +34,7 @@ from soak import growth, soak
 
 from potstill.data import word_problems
 from potstill.export import forms
+from potstill.models.served import supervisor
 from potstill.models.served.process import _free_port
 from potstill.workspace.workspace import Workspace
 
@@ -181,7 +182,8 @@ def peer(script, weights, **more):
     """A server of a file beside this one; its address."""
     port = _free_port()
     command = [sys.executable, str(PEERS / script), str(weights), str(port), *map(str, more.values())]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen([sys.executable, supervisor.__file__, *command], **quiet)  # ends with this process
     try:
         url = f"http://127.0.0.1:{port}"
         while True:
@@ -192,7 +194,7 @@ def peer(script, weights, **more):
             time.sleep(0.2)
         yield url
     finally:
-        process.kill()
+        process.stdin.close()
         process.wait()
 
 

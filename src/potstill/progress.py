@@ -40,14 +40,15 @@ def show_cursor() -> None:
 
 
 class Progress:
-    """Count finished units of ``total``, and show them with tokens/s, cost (US dollars) and the time left."""
+    """Count finished units of ``total``, and show them, unless they are not ``shown``, with tokens/s, cost (US dollars) and the time
+    left."""
 
-    def __init__(self, name: str, total: float, unit: str) -> None:
-        self.name, self.total, self.unit = name, total, unit
+    def __init__(self, name: str, total: float, unit: str, shown: bool = True) -> None:
+        self.name, self.total, self.unit, self.shown = name, total, unit, shown
         self.done = self.tokens = self.skipped = self.cost = 0.0
         self._started = self._last_line = time.perf_counter()
         self._bars: Bars | None = None
-        if _console().is_terminal:
+        if shown and _console().is_terminal:
             self._bars = Bars(
                 TextColumn("  {task.description}", markup=False), BarColumn(), TextColumn("{task.fields[state]}"),
                 console=_console(), transient=True,
@@ -62,7 +63,7 @@ class Progress:
         now = time.perf_counter()
         if self._bars is not None:
             self._bars.update(self._task, completed=self.done, state=self.state())
-        elif now - self._last_line > SECONDS_BETWEEN_LINES:
+        elif self.shown and now - self._last_line > SECONDS_BETWEEN_LINES:
             self._last_line = now
             echo(f"  {self.name}: {self.state()}")
 
@@ -89,12 +90,13 @@ class Progress:
 
 
 @contextmanager
-def progress(name: str, total: float, unit: str = "rows") -> Iterator[Progress]:
-    """Show the progress of a task; at its end one plain line with the duration remains."""
-    bar = Progress(name, total, unit)
+def progress(name: str, total: float, unit: str = "rows", *, shown: bool = True) -> Iterator[Progress]:
+    """Show the progress of a task; at its end one plain line with the duration remains. Without being ``shown`` it only counts."""
+    bar = Progress(name, total, unit, shown)
     if bar._bars is not None:
         with bar._bars:
             yield bar
     else:
         yield bar
-    echo(f"  {name}: {bar.state()}, {time.perf_counter() - bar._started:.0f} s")
+    if shown:
+        echo(f"  {name}: {bar.state()}, {time.perf_counter() - bar._started:.0f} s")

@@ -79,6 +79,8 @@ class Billing:
     account: Account | None = None
     required: bool = True
     """Whether it is an error that most requests fail; otherwise only what concerns every request is."""
+    shown: bool = True
+    """Whether progress is shown."""
 
 
 def complete(model: Model, requests: Requests, name: str, billing: Billing) -> Iterator[Completion]:
@@ -121,6 +123,7 @@ class _Collector:
 
     def __init__(self, model: Model, requests: Requests, billing: Billing, tally: Tally, spending: Spending) -> None:
         self.model, self.requests, self.store, self.run = model, requests, billing.store, billing.run
+        self.shown = billing.shown
         self.tally, self.spending = tally, spending
         self._key_of = key_function(model.identity)
         self._left_out = model.left_out
@@ -134,7 +137,7 @@ class _Collector:
     async def collect(self) -> None:
         """Raises `PotstillError` unless every request is completed, or failed for a reason of its own."""
         try:
-            with progress(self.tally.name, len(self.requests)) as self._progress:
+            with progress(self.tally.name, len(self.requests), shown=self.shown) as self._progress:
                 self._pending = self._not_stored()
                 while True:
                     answered = self.tally.answered

@@ -114,7 +114,7 @@ class Shadow:
         examples = [{**seen.example, "id": str(i)} for i, seen in enumerate(group)]
         asked = [request for _, request in requests(run.recipe, examples, self._shots, 1)]
         model = open_model(teacher.model, teacher.batch_size, teacher.dtype, run.store, teacher.chat_template)
-        billing = Billing(run.store, run.id, teacher.budget, required=False)
+        billing = Billing(run.store, run.id, teacher.budget, required=False, shown=False)
         for seen, completion in zip(group, complete(model, asked, "shadow: teacher", billing), strict=True):
             self._add(seen, completion)
         self.agreement.tell()
