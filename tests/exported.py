@@ -1,4 +1,4 @@
-"""A run with a small student that was never trained, and its real conversion to GGUF, made once for all tests."""
+"""A run with a small student, and its real conversion to GGUF, made once for all tests. A plugin of pytest."""
 
 import shutil
 
@@ -7,26 +7,11 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import students
-from evaluated import example, run_with
 from potstill.export import converter
-from potstill.recipe import loading
-from potstill.workspace.artifacts import RECIPE, STUDENT
+from potstill.models.local import loading
+from student_runs import run_with_student
 
-QUESTIONS = [
-    example(f"q{i}", question=f"Ann has {i} apples and buys {i + 2} more. How many are there?", gold=str(2 * i + 2))
-    for i in range(6)
-]
 FAMILY = "chatml"
-
-
-def run_with_student(runs, folder, *, name="one", systems="[student]", examples=QUESTIONS, more=""):
-    """A run whose student is the model in ``folder``."""
-    run = run_with(runs, examples, name=name, systems=systems, more=more)
-    own = run.recipe.student.model_copy(update={"max_tokens": 12, "dtype": "float32"})
-    run.recipe = run.recipe.model_copy(update={"student": own})
-    run.write_text(RECIPE, loading.dump(run.recipe))
-    shutil.copytree(folder, run.path(STUDENT))
-    return run
 
 
 @pytest.fixture(scope="session")
@@ -47,8 +32,6 @@ def student(tmp_path_factory):
 @pytest.fixture(scope="session")
 def converted(student, tmp_path_factory):
     """Its real conversion to F16, by llama.cpp's converter."""
-    from potstill.models.local import loading
-
     file = tmp_path_factory.mktemp("converted") / "f16.gguf"
     converter.convert(student, file, "f16", loading.load_chat(student).end)
     return file

@@ -14,12 +14,17 @@ import pytest
 import forked
 import small
 import students
-from exported import QUESTIONS, run_with_student
+from golden import pair
 from potstill.errors import PotstillError, RecipeError
 from potstill.export import converter, forms, room
 from potstill.export.conversion import name_of
+from potstill.export.gate import accuracy
+from potstill.recipe.recipe import Evaluate
+from potstill.stages.evaluate.compare import compare
+from potstill.tasks.registry import parse_task
 from potstill.workspace import exports
 from potstill.workspace.artifacts import EXPORTS, STUDENT
+from student_runs import QUESTIONS, run_with_student
 
 pytest_plugins = ("exported",)
 
@@ -66,6 +71,34 @@ def test_a_quantized_form_is_marked_where_the_questions_are_too_few(run, convers
     kinds = {tensor.tensor_type.name for tensor in gguf.GGUFReader(run.path("exports/gguf-q4_0/model.gguf")).tensors}
     assert kinds == {"F32", "Q4_0", "Q8_0"}
     assert forms.exported(run, "gguf-q4_0").exists(), "not shown is no failure"
+
+
+@pytest.mark.parametrize(
+    ("both", "export_alone", "student_alone", "neither", "state"),
+    [
+        (500, 10, 10, 480, "passed"),
+        (50, 2, 2, 46, "not shown"),
+        (5, 0, 1, 4, "not shown"),  # worse by 10 points, of 10 questions
+        (400, 5, 45, 550, "failed"),
+        (40, 0, 12, 48, "failed"),  # few, but shown to be worse
+        (900, 1, 1, 98, "passed"),
+    ],
+)
+def test_what_accuracies_decide(both, export_alone, student_alone, neither, state):
+    options = Evaluate().model_copy(update={"margin": accuracy.MARGIN})
+    found = compare(pair(both, export_alone, student_alone, neither), parse_task("math"), [], options)
+    decided, needed = accuracy.state_of(found, Evaluate())
+    assert decided == state
+    assert (needed is not None) == (state == "not shown")
+    assert needed is None or needed > found["n"]
+
+
+def test_questions_of_one_group_are_nearly_one_question():
+    options = Evaluate().model_copy(update={"margin": accuracy.MARGIN})
+    rows = pair(500, 10, 10, 480)
+    grouped = tuple([row | {"group": str(i // 100)} for i, row in enumerate(of)] for of in rows)
+    assert accuracy.state_of(compare(rows, parse_task("math"), [], options), options)[0] == "passed"
+    assert accuracy.state_of(compare(grouped, parse_task("math"), [], options), options)[0] == "not shown"
 
 
 def test_ollama_gets_a_modelfile_and_its_template_is_asked(run, conversion):

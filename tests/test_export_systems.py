@@ -6,7 +6,6 @@ import pytest
 import yaml
 
 import small
-from exported import QUESTIONS
 from potstill.errors import RecipeError
 from potstill.export import forms
 from potstill.pipeline.stages import STAGES
@@ -16,6 +15,7 @@ from potstill.stages.evaluate.stage import evaluate, planned
 from potstill.stages.planned import KnownExamples
 from potstill.workspace import artifacts, exports
 from potstill.workspace.artifacts import RECIPE, STUDENT
+from student_runs import QUESTIONS
 
 pytest_plugins = ("exported",)
 
@@ -98,7 +98,7 @@ def test_a_served_address_may_stand_for_the_student(run):
         ),
         ("[{name: student, export: gguf-f16, prompting: cot}]", "it is student-cot"),
         ("[{name: base, export: gguf-f16}]", "choose another"),
-        ("[{name: mine, export: gguf-f16, model: hf/org/name}]", "one of model, predictions and export"),
+        ("[{name: mine, export: gguf-f16, model: hf/org/name}]", "only one of these"),
         ("[{name: mine, export: gguf-f16, cheaper: true}]", "other than the run's own"),
         ("[student, {name: student, export: gguf-f16}]", "listed twice"),
     ],

@@ -194,8 +194,8 @@ def test_a_run_without_examples_says_what_to_do(tmp_path):
 @pytest.mark.parametrize(
     ("system", "message"),
     [
-        ("{name: x, predictions: a.jsonl, model: packaged/smollm2-135m-instruct}", "needs a model or predictions, and not both"),
-        ("{name: x}", "needs a model or predictions"), ("{name: x, predictions: a.jsonl, prompting: cot}", "prompting is for models"),
+        ("{name: x, predictions: a.jsonl, model: packaged/smollm2-135m-instruct}", "needs a model, predictions or an export, and only one of these"),
+        ("{name: x}", "needs a model, predictions or an export"), ("{name: x, predictions: a.jsonl, prompting: cot}", "prompting is for models"),
         ("{name: student, predictions: a.jsonl}", "choose another"),
     ],
 )  # fmt: skip

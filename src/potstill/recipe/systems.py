@@ -130,7 +130,7 @@ class System(Section):
     @model_validator(mode="after")
     def _answers_somehow(self) -> "System":
         if [self.model, self.predictions, self.export].count(None) != 2:
-            raise ValueError(f"the system {self.name} needs one of model, predictions and export")
+            raise ValueError(f"the system {self.name} needs a model, predictions or an export, and only one of these")
         if self.predictions is not None and self.prompting is not Prompting.PLAIN:
             raise ValueError("prompting is for models that are asked; leave it out where predictions has the answers")
         return self

@@ -21,6 +21,8 @@ from potstill.workspace.run import Run
 
 SAME_ANSWERS = 0.98
 """Of the greedy answers of an export in F16, the fraction that must be the student's."""
+TIE = 0.01
+"""A gap of log-probabilities (nats) of this size is within what rounding to F16 changes."""
 SHOWN = 5
 """Differences in words."""
 ORDER: tuple[State, ...] = ("failed", "open", "not shown", "passed")
@@ -133,6 +135,8 @@ def _answers(student: Student, said: Sequence[Said]) -> Gate:
     ]
     if len(found) > SHOWN:
         lines.append(f"  and {len(found) - SHOWN} more")
+    if found and all(one["gap"] < TIE for one in found):
+        lines.append(f"  all gaps are below {TIE:g}: the student itself hardly prefers one token there, and rounding decides")
     numbers = {"n": n, "same": same, "needed": needed, "differences": found}
     return Gate(state="passed" if n and same >= needed else "failed", lines=lines, answers=numbers)
 
