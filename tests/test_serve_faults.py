@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import openai
 import psutil
@@ -107,6 +108,22 @@ def test_sigterm_in_mid_stream_finishes_the_answer(slow):
         assert rest[-1].choices[0].finish_reason in ("stop", "length")
         assert server.end(None) == 0
         assert not engines()
+
+
+def test_answers_that_take_longer_than_the_grace_are_cut_off(slow):
+    with served.Server(slow, "--concurrency", 6, "--grace", 1) as server:
+        connections = [begin(server, {**LONG, "max_tokens": 2000}) for _ in range(6)]
+        server.command.send_signal(signal.SIGTERM)
+        assert server.end(None) == 0
+        assert not engines()
+        received = []
+        for connection in connections:
+            blocks = b""
+            with suppress(ConnectionError):
+                while block := connection.recv(65536):
+                    blocks += block
+            received.append(blocks)
+        assert not all(b"[DONE]" in blocks for blocks in received)
 
 
 def test_an_engine_that_is_killed_ends_the_server_with_the_reason(slow):
