@@ -113,6 +113,12 @@ def test_ollama_gets_a_modelfile_and_its_template_is_asked(run, conversion):
         assert line in text.splitlines()
 
 
+def test_a_quantized_file_for_ollama_is_asked_through_llama_cpp(run, conversion):
+    record = export(run, "ollama", "q4_0")
+    assert record["gate"]["state"] == "not shown"
+    assert record["gate"]["accuracy"]["n"] == len(QUESTIONS)
+
+
 def test_folders_are_asked_through_transformers(run):
     assert export(run, "safetensors")["gate"]["state"] == "passed"
     record = export(run, "vllm")

@@ -7,6 +7,7 @@ import small
 from played_hub import Hub
 from potstill.errors import PotstillError, RecipeError
 from potstill.export import card, forms, push
+from potstill.recipe.recipe import Condition
 from potstill.workspace.artifacts import EVALUATION, MANIFEST, STUDENT
 from potstill.workspace.digests import Part
 
@@ -85,9 +86,9 @@ def test_an_evaluation_of_another_student_is_not_on_the_card(exported):
 def test_licences_that_the_user_wrote_stay_and_count_for_other_forms(exported):
     fill_in(exported)
     forms.export(exported, FORM)
-    assert card.open_fields(exported.path(CARD).read_text()) == []
+    assert card.open_fields(exported, exported.path(CARD).read_text()) == []
     forms.export(exported, forms.form_of("vllm"))
-    assert card.open_fields(exported.path("exports/vllm/README.md").read_text()) == []
+    assert card.open_fields(exported, exported.path("exports/vllm/README.md").read_text()) == []
 
 
 def test_push_refuses_without_licences(exported):
@@ -96,6 +97,14 @@ def test_push_refuses_without_licences(exported):
     fill_in(exported, ("license", "base_model_license", "data_license"))
     with pytest.raises(RecipeError, match="nobody has filled in teacher_license"):
         push.planned(exported, FORM, "org/name", True)
+
+
+def test_a_student_without_a_teacher_needs_no_licence_of_one(exported):
+    exported.recipe = exported.recipe.model_copy(update={"condition": Condition.GOLD})
+    forms.export(exported, FORM)
+    text = exported.path(CARD).read_text()
+    assert "teacher" not in card.metadata(text)
+    assert card.open_fields(exported, text) == ["license", "base_model_license", "data_license"]
 
 
 @pytest.mark.parametrize("repository", ["name", "a/b/c", "org/../x", "https://hub/org/name", "org/na me"])

@@ -14,10 +14,11 @@ from potstill.workspace import artifacts, exports
 from potstill.workspace.exports import CARD, Record
 from potstill.workspace.run import Run
 
+OF_TEACHER = "teacher_license"
 LICENCES = {
     "license": "this model",
     "base_model_license": "the base model",
-    "teacher_license": "the teacher: do its terms allow training on its answers?",
+    OF_TEACHER: "the teacher: do its terms allow training on its answers?",
     "data_license": "the questions that it was trained on",
 }
 """Fields that the user fills in, and what each is the licence of."""
@@ -35,10 +36,16 @@ def card(run: Run, name: str, student: Student, record: Record, how_to_run: str)
     return f"---\n{head}---\n" + "\n".join(_body(run, student, record, evaluation, system, how_to_run)) + "\n"
 
 
-def open_fields(text: str) -> list[str]:
+def licences(run: Run) -> dict[str, str]:
+    """The licence fields that the card of a run's student has, and what each is about: a student that no teacher answered for has none of
+    a teacher."""
+    return {field: what for field, what in LICENCES.items() if field != OF_TEACHER or run.recipe.condition.asks_teacher}
+
+
+def open_fields(run: Run, text: str) -> list[str]:
     """The licence fields of a card that are not filled in."""
     fields = metadata(text)
-    return [name for name in LICENCES if not _is_filled(fields.get(name))]
+    return [name for name in licences(run) if not _is_filled(fields.get(name))]
 
 
 def metadata(text: str) -> dict[str, Any]:
@@ -69,7 +76,7 @@ def _licences(run: Run, name: str) -> dict[str, str]:
     found = [metadata(path.read_text(encoding="utf-8")) for path in cards if path.exists()]
     return {
         field: str(next((values[field] for values in found if _is_filled(values.get(field))), OPEN))
-        for field in LICENCES
+        for field in licences(run)
     }
 
 
@@ -78,7 +85,8 @@ def _metadata(run: Run, name: str, evaluation: Mapping[str, Any], system: str) -
     base = hub_name(recipe.student.model)
     fields: dict[str, Any] = _licences(run, name)
     fields |= {"base_model": base, "base_model_relation": "finetune"} if base else {}
-    fields |= {"teacher": recipe.teacher.name, "pipeline_tag": "text-generation"}
+    fields |= {"teacher": recipe.teacher.name} if recipe.condition.asks_teacher else {}
+    fields |= {"pipeline_tag": "text-generation"}
     fields |= {"library_name": "transformers"} if exports.content(name) == "model" else {}
     fields["tags"] = ["potstill", "distillation", *(["gguf"] if exports.content(name) != "model" else [])]
     if results := list(_results(_source(run), recipe.task.name, evaluation, system)):
@@ -133,14 +141,16 @@ def _body(
         f"condition {recipe.condition.value})."
     )
     yield "\n## Licences\n\nFill in the fields at the top of this file; `potstill push` refuses without them.\n"
-    yield from (f"- `{field}`: of {what}" for field, what in LICENCES.items())
+    yield from (f"- `{field}`: of {what}" for field, what in licences(run).items())
     yield "\n## Run it\n\n```sh\n" + how_to_run + "\n```\n"
     if PATH in how_to_run:
         yield f"`{PATH}` is the name of the repository on the hub, or the folder of the weights.\n"
     yield (
-        f"It was trained on prompts of its own chat template{_with_system(student)}, and answers greedily (temperature 0) with at most "
-        f"{student.max_tokens} tokens. Ask it in the same way."
+        f"It was trained on prompts of its own chat template, and answers greedily (temperature 0) with at most {student.max_tokens} tokens. "
+        "Ask it in the same way."
     )
+    if student.system:
+        yield f"\nIts system prompt:\n\n```\n{student.system.replace('```', '')}\n```"
     yield "\n## Evaluation\n"
     yield from _evaluated(evaluation, system)
     yield "\n## Limits\n"
@@ -148,10 +158,6 @@ def _body(
     yield from (f"- {_plain(note)}" for note in evaluation.get("verdict", {}).get("notes", []))
     yield f"\n## This file beside the weights that were trained\n\nGate: {record['gate']['state']}.\n"
     yield from (f"- {_plain(line.strip())}" for line in record["gate"]["lines"])
-
-
-def _with_system(student: Student) -> str:
-    return f" with the system prompt\n\n```\n{student.system.replace('```', '')}\n```\n\n" if student.system else ""
 
 
 def _evaluated(evaluation: Mapping[str, Any], system: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from potstill.workspace.run import Run
 
 GENERATION = "generation_config.json"
 IDS = ("bos_token_id", "pad_token_id", "eos_token_id")
-NOT_ASKED = "vLLM was not asked: it is not on this machine. Prompts, token ids and ends were checked with transformers"
+NOT_ASKED = "vLLM was not asked: it is not on this machine. Prompts and token ids were checked with transformers"
 
 
 @dataclass(frozen=True)

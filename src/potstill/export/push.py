@@ -40,7 +40,7 @@ def planned(run: Run, form: Form, repository: str, private: bool) -> Upload:
     path = folder / CARD
     if not path.exists():
         raise RecipeError(f"{path} is missing. Write it again: {exports.command(run, form.name)}")
-    if missing := card.open_fields(path.read_text(encoding="utf-8")):
+    if missing := card.open_fields(run, path.read_text(encoding="utf-8")):
         raise RecipeError(
             f"{path}: nobody has filled in {', '.join(missing)}. Look up under which licences you may publish this model, and write them at the "
             "top of the file."

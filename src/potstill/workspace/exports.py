@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Literal, TypedDict, cast
 
-from potstill.errors import PotstillError, RecipeError
+from potstill.errors import RecipeError
 from potstill.models.local.weights import LocalWeights
 from potstill.models.specs import Served
 from potstill.workspace import artifacts
@@ -101,7 +101,7 @@ def require(run: Run, name: str) -> Path:
 
 def source(run: Run, name: str, context: int = 0) -> LocalWeights | Served:
     """The model of an export, whatever its gate found. ``context``: tokens of prompt and answer; 0 for as many as the student has room for,
-    at most `LONGEST_CONTEXT`. Raises `PotstillError` for a form that potstill starts no engine for."""
+    at most `LONGEST_CONTEXT`. What is for Ollama is asked through llama.cpp."""
     file = LocalWeights(str((folder(run, name) / content(name)).absolute()))
     context = context or min(positions(run.path(STUDENT)) or LONGEST_CONTEXT, LONGEST_CONTEXT)
     match name.partition("-")[0]:
@@ -109,9 +109,8 @@ def source(run: Run, name: str, context: int = 0) -> LocalWeights | Served:
             return file
         case "vllm":
             return Served(serve="vllm", model=file, context=context)
-        case "gguf":
+        case _:
             return Served(serve="llama.cpp", model=file, context=context)
-    raise PotstillError(f"{name}: potstill starts no server for this form.")
 
 
 def positions(student: Path) -> int:

@@ -82,7 +82,7 @@ async def _asked_of_llama(
             interrupt.raise_if_requested()
             text = template(request.messages) if template else await server.prompt(request.messages)
             rendered.append((text, await server.tokens(text)))
-        return rendered, await llama.answers(server, ids)
+        return rendered, await llama.answers(server, ids) if ids else []
 
 
 def _prompts(student: Student, asked: Sequence[Request], rendered: Sequence[Rendered]) -> Gate:
@@ -136,7 +136,9 @@ def _answers(student: Student, said: Sequence[Said]) -> Gate:
     if len(found) > SHOWN:
         lines.append(f"  and {len(found) - SHOWN} more")
     if found and all(one["gap"] < TIE for one in found):
-        lines.append(f"  all gaps are below {TIE:g}: the student itself hardly prefers one token there, and rounding decides")
+        lines.append(
+            f"  all gaps are below {TIE:g}: the student itself hardly prefers one token there, and rounding decides"
+        )
     numbers = {"n": n, "same": same, "needed": needed, "differences": found}
     return Gate(state="passed" if n and same >= needed else "failed", lines=lines, answers=numbers)
 
