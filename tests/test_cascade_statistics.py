@@ -116,7 +116,7 @@ RATES = [  # n, groups, correlation within groups, share that only A, and that o
 
 @pytest.mark.parametrize(("n", "groups", "correlation", "gain", "loss"), RATES)
 def test_non_inferiority_at_the_margin_is_shown_no_oftener_than_its_level(n, groups, correlation, gain, loss):
-    """Simulated at the margin itself, where t (`clustered_noninferiority`) shows it in up to 21 % of the draws."""
+    """Simulated at the margin itself, where a t test shows it in up to 21 % of the draws."""
     rng, sims, shown = np.random.default_rng(0), 400, 0
     for _ in range(sims):
         of = np.arange(n) if groups == n else rng.integers(0, groups, n)
@@ -126,7 +126,7 @@ def test_non_inferiority_at_the_margin_is_shown_no_oftener_than_its_level(n, gro
             of_loss = rng.beta(loss * k, (1 - loss) * k, groups)
         u = rng.random(n)
         only_b, only_a = u < of_loss[of], u > 1 - gain
-        shown += stats.clustered_score_noninferiority(only_a & ~only_b, only_b, of, 0.05).noninferior
+        shown += stats.clustered_noninferiority(only_a & ~only_b, only_b, of, 0.05).noninferior
     assert shown / sims <= 0.05 + 3 * (0.05 * 0.95 / sims) ** 0.5
 
 
@@ -135,14 +135,14 @@ def test_of_independent_questions_it_is_tangos_test():
     both, only_a = sum(x and y for x, y in zip(a, b, strict=True)), sum(x > y for x, y in zip(a, b, strict=True))
     only_b = sum(x < y for x, y in zip(a, b, strict=True))
     tango = stats.noninferiority([[both, only_a], [only_b, 100 - both - only_a - only_b]], 0.1)
-    found = stats.clustered_score_noninferiority(a, b, None, 0.1)
+    found = stats.clustered_noninferiority(a, b, None, 0.1)
     assert (found.low, found.p_value) == pytest.approx((tango.low, tango.p_value))
 
 
 def test_one_group_shows_nothing_and_equal_answers_count_once_by_group():
-    assert not stats.clustered_score_noninferiority([1] * 50, [1] * 50, ["g"] * 50, 0.05).noninferior
-    few = stats.clustered_score_noninferiority([1] * 400, [1] * 400, [i % 10 for i in range(400)], 0.05)
-    many = stats.clustered_score_noninferiority([1] * 400, [1] * 400, None, 0.05)
+    assert not stats.clustered_noninferiority([1] * 50, [1] * 50, ["g"] * 50, 0.05).noninferior
+    few = stats.clustered_noninferiority([1] * 400, [1] * 400, [i % 10 for i in range(400)], 0.05)
+    many = stats.clustered_noninferiority([1] * 400, [1] * 400, None, 0.05)
     assert many.noninferior
     assert not few.noninferior
 

@@ -164,7 +164,7 @@ def test_the_interval_of_independent_questions_covers_too_little():
 
 
 @pytest.mark.parametrize("clusters", [12, 30, 100])
-def test_clustered_noninferiority_at_the_margin_is_found_in_one_of_twenty(clusters):
+def test_clustered_noninferiority_at_the_margin_is_found_in_one_of_twenty_at_most(clusters):
     """The true difference and the margin are 0.1."""
     sizes = sizes_of(clusters)
     labels = np.repeat(np.arange(clusters), sizes.astype(int))
@@ -173,7 +173,7 @@ def test_clustered_noninferiority_at_the_margin_is_found_in_one_of_twenty(cluste
         stats.clustered_noninferiority(-of > 0, of > 0, labels, TRUTH)  # a is right where the difference is -1
         for of in differences[:3000]
     ]
-    assert 0.03 <= np.mean([one.noninferior for one in found]) <= 0.07
+    assert 0.01 <= np.mean([one.noninferior for one in found]) <= 0.06  # fewer with few clusters
     assert all(one.noninferior == (one.low > -TRUTH) == (one.p_value < 0.05) for one in found)
 
 

@@ -14,6 +14,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm, t
 
 from golden import ABOUT, concluded, in_words, line_of, of_pair, pair, rows, summarize
+from potstill import stats
 from potstill.cli.conclusion import conclusion
 from potstill.recipe import loading
 from potstill.stages.evaluate.notes import about
@@ -110,8 +111,10 @@ def test_groups_of_equal_size_are_the_observations():
     half = t.ppf(0.975, 19) * error
     assert (compared["low"], compared["high"]) == pytest.approx((0.3 - half, 0.3 + half))
     assert compared["p_value"] == pytest.approx(2 * t.sf(0.3 / error, 19))
-    assert compared["not_worse"]["limit"] == pytest.approx(0.3 - t.ppf(0.95, 19) * error)
-    assert compared["not_worse"]["p_value"] == pytest.approx(t.sf(0.35 / error, 19))
+    right = [[one["outcome"] == "correct" for one in of] for of in (student, base)]
+    expected = stats.clustered_noninferiority(*right, [i // 5 for i in range(100)], 0.05)
+    assert (compared["not_worse"]["limit"], compared["not_worse"]["p_value"]) == (expected.low, expected.p_value)
+    assert 0 < expected.low < 0.3
     assert compared["design_effect"] == pytest.approx(error**2 / (stdev(differences) ** 2 / 100))
     assert (compared["groups"], compared["clustered"], values["groups"]) == (20, True, 20)
     assert compared["sign_flip_p_value"] is not None  # fewer than 30 groups

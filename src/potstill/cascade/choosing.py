@@ -83,7 +83,7 @@ def point(questions: Questions, signal: str, threshold: float, confidence: float
     """
     escalated = (questions.signals[signal] < threshold).astype(float)
     answers = np.where(escalated == 1, questions.teacher_at_best, questions.student)
-    test = stats.clustered_score_noninferiority(
+    test = stats.clustered_noninferiority(
         answers, questions.teacher_at_best, questions.groups, terms.margin, confidence
     )
     observed = np.where(escalated == 1, questions.teacher, questions.student)

@@ -9,11 +9,10 @@ FUNCTIONS = {
     "clustered": (
         "clustered_difference",
         "clustered_mcnemar",
-        "clustered_noninferiority",
         "clustered_proportion_interval",
         "clustered_standard_error",
     ),
-    "clustered_score": ("clustered_score_noninferiority",),
+    "clustered_score": ("clustered_noninferiority",),
     "corrected": ("corrected_mean",),
     "gap": ("recovered_gap",),
     "judges": ("expected_calibration_error", "ppi_mean"),

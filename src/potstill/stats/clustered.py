@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import chdtrc, ndtr, ndtri, stdtr, stdtrit
+from scipy.special import chdtrc, ndtri, stdtr, stdtrit
 
 from potstill.stats import tango
 from potstill.stats.checks import Floats, choice, codes, fraction, sums_by, vector, vectors
-from potstill.stats.paired import NonInferiority, Test, checked_margin
+from potstill.stats.paired import Test
 from potstill.stats.proportions import Interval, wilson_limits
 
 Clusters = Sequence[Hashable] | npt.NDArray[Any]
@@ -121,30 +121,6 @@ def clustered_difference(
     spread = float(differences.var(ddof=1)) / len(differences) if len(differences) > 1 else 0.0
     effect = error**2 / spread if spread > 0 else 1.0 if n_groups > 1 else nan
     return ClusteredDifference(difference, low, high, p_value, df, effect, n_groups, flips)
-
-
-def clustered_noninferiority(
-    a: npt.ArrayLike, b: npt.ArrayLike, clusters: Clusters | None, margin: float, confidence: float = 0.95
-) -> NonInferiority:
-    """Whether the scores ``a`` [questions] are worse than ``b`` by less than ``margin``, for questions in ``clusters``: the one-sided t
-    test of ``difference <= -margin`` with CR2 and its degrees of freedom, as `clustered_difference`, of which ``low`` is the
-    limit at twice the error. Where all clusters have one difference it is the score test of `noninferiority`, each
-    cluster being one question. One cluster shows nothing."""
-    level, margin = fraction("confidence", confidence), checked_margin(margin)
-    first, second = vectors(a=a, b=b)
-    groups, n_groups = codes("clusters", clusters, len(first))
-    mean, _, _, cr2, df = errors_of_mean(sums_by(groups, n_groups, first - second), sums_by(groups, n_groups))
-    difference, error = float(mean), float(cr2)
-    if error > 0:
-        low = difference - error * float(stdtrit(df, level))
-        p_value = float(stdtr(df, -(difference + margin) / error))
-    else:
-        low, _ = limits_without_variation(difference, n_groups, 2 * level - 1, _are_bounded(first, second))
-        p_value = 1.0
-        if n_groups > 1 and low > -inf:
-            only_a, only_b = n_groups * max(difference, 0.0), n_groups * max(-difference, 0.0)
-            p_value = float(ndtr(-tango.score(only_a, only_b, n_groups, -margin)))
-    return NonInferiority(difference, low, margin, p_value, p_value < 1 - level)
 
 
 def clustered_proportion_interval(

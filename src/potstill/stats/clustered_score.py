@@ -15,15 +15,16 @@ IMAGINED = 0.5
 """Weight of each of two imagined clusters in the design effect: one more that only A, and one that only B answers correctly."""
 
 
-def clustered_score_noninferiority(
+def clustered_noninferiority(
     a: npt.ArrayLike, b: npt.ArrayLike, clusters: Clusters | None, margin: float, confidence: float = 0.95
 ) -> NonInferiority:
     """Whether the answers ``a`` (1 right, 0 wrong) [questions] are worse than ``b`` by less than ``margin``, one-sided, for questions
     in ``clusters``: Tango's score test (`noninferiority`) of the counts divided by the design effect (Rao and Scott 1992, Biometrics
     48:577), with t's quantile for the degrees of freedom of CR2.
 
-    Unlike t (`clustered_noninferiority`) a score test keeps its level where few questions are discordant, as where two systems give
-    mostly the same answers. The design effect is at least 1, and estimated with imagined discordant clusters: a few
+    A t test of the mean difference shows it too often where few questions are discordant, as where two systems give mostly the same
+    answers: simulated at the margin itself in up to 28 % of the draws instead of 5 %, and this test in up to 7 %, for 12 to 100
+    clusters of 2 to 13 questions, an intra-class correlation of 0.1 or 0.44 and 5 to 30 % discordant questions. The design effect is at least 1, and estimated with imagined discordant clusters: a few
     that happen to agree would seem certain otherwise. Without discordant questions, each cluster counts as one. One cluster shows nothing.
     """
     level, margin = fraction("confidence", confidence), checked_margin(margin)
