@@ -19,9 +19,13 @@ STAGES = ["data", "generate", "curate", "train", "evaluate", "judge", "report"]
 def wait_in(stage, folder, teacher):
     """Until a stage that has started has done a part of its work."""
     checkpoints = folder / "runs" / "small" / "student-checkpoints"
-    while stage == "generate" and teacher.seen.total() < 6:
-        time.sleep(0.005)
-    while stage == "train" and not list(checkpoints.glob("checkpoint-*/complete")):
+    begun = {
+        "generate": lambda: teacher.seen.total() >= 6,
+        "train": lambda: list(checkpoints.glob("checkpoint-*/complete.json")),
+    }.get(stage, lambda: True)
+    deadline = time.monotonic() + 120
+    while not begun():
+        assert time.monotonic() < deadline, f"{stage} does not begin"
         time.sleep(0.005)
     time.sleep(0.05)
 
@@ -189,7 +193,7 @@ def test_ctrl_c_saves_what_is_in_flight_and_says_how_to_resume(undisturbed, tmp_
     assert "rerun the same command" in output
     assert "Traceback" not in output
     if stage == "train":
-        assert list((tmp_path / "runs" / "small" / "student-checkpoints").glob("checkpoint-*/complete"))
+        assert list((tmp_path / "runs" / "small" / "student-checkpoints").glob("checkpoint-*/complete.json"))
         return
     again = potstill("run", "r.yaml", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
