@@ -86,8 +86,8 @@ def answer_of_first(recipe):
 def outcome(recipe):
     """What becomes of an answer that is given in a sentence only."""
     completion = Completion(TEST["id"], 0, text="So she has 7 apples.", finish_reason="stop")
-    parsed = asking._read(recipe.task, TEST, completion)
-    return evaluate._prediction(recipe, recipe.task, TEST, Answer(Request("a", []), completion, parsed))["outcome"]
+    parsed = asking.read(recipe.task, TEST, completion)
+    return evaluate.prediction(recipe, recipe.task, TEST, Answer(Request("a", []), completion, parsed))["outcome"]
 
 
 def compared(recipe):
@@ -135,7 +135,8 @@ def shown(recipe):
     run = mock.MagicMock()
     run.examples.side_effect = lambda: iter([example(f"q{i}", split="test") for i in range(9)])
     run.read.side_effect = lambda table: []
-    run.read_json.side_effect = lambda name: {} if name == artifacts.JUDGED else {"loss": [], "validation": [{"n": 1}]}
+    training = {"loss": [], "validation": [{"n": 1}]}
+    run.read_json.side_effect = lambda name: training if name == artifacts.TRAINING else {}
     with mock.patch.object(report, "Environment") as environment, mock.patch.object(report, "cost"):
         report.report(recipe, run)
     return len(environment.return_value.get_template.return_value.render.call_args.kwargs["shown"])

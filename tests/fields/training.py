@@ -85,6 +85,7 @@ def soft_weight(recipe):
         "messages": ROWS[0]["student_messages"], "text": "7", "logprobs": '[[["7", -0.5]], [["<end>", -0.1]]]',
     }  # fmt: skip
     made = mock.MagicMock()
+    made.return_value.accelerator.num_processes = 1
     with mock.patch.object(trainer, "CompletionTrainer", made):
         position = trainer.Position(Path(mkdtemp()), None, 100)
         return trainer.prepared(recipe, recipe.student.model.download(), [row], position).soft_weight
