@@ -87,7 +87,8 @@ def outcome(recipe):
     """What becomes of an answer that is given in a sentence only."""
     completion = Completion(TEST["id"], 0, text="So she has 7 apples.", finish_reason="stop")
     parsed = asking.read(recipe.task, TEST, completion)
-    return evaluate.prediction(recipe, recipe.task, TEST, Answer(Request("a", []), completion, parsed))["outcome"]
+    answer = Answer(Request("a", []), completion, parsed)
+    return evaluate.prediction(recipe.task, recipe.evaluate.extraction, TEST, answer)["outcome"]
 
 
 def compared(recipe):
