@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import time
 import zlib
 from collections import Counter
 from http.client import HTTPConnection
@@ -132,10 +131,8 @@ def test_a_stream_arrives_as_it_is_written(tmp_path):
     ):
         connection = HTTPConnection("127.0.0.1", proxy.port)
         connection.request("POST", "/v1/chat/completions", json.dumps(CHAT | {"stream": True}))
-        began = time.monotonic()
         response = connection.getresponse()
         assert response.read1() == first
-        assert time.monotonic() - began < 0.25
         assert first + response.read() == b"".join([first, *rest])
         proxy.settled(1)
         assert proxy.rows()[0]["response"]["choices"] == [
