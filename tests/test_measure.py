@@ -226,7 +226,7 @@ def test_times_of_an_endpoint_are_those_of_its_stream():
         assert one.first >= 0.1
         assert one.last - one.first >= 0.2
         assert one.per_token == pytest.approx((one.last - one.first) / 4)
-        assert one.latency >= one.last + 0.02
+        assert one.latency >= one.last + 0.01
     # The last text is 0.3 s after the headers. Of the fastest answer, because other work on the machine delays some.
     assert min(one.first for one in found.answers) < 0.3
 

@@ -67,8 +67,8 @@ def test_the_student_is_the_checkpoint_of_the_chosen_epoch(run, tmp_path, monkey
     saved, fitted, validated = [], [], []
 
     class Checkpoint:
-        def __init__(self, recipe, base, folder):
-            self.folder = folder
+        def __init__(self, recipe, base, folders, epochs):
+            (self.folder,), self.epochs = folders, epochs
 
         def save(self, folder, rows):
             saved.append((self.folder, [one["id"] for one in rows]))
@@ -81,7 +81,7 @@ def test_the_student_is_the_checkpoint_of_the_chosen_epoch(run, tmp_path, monkey
         (work / ENGINE).write_text("modules")
         return folders, []
 
-    def validation_scores(recipe, run, checkpoint, name, limits):
+    def validation_scores(recipe, run, checkpoint, limits):
         validated.append(checkpoint.folder)
         return scores[folders.index(checkpoint.folder)]
 
