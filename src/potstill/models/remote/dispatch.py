@@ -33,9 +33,9 @@ UNREADABLE = (ErrorKind.BAD_RESPONSE, ErrorKind.NO_ANSWER)
 OWN_WHILE_OTHERS_SUCCEED = (ErrorKind.TIMEOUT, *UNREADABLE)
 """Faults of a request itself if another one was answered since its first attempt began; those of others only if one was answered
 after that attempt had failed."""
-HEAD_START_SECONDS = {True: 0.03, False: 1.0}
+HEAD_START_SECONDS = {True: 0.015, False: 1.0}
 """The longest that other requests wait for the answer to the first, on this machine and elsewhere: a server that does not take a
-field says so within a few round trips, and one refusal teaches all. On this machine it is about the time that the others need to
+field says so within a few round trips, and one refusal teaches all. On this machine such a server answers within milliseconds, while the others
 open their connections."""
 MAX_UNREACHED_ATTEMPTS = 4
 """Attempts at a request to a server that was never reached."""
