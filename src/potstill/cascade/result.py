@@ -82,7 +82,7 @@ class Confirmed(Measured):
 
 
 class Cascade(TypedDict):
-    """cascade.json. ``weights``: digest of the student's folder, as train writes it into the manifest. ``teacher``: the system that stands for
+    """cascade.json. ``weights``: digest of the student's folder, as train writes it into the manifest. ``teacher``: the system that represents
     the teacher. ``needed``: questions for validation that would show some threshold to hold. At most three ``lines``, and ``notes``."""
 
     weights: str

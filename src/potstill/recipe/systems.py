@@ -79,7 +79,7 @@ class System(Section):
 
     @property
     def asked_elsewhere(self) -> AskedModel | None:
-        """The model that it names itself, which may be an address that stands for the student; None for the run's own models."""
+        """The model that it names itself, which may be an address that represents the student; None for the run's own models."""
         return self.model if isinstance(self.model, AskedModel) else None
 
     @property
