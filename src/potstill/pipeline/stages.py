@@ -91,9 +91,10 @@ def _shown_by_teacher(recipe: Recipe) -> tuple[Part, ...]:
 
 
 def _shown_in_training(recipe: Recipe) -> tuple[Part, ...]:
-    """Of kept rows the rationales, and what the teacher was asked and said, where the student learns them."""
-    rationale = ("rationale",) if recipe.trains_jointly else ()
-    columns = (*rationale, *(("messages", "text", "logprobs") if recipe.train.kd else ()))
+    """Of kept rows the rationales, or what the teacher's probabilities come from, where the student learns them."""
+    columns: tuple[str, ...] = ("rationale",) if recipe.trains_jointly else ()
+    if recipe.train.kd:
+        columns = ("messages",) if recipe.teacher_weights else ("logprobs",)
     return (Part(CURATED.file, kept=True, columns=(*TRAINED_ON.columns, *columns)),) if columns else ()
 
 

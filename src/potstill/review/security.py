@@ -10,6 +10,7 @@ import ipaddress
 import secrets
 import socket
 import sqlite3
+from collections.abc import Collection
 from urllib.parse import parse_qsl, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -54,7 +55,7 @@ class Guard:
 
     def _refusal(self, method: str, headers: Headers) -> tuple[int, str] | None:
         host = headers.get("host", "")
-        if not self._is_own(host):
+        if not is_own(host, self.names):
             return 421, "This server answers only under its own address. Use the link that potstill printed."
         if method in ("GET", "HEAD"):
             return None
@@ -68,16 +69,17 @@ class Guard:
             return 413, f"A request may have at most {MAX_BODY:,} bytes, and must say how many."
         return None
 
-    def _is_own(self, host: str) -> bool:
-        """Whether it is an address in numbers, or a name of this machine."""
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
-            return False
-        return name in self.names or is_address(name)
+
+def is_own(host: str, names: Collection[str]) -> bool:
+    """Whether the host that a request names is an address in numbers, or one of the ``names`` of this machine."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    return name in names or _is_address(name)
 
 
-def is_address(name: str) -> bool:
+def _is_address(name: str) -> bool:
     """Whether a host is named by its address in numbers."""
     try:
         ipaddress.ip_address(name)

@@ -2,12 +2,11 @@
 
 import secrets
 import socket
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from potstill.review.security import is_address
+from potstill.review.security import is_own
 from potstill.serve.openai_errors import ApiError
 
 OPEN = ("/health", "/metrics")
@@ -41,14 +40,11 @@ class Access:
             return
         host, origin = headers.get("host", ""), headers.get("origin")
         foreign = origin not in (None, f"http://{host}", f"https://{host}")
-        if foreign or headers.get("sec-fetch-site", "none") not in ("none", "same-origin") or not self._is_own(host):
+        if (
+            foreign
+            or headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+            or not is_own(host, self.names)
+        ):
             raise ApiError(
                 403, "This request comes from another site. For one that may use this server, set --api-key-env."
             )
-
-    def _is_own(self, host: str) -> bool:
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
-            return False
-        return name in self.names or is_address(name)
