@@ -13,12 +13,11 @@ from potstill import interrupt
 from potstill.models import Completion, ErrorKind, Request, Sampling, reasoning, repetition
 from potstill.models.local.decoding import Batch, prefill_prefix
 from potstill.models.local.resident import CutAnswer, Resident, resident
+from potstill.models.local.windows import windows
 from potstill.models.prices import Price
 
 PREFILL_BATCH = 16
 """Prompts in one prefill: enough to keep the processor busy, few enough to need little memory."""
-WINDOW_REQUESTS = 1024
-"""Requests that are sorted by length together, and searched for a common prefix."""
 TOKENS_BETWEEN_CHECKS = 16
 """Tokens of an answer between two checks whether it repeats itself."""
 
@@ -86,19 +85,11 @@ class LocalModel:
 
     async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[list[Completion]]:
         """See `Model.complete`; raises `PotstillError` for architectures without a plain KV cache."""
-        window: list[Request] = []
-        async for request in requests:
-            window.append(request)
-            if len(window) == WINDOW_REQUESTS:
-                async for completions in self._answer(window):
-                    yield completions
-                window = []
-        async for completions in self._answer(window):
-            yield completions
+        async for window in windows(requests):
+            async for completions in self._answer(window):
+                yield completions
 
     async def _answer(self, window: Sequence[Request]) -> AsyncIterator[list[Completion]]:
-        if not window:
-            return
         # All in this thread: with a second team of OpenMP threads libgomp counts more threads than cores, and lets each sleep after
         # each operation, which wastes a fourth of the processor, and several times that beside other processes.
         loaded = self._resident

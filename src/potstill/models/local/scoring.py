@@ -16,14 +16,13 @@ from potstill.models import Completion, ErrorKind, Message, Request, Sampling
 from potstill.models.local import loading, weights
 from potstill.models.local.resident import Resident, resident
 from potstill.models.local.weights import NO_KEYWORDS, Dtype
+from potstill.models.local.windows import windows
 from potstill.models.prices import Price
 
 VERSION = 1
 """Of how log-probabilities are computed; part of the store's keys."""
 LOGITS_BYTES = 256e6
 """Memory for the logits of a batch."""
-WINDOW_REQUESTS = 1024
-"""Requests that are sorted by length together."""
 
 
 def scored(id: str, prompt: Sequence[Message], reply: str) -> Request:
@@ -64,19 +63,11 @@ class ScoringModel:
 
     async def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[list[Completion]]:
         """See `Model.complete`."""
-        window: list[Request] = []
-        async for request in requests:
-            window.append(request)
-            if len(window) == WINDOW_REQUESTS:
-                async for completions in self._score(window):
-                    yield completions
-                window = []
-        async for completions in self._score(window):
-            yield completions
+        async for window in windows(requests):
+            async for completions in self._score(window):
+                yield completions
 
     async def _score(self, window: Sequence[Request]) -> AsyncIterator[list[Completion]]:
-        if not window:
-            return
         loaded = resident(self._answers_as, self._load)
         context = int(getattr(loaded.model.config, "max_position_embeddings", 0)) or 1 << 30
         rows = []
