@@ -4,6 +4,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
+from hardware import needs_bfloat16
 from potstill.models.local.decoding import Batch, prefill_prefix
 from potstill.models.local.packing import pack
 
@@ -16,7 +17,6 @@ SIZES = {
 }
 STEPS = 70
 """More than one block of columns."""
-bfloat16 = pytest.mark.skipif(not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this CPU computes no bfloat16")
 
 
 def build(kind, key_heads):
@@ -56,7 +56,7 @@ def test_logits_are_those_of_the_plain_model(kind, key_heads, shared):
             torch.testing.assert_close(actual[row], expected, rtol=1e-3, atol=1e-3)
 
 
-@bfloat16
+@needs_bfloat16
 @pytest.mark.parametrize(("kind", "key_heads", "shared"), [("llama", 2, 70), ("llama", 4, 0), ("qwen2", 1, 64)])
 def test_no_bit_in_bfloat16_depends_on_the_batch(kind, key_heads, shared):
     model, prompts = build(kind, key_heads).to(torch.bfloat16), prompts_of(shared, [90, 58, 59, 1])

@@ -146,7 +146,7 @@ def test_evaluation_and_report_of_a_run_by_its_name(run):
 
 
 def test_help_and_schema_load_nothing_heavy(tmp_path):
-    for arguments in (["--help"], ["schema"], ["schema", "evaluation"], ["models"]):
+    for arguments in (["--help"], ["--version"], ["schema"], ["schema", "evaluation"], ["models"]):
         code = f"import sys; sys.argv = {['potstill', *arguments]}\nfrom potstill.cli import main\n"
         code += "try: main()\nfinally: print({'torch', 'transformers', 'pyarrow', 'scipy'} & set(sys.modules), file=sys.stderr)"
         result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -5,6 +5,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
+from hardware import needs_bfloat16
 from potstill.stages.train.fused import families
 from potstill.stages.train.fused.batch import shared
 from potstill.stages.train.targets import IGNORED
@@ -80,6 +81,7 @@ def test_loss_and_gradients_are_those_of_the_modules(name, method):
     assert again.item() == pytest.approx(usual.item(), rel=1e-6)
 
 
+@needs_bfloat16
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_bfloat16_is_as_exact_as_autocast(method):
     ids, labels, mask = rows()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from potstill import interrupt
+from potstill import __version__, interrupt
 from potstill.cli import (
     compare,
     export,
@@ -27,8 +27,19 @@ from potstill.errors import PotstillError
 app = typer.Typer(no_args_is_help=True)
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"potstill {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def options(debug: Annotated[bool, typer.Option("--debug", help="Show where an error was raised.")] = False) -> None:
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error was raised.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version.")
+    ] = False,
+) -> None:
     """Distil a large language model into a small one, and prove whether it worked."""
 
 

@@ -23,27 +23,31 @@ class Heads:
     def group(self) -> int:
         return self.queries // self.keys
 
+    @property
+    def rotated(self) -> int:
+        """Number of query and key heads, which come before the values."""
+        return self.queries + self.keys
+
 
 Saved = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 """Queries [rows * key heads, group * tokens, size], keys and values [rows * key heads, prefix + tokens, size], and the
 weights of the values."""
 
 
-def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> None:
     """Rotary embedding (Su et al. 2021, arXiv 2104.09864) of ``x`` [tokens, heads, size] by ``cos`` and ``sin`` [tokens, 1,
-    size], which are in float32. With ``-sin`` it is the inverse, up to the factor in both."""
+    size], which are in float32, in its place. With ``-sin`` it is the inverse, up to the factor in both."""
     half = x.shape[-1] // 2
     rotated = x * cos
     rotated[..., :half].addcmul_(x[..., half:], sin[..., :half], value=-1)
     rotated[..., half:].addcmul_(x[..., :half], sin[..., half:])
-    return rotated.to(x.dtype)
+    x.copy_(rotated)
 
 
-def forward(
-    qk: torch.Tensor, v: torch.Tensor, heads: Heads, batch: Batch, out: torch.Tensor
-) -> tuple[Saved | None, Saved]:
-    """Attention of rotated queries and keys ``qk`` [tokens, query heads + key heads, size], already scaled, into ``out``
+def forward(qkv: torch.Tensor, heads: Heads, batch: Batch, out: torch.Tensor) -> tuple[Saved | None, Saved]:
+    """Attention of ``qkv`` [tokens, query heads + 2 * key heads, size], queries and keys rotated and scaled, into ``out``
     [tokens, query heads * size]. Returns what `backward` needs, of the prefix and of the rows."""
+    qk, v = _parts(qkv, heads)
     prefix = batch.prefix
     of_prefix = None
     if prefix:
@@ -51,20 +55,23 @@ def forward(
     return of_prefix, _forward(qk[prefix:], v[prefix:], (qk[:prefix], v[:prefix]), heads, batch.rows, out[prefix:])
 
 
-def backward(
-    gradient: torch.Tensor, saved: tuple[Saved | None, Saved], heads: Heads, batch: Batch
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The gradients of ``qk`` and ``v``, given that of ``out``."""
+def backward(gradient: torch.Tensor, saved: tuple[Saved | None, Saved], heads: Heads, batch: Batch) -> torch.Tensor:
+    """The gradient of ``qkv``, given that of ``out``."""
     of_prefix, of_rows = saved
     prefix = batch.prefix
-    of_qk = gradient.new_empty(len(gradient), heads.queries + heads.keys, heads.size)
-    of_v = gradient.new_empty(len(gradient), heads.keys, heads.size)
+    of_qkv = gradient.new_empty(len(gradient), heads.queries + 2 * heads.keys, heads.size)
+    of_qk, of_v = _parts(of_qkv, heads)
     shared = _backward(gradient[prefix:], of_rows, heads, batch.rows, of_qk[prefix:], of_v[prefix:])
     if of_prefix:
         _backward(gradient[:prefix], of_prefix, heads, 1, of_qk[:prefix], of_v[:prefix])
         for total, part in zip((of_qk[:prefix, heads.queries :], of_v[:prefix]), shared, strict=True):
             total += part
-    return of_qk, of_v
+    return of_qkv
+
+
+def _parts(qkv: torch.Tensor, heads: Heads) -> tuple[torch.Tensor, torch.Tensor]:
+    """Queries and keys, and values."""
+    return qkv[:, : heads.rotated], qkv[:, heads.rotated :]
 
 
 def _forward(

@@ -66,8 +66,8 @@ class Step:
 
 
 class LayerFunction(torch.autograd.Function):
-    """A decoder layer. Kept for the gradients are its input, the middle of its residual stream, attention and gates;
-    what is cheap to compute from these is computed again."""
+    """A decoder layer. Kept for the gradients are its input, the middle of its residual stream, queries, keys, values and gates;
+    what is cheap to compute from these, attention too, is computed again."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, layer: Layer, step: Step, *parameters: torch.Tensor) -> torch.Tensor:
@@ -77,11 +77,9 @@ class LayerFunction(torch.autograd.Function):
         normed = layer.qkv.empty(len(x))
         layer.norms[0].forward(x, inverse, normed[:, : layer.qkv.inputs])
         qkv = layer.qkv.forward(normed).unflatten(1, (-1, heads.size))
-        n = heads.queries + heads.keys
+        attention.rotate(qkv[:, : heads.rotated], *step.angles)
         mixed = layer.out.empty(len(x))
-        of_attention = attention.forward(
-            attention.rotate(qkv[:, :n], *step.angles), qkv[:, n:], heads, step.batch, mixed[:, : layer.out.inputs]
-        )
+        attention.forward(qkv, heads, step.batch, mixed[:, : layer.out.inputs])
         middle = x + layer.out.forward(mixed)
         inverse_2 = layer.norms[1].inverse(middle)
         normed_2 = layer.gate_up.empty(len(x))
@@ -90,7 +88,7 @@ class LayerFunction(torch.autograd.Function):
         hidden = _gated(layer, gate_up)[0]
         ctx.layer, ctx.step = layer, step
         ctx.saved = (
-            (x, inverse, normed[:, layer.qkv.inputs :].clone()), of_attention, mixed,
+            (x, inverse, normed[:, layer.qkv.inputs :].clone()), qkv,
             (middle, inverse_2, normed_2[:, layer.gate_up.inputs :].clone()), gate_up,
         )  # fmt: skip
         return middle + layer.down.forward(hidden)
@@ -98,7 +96,7 @@ class LayerFunction(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         layer, step, heads = ctx.layer, ctx.step, ctx.step.heads
-        first, of_attention, mixed, second, gate_up = ctx.saved
+        first, qkv, second, gate_up = ctx.saved
         ctx.saved = None
         (stream,) = gradients
         gradient = stream.to(gate_up.dtype)
@@ -112,11 +110,13 @@ class LayerFunction(torch.autograd.Function):
         )
         stream, of_up, of_norm_2 = _through(layer.gate_up, layer.norms[1], of_gate_up, stream, second)
         gradient = stream.to(gate_up.dtype)
-        of_mixed, of_out = layer.out.backward(gradient, mixed)
-        of_qk, of_v = attention.backward(of_mixed, of_attention, heads, step.batch)
+        mixed = layer.out.empty(len(qkv))
+        of_attention = attention.forward(qkv, heads, step.batch, mixed[:, : layer.out.inputs])
+        of_mixed, of_out = layer.out.backward(gradient, layer.out.extend(mixed))
+        of_qkv = attention.backward(of_mixed, of_attention, heads, step.batch)
         cos, sin = step.angles
-        of_qkv = torch.cat([attention.rotate(of_qk, cos, -sin), of_v], 1).flatten(1)
-        stream, of_in, of_norm = _through(layer.qkv, layer.norms[0], of_qkv, stream, first)
+        attention.rotate(of_qkv[:, : heads.rotated], cos, -sin)
+        stream, of_in, of_norm = _through(layer.qkv, layer.norms[0], of_qkv.flatten(1), stream, first)
         return stream, None, None, *of_in, *of_out, *of_up, *of_down, of_norm, of_norm_2
 
 
