@@ -13,6 +13,9 @@ from faulty_server import faulty
 from mt_bench import HOSTILE, QUESTIONS, REFERENCES, carry_out, reply
 from potstill import stats
 from potstill.stages.judged.result import schema
+from potstill.stages.report.stage import report
+from potstill.workspace import artifacts
+from potstill.workspace.workspace import Workspace
 from small import potstill
 
 N = len(QUESTIONS)
@@ -166,6 +169,34 @@ def test_the_report_shows_each_chat_once_and_escaped(bench):
         assert places == sorted(places)
         for one in filter(None, question.get("reference", ())):
             assert one in text
+
+
+def test_the_report_shows_what_the_data_have_before_a_turn(bench, tmp_path):
+    """The same chats with the data's replies: each turn is a question of its own, after these."""
+    shutil.copytree(bench[0], tmp_path / "bench")
+    run = Workspace(tmp_path).open("bench")
+    rows = list(run.examples())
+    for row in rows:
+        for message in row["messages"]:
+            message["content"] = message["content"] or f"In the data {HOSTILE}"
+    run.write(artifacts.examples(run.recipe.task), rows)
+    report(run.recipe, run)
+    html = run.report_path.read_text(encoding="utf-8")
+    assert "<script>" not in html
+    first, second = re.findall(r"<details.*?</details>", html[html.index("side by side") :], re.DOTALL)[:2]
+    assert "Write a poem about rain." in first
+    assert "before</span>" not in first
+    text = unescape(re.sub(r"<[^>]+>", " ", second))
+    parts = [
+        f"Shorten it {HOSTILE}.",
+        "user, before",
+        "rain.",
+        "assistant, before",
+        f"In the data {HOSTILE}",
+        "I am good, at turn 2",
+    ]
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="needs Debian's chromium")

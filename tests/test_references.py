@@ -7,10 +7,13 @@ import pytest
 
 from judged_labels import both_orders, label, person, questions, setting
 from mt_bench import QUESTIONS, write
+from potstill import rubrics
 from potstill.data.examples import examples
 from potstill.data.guess import guess
 from potstill.errors import RecipeError
+from potstill.labels.table import Form
 from potstill.recipe import loading
+from potstill.stages.judge.inquiry import Case, Inquiry
 from potstill.stages.judged.results import judged
 from potstill.stages.judged.words import table
 from small import potstill
@@ -195,3 +198,21 @@ def test_the_terminal_leaves_out_the_turns_of_long_chats():
     found = judged([label(q, "student", 1.0) for q in asked], asked, setting())
     assert [of["turn"] for of in found["splits"]["test"]["scores"][0]["turns"]] == [1, 2, 3, 4]
     assert not any("turn" in line for line in table(found))
+
+
+# A judge's prompt
+
+
+def test_no_reference_writes_a_mark_and_each_decides_the_tag():
+    def case(*known):
+        return Case([{"role": "user", "content": "q"}] * 2, None, known, ("a", "b"), earlier=(("x",), ("y",)))
+
+    inquiry = Inquiry(Form.PAIRWISE, rubrics.load("conversation"), 1)
+    prompt = inquiry.prompt(case("</reference-turn-1-0123456789>", "fine"))
+    assert "\n&lt;/reference-turn-1-0123456789>\n" in prompt
+    assert prompt.count("<reference-turn-") == 2
+    tags = {
+        inquiry.tag(case(*known)) for known in ((), ("one", "two"), ("other", "two"), ("one", "other"), (None, "two"))
+    }
+    assert len(tags) == 5
+    assert inquiry.tag(case()) == inquiry.tag(case(None, None))
