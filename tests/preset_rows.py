@@ -227,7 +227,7 @@ ROWS = [
     (
         "mt_bench",
         {"question_id": 8, "category": "math", "turns": ["What is 2 + 2?", "And times 3?"], "reference": ["4", "12"]},
-        {"id": 8, "messages": turns("What is 2 + 2?", "", "And times 3?"), "gold": None},
+        {"id": 8, "messages": turns("What is 2 + 2?", "", "And times 3?"), "gold": None, "reference": ["4", "12"]},
     ),
     ("openai_chat", {"messages": [SYSTEM, *turns("What is a comma?", "A short pause.")]}, {
         "messages": [SYSTEM, *turns("What is a comma?")], "gold": "A short pause.",

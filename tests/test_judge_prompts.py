@@ -26,7 +26,7 @@ def inquiry(form, seed=0):
 
 def case(form, *answers, question=QUESTION, source=None):
     texts = answers if form.pairs else answers[:1]
-    return Case(question, source, "7" if form is Form.REFERENCE else None, tuple(texts))
+    return Case(question, source, ("7",) if form is Form.REFERENCE else (), tuple(texts))
 
 
 def skeleton(asked, shown):
@@ -91,7 +91,7 @@ def test_question_source_and_reference_are_between_marks_too():
         {"role": "assistant", "content": "Hi"},
         {"role": "user", "content": "What is 3 + 4?"},
     ]
-    shown = Case(chat, "A source.<|im_end|>", "7", ("It is 7.",))
+    shown = Case(chat, "A source.<|im_end|>", ("7",), ("It is 7.",))
     prompt = inquiry(Form.REFERENCE).prompt(shown)
     tag = inquiry(Form.REFERENCE).tag(shown)
     found = re.findall(rf"^<([\w-]+)-{tag}>\n(.*?)\n</\1-{tag}>$", prompt, re.DOTALL | re.MULTILINE)
@@ -136,5 +136,5 @@ def test_the_reply_that_is_asked_for_is_read(form):
     assert set(asked.criteria) - {"overall"} <= set(schema["properties"])
     assert "once more" not in asked.prompt(shown)
     assert asked.prompt(shown, 1) != asked.prompt(shown)
-    repeated = Case(shown.question, shown.source, shown.reference, shown.answers, repeat=1)
+    repeated = Case(shown.question, shown.source, shown.references, shown.answers, repeat=1)
     assert asked.tag(repeated) != asked.tag(shown)

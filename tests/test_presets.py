@@ -13,7 +13,7 @@ from preset_rows import LAMP, MIA, ROWS, WET, turns
 DATA = os.environ.get("POTSTILL_TEST_DATA")
 with_data = pytest.mark.skipif(not DATA, reason="POTSTILL_TEST_DATA is not set to a folder of real data sets")
 
-EXTRAS = ("id", "group", "rationale")
+EXTRAS = ("id", "group", "rationale", "reference")
 
 
 def read(name, row):
@@ -203,4 +203,5 @@ def test_questions_of_mt_bench_have_two_turns():
             "id": row["question_id"],
             "messages": turns(row["turns"][0], "", row["turns"][1]),
             "gold": None,
+            **{name: value for name, value in row.items() if name == "reference"},
         }

@@ -121,13 +121,16 @@ def _from_rows(recipe: Recipe, source: Rows, sources: SplitSources, counts: Coun
             f"data.preset: {preset.name} is for the task {preset.task}, and this one is {recipe.task.name}."
         )
     row_format = rows.RowFormat(recipe.task, source, preset, recipe.data_seed)
+    referenced = mapping.REFERENCE not in source.columns
 
     def read(split: str) -> Iterator[dict[str, Any]]:
         open_rows = sources[split]
         assert callable(open_rows)
         where = f"data.{split} ({getattr(source, split, split)})"
         counts[split] = LeftOut(where, source.most_left_out)
+        nonlocal referenced
         for row in rows.examples(open_rows, counts[split], row_format):
+            referenced = referenced or bool(recipe.task.references(row))
             yield row | {"id": f"{split}-{row['id']}", "split": split}
 
     sizes: dict[str, int] = {}
@@ -143,3 +146,8 @@ def _from_rows(recipe: Recipe, source: Rows, sources: SplitSources, counts: Coun
                 row |= {"id": f"{split}-{row['id'].removeprefix('train-')}", "split": split}
                 break
         yield row
+    if not referenced:
+        raise RecipeError(
+            f"data: no row has a reference answer in the column '{source.columns[mapping.REFERENCE]}', which data.columns names for reference. "
+            "Name yours, or leave it out."
+        )

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from potstill.data import files, guess_answers, guess_chats, guess_names, option_columns, presets
 from potstill.data.guess_names import ColumnNames, Columns, all_named, column_map, first_named
 from potstill.data.left_out import OddRowError
-from potstill.data.mapping import CHAT, OPTIONAL, TURNS, UNUSABLE_GOLD, ColumnMapper
+from potstill.data.mapping import CHAT, OPTIONAL, REFERENCE, TURNS, UNUSABLE_GOLD, ColumnMapper
 from potstill.errors import RecipeError
 from potstill.recipe.data import Rows
 from potstill.tasks.columns import is_missing, parse_options
@@ -79,6 +79,7 @@ def guess(path: Path) -> Guess:
     task = _checked(guessed, path)
     taken = {name for theirs in guessed.columns.values() for name in ([theirs] if isinstance(theirs, str) else theirs)}
     own = {name for name in (*task.columns, *OPTIONAL, "gold") if name not in guessed.columns}
+    own |= {REFERENCE} if guessed.columns.get("messages") == TURNS else set()
     guessed.unused = [name for name in columns if name not in {*schema, *taken, *own}]
     return guessed
 
@@ -201,6 +202,8 @@ def _converts(preset: presets.Preset, row: Mapping[str, Any]) -> bool:
 def _guess_chat(columns: Columns) -> Guess | None:
     if any(guess_chats.are_turns(value) for value in columns.get(TURNS, ())):
         why = f"'{TURNS}' holds users' turns, which each model answers one after the other"
+        if any(guess_chats.are_turns(value) for value in columns.get(REFERENCE, ())):
+            why += f"; '{REFERENCE}' holds reference answers to them, for judges"
         return Guess({"name": "conversation"}, why, column_map(messages=TURNS))
     theirs = first_named(columns, guess_names.CHAT_COLUMNS)
     present = [value for value in columns[theirs] if not is_missing(value)] if theirs else []

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from potstill.data.left_out import OddRowError
@@ -24,6 +25,9 @@ CHAT = "messages"
 TURNS = "turns"
 """The column that is read where a row has no chat: the user's turns without replies, as in MT-Bench's file of questions. A list of texts in
 another column may be anybody's turns."""
+REFERENCE = "reference"
+"""The column of reference answers to the user's turns, of a task that takes them. It is read where it is named, and beside `TURNS`: elsewhere it
+may be anything, as the source of a chat."""
 
 
 class ColumnMapper:
@@ -37,7 +41,8 @@ class ColumnMapper:
                 f"data: the task {task.name} needs {', '.join(task.columns)}, and a chat gives a system prompt and a question; the "
                 "task conversation takes any chat."
             )
-        known = (*task.columns, "gold", *OPTIONAL, *([CHAT] if task.takes_chats and CHAT not in task.columns else ()))
+        chat = [CHAT] if task.takes_chats and CHAT not in task.columns else []
+        known = (*task.columns, "gold", *OPTIONAL, *chat, *([REFERENCE] if task.takes_references else ()))
         if unknown := [name for name in source.columns if name not in known]:
             raise RecipeError(
                 f"data.columns: '{unknown[0]}' is not a column of potstill; the columns are {', '.join(known)}."
@@ -53,6 +58,7 @@ class ColumnMapper:
         # {question: prompt} says that the column is the question, and not the student's own prompt as well.
         elsewhere = {theirs for name, theirs in source.columns.items() if name != theirs and isinstance(theirs, str)}
         self.optional = [n for n in OPTIONAL if n in self.named or n == "id" or n not in elsewhere]
+        self.reads_reference = task.takes_references and (REFERENCE in self.named or REFERENCE not in elsewhere)
         self.rows, self.rows_with_gold_column = 0, 0
         missing_gold = "refuse" if task.gradable else "keep"
         self.unlabelled = source.unlabelled or (preset.unlabelled if preset else None) or missing_gold
@@ -91,6 +97,9 @@ class ColumnMapper:
         example["group"] = example["group"] or self.task.group(example) or own_group
         example["id"] = example["id"] or str(number)
         example["gold"] = self._gold(row, example, location, reply)
+        if self.reads_reference and (REFERENCE in self.named or self._has_turns(row)):
+            theirs, parse = self.theirs[REFERENCE], partial(self.task.parse_references, example=example)
+            example["references"] = self._parsed(parse, row.get(theirs), location, theirs)
         return example
 
     def require_gold_column(self, where: str) -> None:
@@ -115,7 +124,7 @@ class ColumnMapper:
             ) from error
         if columns is None:
             return None
-        kept = {n for n in OPTIONAL if n in self.named or n in ("group", "system", "prompt")}
+        kept = {n for n in (*OPTIONAL, REFERENCE) if n in self.named or n in ("group", "system", "prompt")}
         own = {self.theirs[n]: row[self.theirs[n]] for n in kept if self.theirs[n] in row}
         own = {theirs: value for theirs, value in own.items() if theirs not in preset.schema}
         return own | {name: value for name, value in columns.items() if value is not None or name not in own}
@@ -125,12 +134,17 @@ class ColumnMapper:
             names = self.several[name]
             return self._parsed(column.parse, self._options(row, names, location), location, ", ".join(names))
         theirs = self.theirs[name]
-        if column is Column.MESSAGES and TURNS in row and (theirs == TURNS or theirs not in row):
+        if column is Column.MESSAGES and self._has_turns(row):
             return self._parsed(parse_turns, row[TURNS], location, TURNS)
         if theirs not in row:
             advice = _option_columns_advice(row) if column is Column.OPTIONS else ""
             raise self._no_column(row, theirs, location, advice)
         return self._parsed(column.parse, row[theirs], location, theirs)
+
+    def _has_turns(self, row: Mapping[str, Any]) -> bool:
+        """Whether the chat of a row is read from `TURNS`."""
+        theirs = self.theirs.get(CHAT)
+        return TURNS in row and (theirs == TURNS or theirs not in row)
 
     def _options(self, row: Mapping[str, Any], names: Sequence[str], location: str) -> list[Any]:
         """The options out of columns of their own, of which each may hold several; the last ones may be empty.

@@ -29,7 +29,7 @@ class Preset:
     schema: tuple[str, ...]
     """The data set's names of its columns."""
     convert: Callable[[Row], dict[str, Any] | None]
-    """A row in potstill's columns: the task's, `gold`, and the optional ones (`rationale`, `group`, `id`); None for a row
+    """A row in potstill's columns: the task's, `gold`, and the optional ones (`rationale`, `group`, `id`, `reference`); None for a row
     that is left out. Raises KeyError, TypeError, ValueError, AttributeError or IndexError for a row in another format."""
     reference: str
     """Source of the row format."""
@@ -171,8 +171,9 @@ def _baize_quora(row: Row) -> dict[str, Any] | None:
 
 
 def _mt_bench(row: Row) -> dict[str, Any]:
-    """Both turns of the user: each system answers the second one after its own first answer."""
-    return {"id": row["question_id"], "turns": row["turns"], "gold": None}
+    """Both turns of the user, with a reference answer to each where there is one: each system answers the second turn after its own first
+    answer."""
+    return {"id": row["question_id"], "turns": row["turns"], "reference": row.get("reference"), "gold": None}
 
 
 def _openai_chat(row: Row) -> dict[str, Any]:

@@ -42,7 +42,8 @@ class Item:
         question, split, group: of the test question.
         messages: what the user asked, with earlier turns of a chat; replies to them that are a system's own are in ``answers``.
         source: the text that an answer must keep to, as the document of a summary; None where there is none.
-        reference: gold, as text; None where there is none.
+        gold: as text; None where there is none.
+        references: reference answers to the user's turns (`Task.references`).
         answers: one, or two in the order of the recipe's systems.
     """
 
@@ -52,7 +53,8 @@ class Item:
     group: str
     messages: Sequence[Message]
     source: str | None
-    reference: str | None
+    gold: str | None
+    references: Sequence[str | None]
     answers: tuple[ShownAnswer, ...]
 
     @property
@@ -86,7 +88,7 @@ def items(run: Run, systems: Sequence[str], pairs: bool) -> Iterator[Item]:
                 ]
                 shown: Iterator[tuple[ShownAnswer, ...]]
                 shown = combinations(answers, 2) if pairs else ((answer,) for answer in answers)
-                yield from (_item(task, example, chosen) for chosen in shown)
+                yield from (item_of(task, example, chosen) for chosen in shown)
 
 
 def shown_answer(task: Task, example: Example, row: Prediction, system: str) -> ShownAnswer:
@@ -114,7 +116,8 @@ def _predictions(run: Run, system: str) -> Mapping[str, Prediction]:
     return {row["id"]: row for row in run.read(artifacts.predictions(system))}
 
 
-def _item(task: Task, example: Example, answers: tuple[ShownAnswer, ...]) -> Item:
+def item_of(task: Task, example: Example, answers: tuple[ShownAnswer, ...]) -> Item:
+    """The item of these answers to a test question."""
     identity = [example["id"], *(part for answer in answers for part in (answer.system, answer.whole))]
     return Item(
         id=digest(identity)[:24],
@@ -123,7 +126,8 @@ def _item(task: Task, example: Example, answers: tuple[ShownAnswer, ...]) -> Ite
         group=example["group"],
         messages=task.asked(example),
         source=task.source(example),
-        reference=None if example["gold"] is None else task.gold_text(example),
+        gold=None if example["gold"] is None else task.gold_text(example),
+        references=task.references(example),
         answers=answers,
     )
 

@@ -98,7 +98,8 @@ class Rows(DataSource):
     `steps` (their number in a solution; the report shows what filters do to it).
     Default: the column of the same name. Options in columns of their own are a list of names: `options: [A, B, C, D]`. For a
     task with one column of text, `messages` names chats of a system prompt, one question and its answer: these are the prompts,
-    unchanged and for all models, and the answer is gold."""
+    unchanged and for all models, and the answer is gold. For the task conversation, `reference` names reference answers for judges, a list
+    with one for each turn of the user (null: none), as in MT-Bench; beside a column `turns` it is read without being named."""
     system: str | None = Field(default=None, min_length=1)
     """System prompt, for teacher and student, of the rows that have none of their own."""
     unlabelled: Literal["refuse", "keep", "drop"] | None = None

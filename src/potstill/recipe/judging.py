@@ -43,7 +43,7 @@ class Judges(Section):
     """The judge, or a list of judges: each `packaged/NAME`, `hf/ORG/NAME`, a folder, `{url, model}`, `{serve, model}`, or `{model: ...,
     batch_size, dtype, budget, min_success}`."""
     form: Literal["scores", "reference", "pairwise"] | None = None
-    """`scores` by the criteria of a rubric; `reference`: whether the answer agrees with gold; `pairwise`: which of two answers is
+    """`scores` by the criteria of a rubric; `reference`: whether the answer agrees with gold, or with the reference answer of a turn; `pairwise`: which of two answers is
     better, asked in both orders. Left out: `reference` for the scorer `judge`, `pairwise` for other tasks whose scores do not say which
     answers are correct, otherwise `scores`."""
     rubric: Annotated[str | None, AfterValidator(_rubric)] = None

@@ -23,7 +23,7 @@ from potstill.workspace.artifacts import CURATED, EXAMPLES, TEST_SPLITS, Predict
 from potstill.workspace.run import ROWS_PER_BATCH, Run
 
 FILE = "browse.sqlite"
-VERSION = 2
+VERSION = 3
 MAX_TITLE, MAX_SEARCHED = 300, 20_000
 """Characters of a row's title, and of its text that is searched."""
 SCHEMA = """
@@ -171,7 +171,9 @@ def _question(task: Task, example: Example) -> str:
 
 
 def _shown(task: Task, example: Example) -> dict[str, Any]:
+    *_, reference = task.references(example) or (None,)
     return {
         "id": example["id"], "split": example["split"], "group": example["group"], "gold": example["gold"],
         "question": "\n\n".join(message["content"] for message in task.asked(example)), "rationale": example["rationale"], "system": example["system"],
+        "reference": reference,
     }  # fmt: skip

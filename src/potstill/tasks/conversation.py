@@ -9,6 +9,8 @@ from potstill.metrics.repeats import repetition
 from potstill.metrics.splitting import word_count
 from potstill.models import Message
 from potstill.tasks import PLAIN, WHOLE_TEXT, Column, Example, ExtractedAnswer, Prompting, PromptSpec, Task, parse_text
+from potstill.tasks.columns import is_missing
+from potstill.tasks.literals import decode
 from potstill.tasks.messages import OWN_REPLY
 
 
@@ -20,6 +22,7 @@ class Conversation(Task):
     loss on each reply; `last`: only the last reply is an example and has loss."""
 
     gradable = False
+    takes_references = True
     question_tells_task = True
     descriptive_scores = ("words", "repetition")
     rubric_name = "conversation"
@@ -30,12 +33,14 @@ class Conversation(Task):
 
     @property
     def derived_columns(self) -> Mapping[str, Column]:
-        return {"earlier": Column.OPTIONS}
+        return {"earlier": Column.OPTIONS, "references": Column.OPTIONS}
 
     def expand(self, example: dict[str, Any], seed: int) -> list[dict[str, Any]]:
-        """An example for each user turn, with the turn's number after the chat's id: the messages up to that turn, the assistant's reply as
-        gold, and the numbers of ``earlier`` turns. Raises `RecipeError` where only the last turn is wanted, and those before it have no reply."""
+        """An example for each user turn, with the turn's number after the chat's id: the messages and ``references`` up to that turn, the
+        assistant's reply as gold, and the numbers of ``earlier`` turns. Raises `RecipeError` where only the last turn is wanted, and those
+        before it have no reply."""
         messages: list[Message] = example["messages"]
+        references = example.get("references") or ()
         if self.turns == "last" and _lack_replies(messages):
             raise RecipeError(
                 f"task.turns: last needs the replies to earlier turns, and the chat {example['id']} has none; leave `turns` out, so that each "
@@ -49,7 +54,12 @@ class Conversation(Task):
             reply = messages[i + 1]["content"] or None if i + 1 < len(messages) else example["gold"]
             row_id = f"{example['id']}/{i}" if len(user_turns) > 1 else example["id"]
             earlier = list(map(str, user_turns[: len(rows)]))
-            rows.append(example | {"id": row_id, "messages": messages[: i + 1], "gold": reply, "earlier": earlier})
+            known = references[: _user_turns(messages[: i + 1])]
+            rows.append(
+                example
+                | {"id": row_id, "messages": messages[: i + 1], "gold": reply, "earlier": earlier}
+                | {"references": known if any(known) else None}
+            )
         return rows
 
     @property
@@ -76,7 +86,30 @@ class Conversation(Task):
         return True
 
     def parse_gold(self, value: Any, example: Example) -> str:
+        if isinstance(decode(value), list):
+            raise ValueError(
+                "holds a list, and gold is one text, the reply to the last turn. Reference answers to the turns, for judges to compare with, "
+                "are named under data.columns.reference"
+            )
         return parse_text(value)
+
+    def parse_references(self, value: Any, example: Example) -> list[str | None] | None:
+        """One for each turn of the user, in order: a list of texts, or its writing in a cell; of one turn also the text alone. An empty or
+        missing text is none, as in MT-Bench's file of questions (Zheng et al. 2023, arXiv 2306.05685)."""
+        listed = decode(value)
+        texts = listed if isinstance(listed, list) else [value]
+        if all(map(is_missing, texts)):
+            return None
+        turns = _user_turns(example["messages"])
+        if len(texts) != turns:
+            raise ValueError(
+                f"holds {len(texts)} reference answer{'s' if len(texts) > 1 else ''}, and the user has {turns} turn{'s' if turns > 1 else ''}; "
+                "give a list with one for each turn, null where there is none"
+            )
+        return [None if is_missing(text) else parse_text(text) for text in texts]
+
+    def references(self, example: Example) -> Sequence[str | None]:
+        return example.get("references") or ()
 
     def messages(
         self, example: Example, spec: PromptSpec = PLAIN, shots: Sequence[Example] | None = None
@@ -112,6 +145,10 @@ class Conversation(Task):
 
     def target_text(self, rationale: str, answer: str) -> str:
         return answer
+
+
+def _user_turns(messages: Sequence[Message]) -> int:
+    return sum(message["role"] == "user" for message in messages)
 
 
 def _lack_replies(messages: Sequence[Message]) -> bool:

@@ -52,6 +52,8 @@ class Task(BaseModel, ABC):
     """Whether a question alone says what is wanted, as a math problem does and a text to classify does not."""
     answer_placeholder: ClassVar[str] = "ANSWER"
     """The placeholder for the answer in instructions."""
+    takes_references: ClassVar[bool] = False
+    """Whether a row may have reference answers (`parse_references`) for judges to compare with."""
     rubric_name: ClassVar[str] = "rationale"
     """The shipped rubric (`potstill.rubrics`) that its answers are graded by where none is named."""
 
@@ -126,6 +128,16 @@ class Task(BaseModel, ABC):
     def equivalent(self, a: str | None, b: str | None) -> bool:
         """Whether two answers mean the same; False if one is None."""
         return a is not None and a == b
+
+    def parse_references(self, value: Any, example: Example) -> list[str | None] | None:
+        """The reference answers from a value of the data set's column, for a task that `takes_references`; None where it has none. Raises
+        `ValueError` for an unusable value."""
+        raise ValueError("is not read by this task")
+
+    def references(self, example: Example) -> Sequence[str | None]:
+        """The reference answers to the user's turns up to the example's, which judges of all forms see; None for a turn without one,
+        empty where no turn has one. They are no gold: nothing is trained on or scored against them."""
+        return ()
 
     def gold_text(self, example: Example) -> str:
         """What gold says, independent of how the example was drawn: of a mark, its option."""

@@ -85,7 +85,7 @@ def reference_inquiry(task: Task, seed: int) -> Inquiry:
 
 
 def _case(task: Task, example: Example, answer: str) -> Case:
-    return Case(task.asked(example), task.source(example), task.gold_text(example), (clipped(answer),))
+    return Case(task.asked(example), task.source(example), (task.gold_text(example),), (clipped(answer),))
 
 
 def _majority(votes: Sequence[float]) -> bool | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from potstill import rubrics
 from potstill.errors import PotstillError
 from potstill.labels import table
-from potstill.labels.items import Item, clipped, items
+from potstill.labels.items import Item, ShownAnswer, clipped, item_of, items
 from potstill.labels.table import LABELS, Form, Label, Rater, State
 from potstill.recipe.asked import AskedModel
 from potstill.recipe.judging import Judges
@@ -99,11 +99,9 @@ def planned(recipe: Recipe, known: KnownExamples) -> Iterator[Planned]:
 def _expected(recipe: Recipe, inquiry: Inquiry, example: Example) -> Case:
     task = recipe.task
     gold = None if example["gold"] is None else task.gold_text(example)
-    answer = clipped(gold or "word " * recipe.student.max_tokens)
-    reference = gold if inquiry.form is Form.REFERENCE else None
-    n, before = 2 if inquiry.form.pairs else 1, tuple(answer for _ in task.own_turns(example))
-    earlier = (before,) * n if before else ()
-    return Case(task.asked(example), task.source(example), reference, (answer,) * n, earlier=earlier)
+    text = clipped(gold or "word " * recipe.student.max_tokens)
+    answer = ShownAnswer("", text, tuple(text for _ in task.own_turns(example)))
+    return Case.of(item_of(task, example, (answer,) * (2 if inquiry.form.pairs else 1)), inquiry.form)
 
 
 def _inquiry(recipe: Recipe) -> Inquiry:
@@ -127,9 +125,11 @@ def _labels(recipe: Recipe, run: Run, judges: Judges) -> list[Label]:
     drawn = {example["id"] for example in asking.draw(run.examples(*TEST_SPLITS))}
     systems = _systems(recipe, judges, run.evaluation.get("chosen", {}))
     of_questions = (item for item in items(run, systems, form.pairs) if item.question in drawn)
-    to_judge = [item for item in of_questions if form is not Form.REFERENCE or item.reference is not None]
+    to_judge = [one for one in of_questions if form is not Form.REFERENCE or Case.of(one, form).reference is not None]
     if not to_judge:
-        lacking = "has gold, so that" if form is Form.REFERENCE else "has answers of these systems, and"
+        lacking = (
+            "has gold or a reference answer, so that" if form is Form.REFERENCE else "has answers of these systems, and"
+        )
         raise PotstillError(
             f"{run.folder}: no test question {lacking} a judge could be asked (form {form.value}, systems {', '.join(systems)}). Choose "
             "another form or other systems under evaluate.judge."

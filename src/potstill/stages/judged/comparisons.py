@@ -10,7 +10,6 @@ from potstill.stages.evaluate.result import Metric
 from potstill.stages.judged.estimates import (
     FEW_GROUPS,
     Level,
-    corrected,
     correction,
     difference,
     estimate,
@@ -74,11 +73,10 @@ def _compared(series: Series, people: Series | None, level: Level, null: float) 
     groups = {level.groups[question] for question in series.given}
     if 1 < len(groups) < FEW_GROUPS:
         p_value = max(p_value, _sign_flip(series, level, null))
-    base = estimate(series, None, level)
-    if people is not None and series.kind != "people":
-        base["corrected"] = corrected(series, people, level)
+    base = estimate(series, people, level)
+    if people is not None and base["corrected"]:
         fixed = correction(series, people, level)
-        if base["corrected"] and fixed:
+        if fixed:
             p, below, above = tests(fixed, null, margin, level.confidence)
             base["corrected"] |= {
                 "p_value": p,

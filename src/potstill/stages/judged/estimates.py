@@ -1,19 +1,19 @@
 """Means of labels with intervals, worst cases, and corrections by people's labels."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import isnan, nan
 from typing import TYPE_CHECKING
 
 from potstill import stats
 from potstill.labels.table import Form, State
 from potstill.stages.evaluate.result import Metric, OneSided
-from potstill.stages.judged.result import Corrected, Estimate, Measure, Rates, Score, Shown, WorstCase
+from potstill.stages.judged.result import Corrected, Estimate, Mean, Measure, OfTurn, Rates, Score, Shown, WorstCase
 from potstill.stages.judged.series import Series, Value
 
 if TYPE_CHECKING:
-    from potstill.stats.corrected import Corrected as Mean
+    from potstill.stats.corrected import Corrected as Clustered
 
 FEW_GROUPS = 30
 """Below which a comparison also needs the sign-flip test, as that of gold answers."""
@@ -27,22 +27,23 @@ MEASURES: dict[str, Measure] = {
 
 @dataclass(frozen=True)
 class Level:
-    """``groups``: of each question. ``margin``: as a part of the range of the values."""
+    """``groups``: of each question. ``margin``: as a part of the range of the values. ``turns``: of each question, its number in its chat."""
 
     groups: Mapping[str, str]
     confidence: float
     margin: float
+    turns: Mapping[str, int] = field(default_factory=dict)
 
 
-def mean(values: Mapping[str, float], scale: tuple[float, float], level: Level) -> "Mean":
+def mean(values: Mapping[str, float], scale: tuple[float, float], level: Level) -> "Clustered":
     """Mean of values by question, clustered by group; of no values anything within the scale."""
     gold = list(values.values()) or [nan]
     groups = [level.groups[question] for question in values] or [""]
-    found: Mean = stats.corrected_mean(gold, None, groups, None, scale, level.confidence)
+    found: Clustered = stats.corrected_mean(gold, None, groups, None, scale, level.confidence)
     return found
 
 
-def metric(found: "Mean") -> Metric:
+def metric(found: "Clustered") -> Metric:
     return Metric(estimate=found.mean, low=found.low, high=found.high)
 
 
@@ -57,27 +58,43 @@ def score(series: Series, people: Series | None, level: Level) -> Score:
 
 
 def estimate(series: Series, people: Series | None, level: Level) -> Estimate:
-    """The mean of a series, clustered by group, and what it is where ``people`` correct it."""
-    found = mean_of(series, level)
-    left_out = Counter(one.state for one in series.values.values() if one.value is None)
+    """The mean of a series, clustered by group, and what it is where ``people`` correct it; and the same by turn."""
     return Estimate(
-        **metric(found),
+        **_mean(series, people, level),
         rater=series.rater,
         kind=series.kind,
         rubric=series.rubric,
         form=series.form,
         criterion=series.criterion,
         measure=MEASURES[series.form],
+        turns=list(_by_turn(series, people, level)),
+        implied_by=series.implied_by,
+    )
+
+
+def _by_turn(series: Series, people: Series | None, level: Level) -> Iterator[OfTurn]:
+    """The means by the turn of the questions, as MT-Bench reports them (FastChat, `llm_judge/show_result.py`); none of one turn."""
+    by_turn: dict[int, dict[str, Value]] = defaultdict(dict)
+    for question, one in series.values.items():
+        by_turn[level.turns.get(question, 1)][question] = one
+    if len(by_turn) > 1:
+        for turn, values in sorted(by_turn.items()):
+            yield OfTurn(**_mean(replace(series, values=values), people, level), turn=turn)
+
+
+def _mean(series: Series, people: Series | None, level: Level) -> Mean:
+    left_out = Counter(one.state for one in series.values.values() if one.value is None)
+    return Mean(
+        **metric(mean_of(series, level)),
         n=len(series.given),
         groups=len({level.groups[question] for question in series.given}),
         left_out=dict(sorted(left_out.items())),
         bounds=worst_case(series, level),
         corrected=corrected(series, people, level) if people and series.kind != "people" else None,
-        implied_by=series.implied_by,
     )
 
 
-def mean_of(series: Series, level: Level) -> "Mean":
+def mean_of(series: Series, level: Level) -> "Clustered":
     """The mean of a series; of people's labels of a random draw, each counts by the inverse of its probability."""
     given = series.given
     weighted = series.kind == "people" and given and all(question in series.probabilities for question in given)
@@ -85,7 +102,7 @@ def mean_of(series: Series, level: Level) -> "Mean":
         return mean(given, series.scale, level)
     weights = [1 / series.probabilities[question] for question in given]
     groups = [level.groups[question] for question in given]
-    found: Mean = stats.corrected_mean(list(given.values()), None, groups, weights, series.scale, level.confidence)
+    found: Clustered = stats.corrected_mean(list(given.values()), None, groups, weights, series.scale, level.confidence)
     return found
 
 
@@ -97,7 +114,7 @@ def worst_case(series: Series, level: Level) -> WorstCase | None:
     return WorstCase(lower=metric(lower), upper=metric(upper))
 
 
-def worst_means(series: Series, level: Level) -> "tuple[Mean, Mean]":
+def worst_means(series: Series, level: Level) -> "tuple[Clustered, Clustered]":
     """The same with what tests need; the mean twice where no value is missing."""
     if not missing(series):
         found = mean_of(series, level)
@@ -112,7 +129,7 @@ def missing(series: Series) -> bool:
     return any(one.value is None for one in series.values.values())
 
 
-def correction(series: Series, people: Series, level: Level) -> "Mean | None":
+def correction(series: Series, people: Series, level: Level) -> "Clustered | None":
     """The mean that people would give, from their labels of a random draw; None where there are none that the judge also labelled."""
     given, of_people = series.given, people.given
     gold = {q: value for q, value in of_people.items() if q in given and q in people.probabilities}
@@ -121,7 +138,7 @@ def correction(series: Series, people: Series, level: Level) -> "Mean | None":
     low, high = (
         choose(pair) for choose, pair in zip((min, max), zip(series.scale, people.scale, strict=True), strict=True)
     )
-    found: Mean = stats.corrected_mean(
+    found: Clustered = stats.corrected_mean(
         [gold.get(question, nan) for question in given],
         list(given.values()),
         [level.groups[question] for question in given],
@@ -183,7 +200,7 @@ def _minus(one: Value, other: Value) -> Value:
     return Value(one.value - other.value, low, high, State.GIVEN.value)
 
 
-def tests(found: "Mean", null: float, margin: float, confidence: float) -> tuple[float, OneSided, OneSided]:
+def tests(found: "Clustered", null: float, margin: float, confidence: float) -> tuple[float, OneSided, OneSided]:
     """Two-sided p-value of the mean being ``null``; that it is not lower by the margin, and not higher."""
     p_value = min(1.0, 2 * min(found.p_value_above(null), found.p_value_below(null)))
     low, high = found.limits(2 * confidence - 1)

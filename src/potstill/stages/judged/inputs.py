@@ -14,12 +14,14 @@ from potstill.workspace.run import Run
 
 @dataclass(frozen=True)
 class Question:
-    """A test question. ``answers``: the text that is shown of each system; empty where it has none."""
+    """A test question. ``answers``: the text that is shown of each system; empty where it has none. ``turn``: its number among those of its
+    chat, from 1."""
 
     id: str
     split: str
     group: str
     answers: Mapping[str, str]
+    turn: int = 1
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def questions(run: Run) -> Iterator[Question]:
                     for name, of in rows.items()
                     if example["id"] in of
                 }
-                yield Question(example["id"], split, example["group"], answers)
+                turn = len(task.earlier_turns(example)) + 1
+                yield Question(example["id"], split, example["group"], answers, turn)
 
 
 def setting(

@@ -53,10 +53,26 @@ class Corrected(Metric):
     shown: Shown | None
 
 
-class Estimate(Metric):
+class Mean(Metric):
     """A mean over ``n`` questions in ``groups``, clustered by group. ``left_out``: questions without a value, by reason. ``bounds``:
-    null where none is left out. ``corrected``: null for people, and where people labelled none of these. ``implied_by``: the form of the
-    labels of single answers that a preference follows from; empty where the rater was asked for it."""
+    null where none is left out. ``corrected``: null for people, and where people labelled none of these."""
+
+    n: int
+    groups: int
+    left_out: dict[str, int]
+    bounds: WorstCase | None
+    corrected: Corrected | None
+
+
+class OfTurn(Mean):
+    """The mean over the questions that are the user's ``turn``-th one of their chat, from 1. Nothing is tested by turn."""
+
+    turn: int
+
+
+class Estimate(Mean):
+    """The mean of a rater's labels. ``turns``: by turn; empty unless there are labels of several turns. ``implied_by``: the form of the labels
+    of single answers that a preference follows from; empty where the rater was asked for it."""
 
     rater: str
     kind: Kind
@@ -64,11 +80,7 @@ class Estimate(Metric):
     form: str
     criterion: str
     measure: Measure
-    n: int
-    groups: int
-    left_out: dict[str, int]
-    bounds: WorstCase | None
-    corrected: Corrected | None
+    turns: list[OfTurn]
     implied_by: str
 
 

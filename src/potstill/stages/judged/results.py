@@ -24,7 +24,8 @@ def judged(labels: Iterable[Label], questions: Sequence[Question], setting: Sett
     by_id = {question.id: question for question in questions}
     given = list(labels)
     used = list(current(given, by_id))
-    level = Level({one.id: one.group for one in questions}, setting.confidence, setting.margin)
+    groups, turns = {one.id: one.group for one in questions}, {one.id: one.turn for one in questions}
+    level = Level(groups, setting.confidence, setting.margin, turns)
     series, persons = all_series(used, by_id, setting), of_people(used, by_id, setting)
     series += implied(series)
     names = dict.fromkeys(one.split for one in questions)

@@ -1,7 +1,7 @@
 """What people and judges say, each named as what it is: at most three lines, notes, and a table for the terminal."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from potstill.labels.table import Form, State
 from potstill.recipe.systems import STUDENT, Role
@@ -16,6 +16,8 @@ from potstill.stages.judged.series import ALL_CRITERIA
 
 MANY_UNREADABLE = 0.05
 """Share of unreadable judgements from which a note says so."""
+MOST_TURNS = 3
+"""Turns up to which the terminal shows the results of each; judged.json and the report have all."""
 BIAS = 0.1
 """How far from even the shares must be shown to be for a note on order or length."""
 
@@ -116,24 +118,40 @@ def _against(one: Compared) -> str:
 
 def table(judged: Judged) -> list[str]:
     """A table for the terminal: of each split and rater the systems and the comparisons."""
-    rows = [["split", "rater", "what", "about", "result", "n", "corrected by people"]]
+    every = [one for of in judged["splits"].values() for one in [*of["scores"], *of["comparisons"]]]
+    turns = turns_of(every) if len(turns_of(every)) <= MOST_TURNS else []
+    rows = [
+        ["split", "rater", "what", "about", "result", *(f"turn {turn}" for turn in turns), "n", "corrected by people"]
+    ]
     for split, values in judged["splits"].items():
         for one in values["scores"]:
             if one["kind"] != "judge" or one["criterion"] in (ALL_CRITERIA, OVERALL):
-                rows.append([split, *_cells(one, one["system"])])
+                rows.append([split, *_cells(one, one["system"], turns)])
         for pair in values["comparisons"]:
-            rows.append([split, *_cells(pair, f"{pair['a']} vs {pair['b']}")])
+            rows.append([split, *_cells(pair, f"{pair['a']} vs {pair['b']}", turns)])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _cells(one: Estimate, about: str) -> list[str]:
-    what = _measured(one) + (f" by {one['implied_by']}" if one["implied_by"] else "")
+def turns_of(several: Iterable[Estimate]) -> list[int]:
+    """The turns of chats that any of these is shown by."""
+    return sorted({of_turn["turn"] for one in several for of_turn in one["turns"]})
+
+
+def by_turn(one: Estimate, turns: Sequence[int]) -> list[str]:
+    """An estimate of each of these turns with its interval; empty for a turn without one."""
+    found = {of_turn["turn"]: value(one, of_turn) for of_turn in one["turns"]}
+    return [found.get(turn, "") for turn in turns]
+
+
+def _cells(one: Estimate, about: str, turns: Sequence[int]) -> list[str]:
+    what = measured(one) + (f" by {one['implied_by']}" if one["implied_by"] else "")
     corrected = value(one, one["corrected"]) if one["corrected"] else ""
-    return [who(one["rater"], one["kind"]), what, about, value(one), f"{one['n']:,}", corrected]
+    return [who(one["rater"], one["kind"]), what, about, value(one), *by_turn(one, turns), f"{one['n']:,}", corrected]
 
 
-def _measured(one: Estimate) -> str:
+def measured(one: Estimate) -> str:
+    """What an estimate is of, with its criterion."""
     return one["measure"] if one["criterion"] == OVERALL else f"{one['measure']} ({one['criterion']})"
 
 
@@ -195,9 +213,7 @@ def _of_split(split: str, values: Split, ruling: Ruling) -> str:
     ]
     if not spoken:
         scores = [one for one in values["scores"] if one["criterion"] in (ALL_CRITERIA, OVERALL)]
-        words = [
-            f"{who(one['rater'], one['kind'])}: {_measured(one)} of {one['system']} {value(one)}" for one in scores
-        ]
+        words = [f"{who(one['rater'], one['kind'])}: {measured(one)} of {one['system']} {value(one)}" for one in scores]
         return f"{WHERE[split]} ({split}) {'; '.join(words) or 'no two systems were compared'}."
     spoken.sort(key=lambda one: names.index(one["b"]))
     people, judge = ([one for one in spoken if (one["kind"] == "people") == is_people] for is_people in (True, False))

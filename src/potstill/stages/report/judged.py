@@ -8,7 +8,7 @@ from potstill.labels.table import Form
 from potstill.rubrics.rubric import OVERALL
 from potstill.stages.evaluate.verdict import interval
 from potstill.stages.judged.series import ALL_CRITERIA
-from potstill.stages.judged.words import value, who
+from potstill.stages.judged.words import by_turn, measured, turns_of, value, who
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,29 @@ def criteria(values: Mapping[str, Any]) -> dict[str, Columns]:
             of_rater = found.setdefault(f"{who(one['rater'], one['kind'])}, {one['rubric'].split('@')[0]}", {})
             of_rater.setdefault(one["criterion"], {})[one["system"]] = value(one)
     return {rater: _columns(by_criterion) for rater, by_criterion in found.items()}
+
+
+def turns(values: Mapping[str, Any]) -> Columns:
+    """The results by turn of the chats beside those of all turns: of answers as a whole, and where people correct a judge, that too."""
+    found = [
+        *((one["system"], one) for one in values["scores"]),
+        *((f"{one['a']} against {one['b']}", one) for one in values["comparisons"]),
+        *((f"{one['a']} minus {one['b']}", one) for one in values["differences"]),
+    ]
+    whole = [(about, one) for about, one in found if one["turns"] and one["criterion"] in (ALL_CRITERIA, OVERALL)]
+    numbers = turns_of(one for _, one in whole)
+    rows: dict[str, list[str]] = {}
+    for about, one in whole:
+        implied = f" by {one['implied_by']}" if one["implied_by"] else ""
+        name = f"{about}, {measured(one)}{implied}, {who(one['rater'], one['kind'])}"
+        rows[name] = [value(one), *by_turn(one, numbers)]
+        if one["corrected"]:
+            fixed = {of["turn"]: value(one, of["corrected"]) for of in one["turns"] if of["corrected"]}
+            rows[f"{name}, corrected by people"] = [
+                value(one, one["corrected"]),
+                *(fixed.get(number, "") for number in numbers),
+            ]
+    return Columns(["all turns", *(f"turn {number}" for number in numbers)], rows)
 
 
 def strengths(values: Mapping[str, Any]) -> Columns:

@@ -14,12 +14,12 @@ from potstill.stages.curate import in_words
 from potstill.stages.evaluate.verdict import WHERE, interval, points, score
 from potstill.stages.judged.words import value, who
 from potstill.stages.report.cascade import figure
+from potstill.stages.report.chats import shown_chats
 from potstill.stages.report.cost import cost
 from potstill.stages.report.filtering import effects_of_correctness
-from potstill.stages.report.judged import criteria, side_by_side, strengths
+from potstill.stages.report.judged import criteria, side_by_side, strengths, turns
 from potstill.stages.report.measured import calls, chart, ratio
 from potstill.stages.train.choosing import ENOUGH
-from potstill.tasks import Example, Task
 from potstill.workspace import artifacts
 from potstill.workspace.artifacts import (
     CASCADE,
@@ -85,6 +85,7 @@ def report(recipe: Recipe, run: Run) -> None:
         calls=calls,
         criteria=criteria,
         strengths=strengths,
+        turns=turns,
         who=who,
         value=value,
         data={"left_out": {}, "contradictory": [], **run.read_json(DATA)},
@@ -98,21 +99,13 @@ def report(recipe: Recipe, run: Run) -> None:
         cost=cost(run.read(GENERATED), manifest["stages"], recipe.teacher.model.charged),
         verdict=evaluation["verdict"],
         recipe_text=run.path(RECIPE).read_text(encoding="utf-8"),
-        shown=[
-            {**example, "question": _question(recipe.task, example)}
-            for example in alternating[: recipe.report.examples]
-        ],
+        shown=shown_chats(recipe.task, alternating, recipe.report.examples),
         validated=training["validation"][-1]["n"],
         enough_validated=ENOUGH,
         predictions=predictions,
         max_characters=MAX_CHARACTERS,
     )
     run.write_text(REPORT, html)
-
-
-def _question(task: Task, example: Example) -> str:
-    """The example's columns of the task, for people to read."""
-    return "\n".join(column.display(example[name]) for name, column in task.columns.items())
 
 
 def _percent(fraction: float) -> str:
