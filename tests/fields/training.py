@@ -123,7 +123,7 @@ def averaged(recipe):
 
 def shared_by(recipe):
     """Rows of a forward pass in each process."""
-    return trainer._arguments(recipe, trainer.Position(Path(mkdtemp()), None, 100))["per_device_train_batch_size"]
+    return trainer._arguments(recipe, trainer.Position(Path(mkdtemp()), None, 100), 8)["per_device_train_batch_size"]
 
 
 def argument(name):
