@@ -125,11 +125,12 @@ def test_activations_are_about_what_autograd_keeps(tmp_path, hidden, inner, kv_h
     ids = torch.randint(300, (2, 256), generator=torch.Generator().manual_seed(0))
     found = room.room(recipe, "bfloat16", 0)
     loss = 2 * 256 * 300 * room.OF_LOSS
-    assert found.activations - loss == pytest.approx(kept_for_backward(model, ids), rel=0.2)
-    model.gradient_checkpointing_enable()
+    assert found.activations - loss == pytest.approx(kept_for_backward(model, ids), rel=0.1)
+    model.activation_checkpointing_enable()
     model.train()
-    of_one = (found.activations - loss) / 4  # while the backward pass is in a layer
-    assert found.checkpointed - loss - of_one == pytest.approx(kept_for_backward(model, ids), rel=0.2)
+    inputs = 4 * ids.numel() * hidden * 2
+    of_one = (found.activations - found.checkpointed + inputs) / 3  # while the backward pass is in a layer
+    assert found.checkpointed - loss - of_one == pytest.approx(kept_for_backward(model, ids), rel=0.1)
     assert found.checkpointed < found.activations
 
 
@@ -195,7 +196,7 @@ def test_a_student_that_is_split_computes_activations_again_by_fsdp(tmp_path, mo
         (
             "method: lora, batch_size: 8, processes: 8",
             "",
-            "train: about 27 GB a GPU for weights, gradients and optimizer, split over 8 (FSDP2); activations of 1 row of 1024 tokens",
+            "train: about 26 GB a GPU for weights, gradients and optimizer, split over 8 (FSDP2); activations of 1 row of 1024 tokens",
         ),
         (
             "method: full, batch_size: 8, processes: 8",
@@ -205,7 +206,7 @@ def test_a_student_that_is_split_computes_activations_again_by_fsdp(tmp_path, mo
         (
             "method: qlora",
             "needs: {gpu_memory_gb: 80}\n",
-            "train: about 46 GB a GPU for weights, gradients and optimizer; activations of 4 rows",
+            "train: about 48 GB a GPU for weights, gradients and optimizer; activations of 4 rows",
         ),
         ("method: lora", "", None),
     ],

@@ -21,6 +21,9 @@ FULL = 0.9
 OF_LOSS = 14
 """Bytes of each token and word of the vocabulary while the loss is computed: logits and their gradient in half precision, and in float32
 the logits, their logarithms and the gradient."""
+OF_NORMS, OF_END = 4, 3
+"""Values of each token, times the width of the model, that a layer keeps for its norms, beside the inputs and outputs of its matrices; and that
+the last norm keeps."""
 QUANTIZED = 0.52
 """Bytes of a weight in NF4 with its block's constants quantized too (Dettmers et al. 2023, arXiv 2305.14314: 4.127 bits)."""
 USUAL_GPU = 80
@@ -47,8 +50,8 @@ def room(recipe: Recipe, dtype: str, gpu_bytes: float, longest: int | None = Non
     sharded = may_be_sharded and 0 < SHARDED * gpu_bytes < _state(recipe, sizes, dtype, 1)
     value = 4 if dtype == "float32" else 2
     tokens = recipe.train.rows_at_once // processes * (longest or recipe.train.max_length)
-    of_layer = tokens * sizes.widest * value
-    outside = tokens * sizes.vocabulary * OF_LOSS
+    of_layer = tokens * (sizes.widest + OF_NORMS * sizes.hidden) * value
+    outside = tokens * (sizes.vocabulary * OF_LOSS + OF_END * sizes.hidden * value)
     return Room(
         state=_state(recipe, sizes, dtype, processes if sharded else 1),
         activations=sizes.layers * of_layer + outside,
@@ -105,10 +108,10 @@ def in_words(recipe: Recipe, of: Room) -> str:
 
 def _free(recipe: Recipe) -> int | None:
     """Bytes that one process may use; None where the system does not say."""
-    if found := gpu.memory_bytes():
-        return found
-    found = memory.available()
-    return found and found // recipe.train.processes
+    if of_gpu := gpu.memory_bytes():
+        return of_gpu
+    of_machine = memory.available()
+    return of_machine and of_machine // recipe.train.processes
 
 
 def _state(recipe: Recipe, sizes: Sizes, dtype: str, parts: int) -> int:
