@@ -112,7 +112,7 @@ def prepared(recipe: Recipe, base: Path, rows: Sequence[Mapping[str, Any]], posi
         raise PotstillError(
             f"training has {trainer.accelerator.num_processes} processes, and the recipe wants {options.processes} (train.processes)"
         )
-    if short and options.processes == 1 and not trainer.args.activation_checkpointing:
+    if short and options.processes == 1 and options.method != "qlora":
         trainer.decoder = families.decoder(trainer.model, getattr(torch, weights.resolve_dtype(recipe.student.dtype)))
     return trainer
 
