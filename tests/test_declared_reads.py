@@ -106,7 +106,7 @@ def test_a_stage_sees_the_declared_rows_and_columns_of_a_table(run_with):
     run = run_with()
     assert len(run.read(CURATED)) == 2
     with run.limited_to(stage("train").access(run.recipe)):
-        assert run.read(CURATED) == [{"student_messages": None, "completion": "a", "turns": 1}]
+        assert run.read(CURATED) == [{"student_messages": None, "completion": "a", "turns": 1, "id": "a"}]
         assert [one["id"] for one in run.examples("validation")] == ["validation"]
     with run.limited_to(stage("report").access(run.recipe)):
         assert len(run.read(CURATED)) == 2
@@ -155,6 +155,13 @@ def test_each_part_of_a_file_has_a_digest_of_its_own(run_with):
     with run.locked():  # which keeps digests
         assert run.digest(trained_on) == before[0]
         assert run.digest(shown) != before[0]
+
+
+def test_what_only_names_rows_decides_nothing(run_with):
+    run = run_with("")
+    before = run.digest(TRAINED_ON)
+    run.write(CURATED, [one | {"id": f"another {one['id']}"} for one in run.read(CURATED)])
+    assert run.digest(TRAINED_ON) == before
 
 
 def test_of_two_declared_parts_of_a_table_the_columns_of_both_are_seen(run_with):

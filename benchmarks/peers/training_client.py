@@ -18,6 +18,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from potstill.models.local import loading
 from potstill.recipe import loading as recipe_file
+from potstill.stages.train import base as weights_to_train
 from potstill.stages.train import trainer as ours
 
 warnings.simplefilter("ignore")
@@ -95,7 +96,7 @@ def prepared_trl():
         args=arguments,
         train_dataset=Dataset.from_list(asked["rows"]),
         processing_class=chat.tokenizer,
-        peft_config=ours._adapters(recipe) if train.method == "lora" else None,
+        peft_config=weights_to_train.adapters(recipe),
     )
 
 

@@ -96,9 +96,8 @@ def distilled(name):
 
     def seen(recipe):
         with mock.patch.object(on_policy, "OnPolicyTrainer") as made:
-            on_policy.prepared(
-                recipe, recipe.student.model.download(), ROWS, {"output_dir": mkdtemp(), "use_cpu": True}, None
-            )
+            arguments = {"output_dir": mkdtemp(), "use_cpu": True}
+            on_policy.prepared(recipe, recipe.student.model.download(), ROWS, arguments)
         return getattr(made.call_args.kwargs["args"], name)
 
     return seen
@@ -123,7 +122,7 @@ def averaged(recipe):
 
 def shared_by(recipe):
     """Rows of a forward pass in each process."""
-    return trainer._arguments(recipe, trainer.Position(Path(mkdtemp()), None, 100))["per_device_train_batch_size"]
+    return trainer._arguments(recipe, trainer.Position(Path(mkdtemp()), None, 100), 8)["per_device_train_batch_size"]
 
 
 def argument(name):

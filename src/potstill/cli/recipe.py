@@ -107,11 +107,18 @@ def preview(
 def plan(recipe: RecipeName, runs: Runs = RUNS, as_json: AsJson = False) -> None:
     """Estimate requests, tokens, cost and time of teacher and judge, before anything is spent."""
     from potstill.pipeline import forecast, pipeline
+    from potstill.stages.train import room
 
     run = pipeline.start(recipe, runs)
-    estimates = forecast.estimate(run)
+    estimates, of_gpu = forecast.estimate(run), room.planned(run.recipe)
     note = run.recipe.teacher.model.price_note
-    emit([asdict(one) for one in estimates], as_json, lambda: _estimates_text(estimates, note))
+    memory = [] if of_gpu is None else [{"what": "train: memory of a GPU", **asdict(of_gpu)}]
+    lines = [] if of_gpu is None else [room.in_words(run.recipe, of_gpu)]
+    emit(
+        [*map(asdict, estimates), *memory],
+        as_json,
+        lambda: "\n".join([_estimates_text(estimates, note), *lines]),
+    )
 
 
 def schema(

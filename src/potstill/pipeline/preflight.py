@@ -35,13 +35,20 @@ def check(run: Run) -> None:
 
 def shortage(recipe: Recipe) -> str:
     """What the machine lacks to train and evaluate the student, as a message; empty where it has all that the recipe needs."""
-    needed = recipe.needs.gpu_memory_gb
-    if needed is None:
+    quantizes, needed = recipe.train.method == "qlora", recipe.needs.gpu_memory_gb
+    if needed is None and not quantizes:
         return ""
     from potstill.models.local import gpu
 
     found = gpu.memory_bytes() / 1e9
-    if found >= needed:
+    if quantizes and not found:
+        return (
+            f"{recipe.name}: train.method qlora needs a CUDA GPU that torch can use, and this machine has none. Run it on another one, or set "
+            "train.method: lora. Elsewhere `potstill plan` shows what it costs, and `potstill generate` asks the teacher."
+        )
+    if quantizes and not find_spec("bitsandbytes"):
+        return f"{recipe.name}: train.method qlora needs bitsandbytes: pip install 'potstill[qlora]', or set train.method: lora."
+    if needed is None or found >= needed:
         return ""
     this = f"the GPU of this machine has {found:.0f} GB" if found else "this machine has no GPU that torch can use"
     return (
@@ -64,7 +71,7 @@ def download_weights(recipe: Recipe) -> None:
 def needed_bytes(recipe: Recipe) -> int:
     """Approximate size of the run's folder: the student, and its checkpoints during training."""
     weights = recipe.student.model.float32_bytes()
-    if recipe.train.method == "lora":
+    if recipe.train.method != "full":
         return TABLES_BYTES + 2 * weights
     return TABLES_BYTES + weights * (
         len(recipe.train.rates) * recipe.train.epochs + 4

@@ -78,7 +78,7 @@ def _data_files(recipe: Recipe) -> list[Path]:
     return recipe.data.files()
 
 
-TRAINED_ON = Part(CURATED.file, kept=True, columns=("student_messages", "completion", "turns"))
+TRAINED_ON = Part(CURATED.file, kept=True, columns=("student_messages", "completion", "turns"), names=("id",))
 """What the student is trained on, and where test questions are looked for."""
 KEPT_ANSWERS = Part(CURATED.file, kept=True, columns=("id", "sample", "answer", "rationale", "kept"))
 """Of kept rows, what systems other than the student see, besides the example."""
@@ -171,7 +171,7 @@ STAGES: tuple[Stage, ...] = (
             "task", "evaluate.systems", "evaluate.extraction", "evaluate.retrieved", "evaluate.margin", "evaluate.confidence", "student.model", "student.dtype", "student.chat_template", "student.max_tokens", "teacher.model", "teacher.dtype",
             "teacher.chat_template",
             "generate.max_tokens", "generate.output", "generate.max_words", "generate.shots", "generate.prompting",
-            "condition", "data.seed",
+            "curate.extraction", "curate.filters", "train.max_length", "condition", "data.seed",
         ),
         more_keys=_keys_of_evaluation,
         reads=(

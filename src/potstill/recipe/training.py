@@ -88,17 +88,18 @@ class Search(Section):
     """Peak learning rates."""
 
 
-DEFAULT_RATES = {"lora": 1e-3, "full": 1e-4}
+DEFAULT_RATES = {"lora": 1e-3, "qlora": 1e-3, "full": 1e-4}
 """Peak learning rate by `train.method`."""
 
 
 class Train(Section):
     """Supervised fine-tuning."""
 
-    method: Literal["lora", "full"] = "lora"
-    """Train adapters, or all weights."""
+    method: Literal["lora", "qlora", "full"] = "lora"
+    """Train adapters, adapters on weights in 4 bits (QLoRA, Dettmers et al. 2023, arXiv 2305.14314; needs a CUDA GPU), or all weights. Adapters
+    of `qlora` are merged into the weights as they were published, as those of `lora` are."""
     lora: Lora = Lora()
-    """The adapters; used by method `lora`."""
+    """The adapters; used by the methods `lora` and `qlora`."""
     epochs: int = Field(default=3, ge=1, le=1000)
     """Passes over the kept rows; a checkpoint is saved after each."""
     learning_rate: float | None = Field(default=None, gt=0)

@@ -27,9 +27,9 @@ class Access:
         `UndeclaredReadError`."""
         known = [part for part in (*self.reads, *map(Part, (*self.writes, *BOOKKEEPING))) if _is_in(file, part.file)]
         if whole := [part for part in known if not part.splits]:
-            columns = (
-                [] if any(not part.columns for part in whole) else [name for part in whole for name in part.columns]
-            )
+            columns = [name for part in whole for name in (*part.columns, *part.names)]
+            if any(not part.columns for part in whole):
+                columns = []
             return Part(file, kept=all(part.kept for part in whole), columns=tuple(dict.fromkeys(columns)))
         if splits and {*splits} <= {split for part in known for split in part.splits}:
             return Part(file, splits=tuple(splits))

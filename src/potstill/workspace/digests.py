@@ -14,7 +14,8 @@ from potstill.workspace.artifacts import EXAMPLES
 class Part:
     """What a stage depends on: a file or folder of a run, or some rows and columns of a Parquet file.
 
-    splits: only rows of these splits. kept: only kept rows. columns: only these columns. kind: only rows of this kind of rater.
+    splits: only rows of these splits. kept: only kept rows. columns: only these columns. kind: only rows of this kind of rater. names: further
+    columns that may be read to name rows in messages; they decide nothing.
     """
 
     file: str
@@ -22,6 +23,7 @@ class Part:
     kept: bool = False
     columns: tuple[str, ...] = ()
     kind: str = ""
+    names: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         rows = [*(["kept rows"] if self.kept else []), *([f"rows of the kind {self.kind}"] if self.kind else [])]

@@ -47,8 +47,9 @@ def load_chat(path: Path, keywords: Mapping[str, Any] = NO_KEYWORDS) -> ChatTemp
     return ChatTemplate(load_tokenizer(path, keywords))
 
 
-def load_model(path: Path, dtype: Dtype) -> "PreTrainedModel":
-    """The model in ``path``, on the GPU if there is one. The model that was loaded to answer requests is released."""
+def load_model(path: Path, dtype: Dtype, *, on_gpu: bool = True, quantization: Any = None) -> "PreTrainedModel":
+    """The model in ``path``, on the GPU if there is one and it is to be ``on_gpu``, by default with its weights as they are; a ``quantization``
+    of transformers chooses another form. The model that was loaded to answer requests is released."""
     # A check of tokenizers needs none of this, which takes seconds to load.
     import torch
     from transformers import AutoModelForCausalLM
@@ -56,7 +57,9 @@ def load_model(path: Path, dtype: Dtype) -> "PreTrainedModel":
     from potstill.models.local import resident
 
     resident.release()
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, resolve_dtype(dtype)))
-    if torch.cuda.is_available():
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        path, dtype=getattr(torch, resolve_dtype(dtype)), quantization_config=quantization
+    )
+    if torch.cuda.is_available() and on_gpu and quantization is None:  # which transformers loads there itself
         model.cuda()  # type: ignore[call-arg]
     return model

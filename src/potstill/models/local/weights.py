@@ -22,7 +22,8 @@ from pydantic_core import CoreSchema, core_schema
 from potstill.config import resolve_against_recipe
 from potstill.errors import PotstillError, RecipeError
 from potstill.models import repetition
-from potstill.models.local import packaged
+from potstill.models.local import packaged, shapes
+from potstill.models.local.shapes import Shapes
 from potstill.progress import echo
 
 Dtype = Literal["auto", "float32", "bfloat16"]
@@ -141,9 +142,20 @@ class LocalWeights:
         """Approximate size of the weights in float32; 0 for weights of the hub or a folder that are not there."""
         if self.packaged_name:
             return int(FLOAT32_PER_PACKED_BYTE * packaged.lookup(self.packaged_name).gguf_bytes)
+        return sum(4 * prod(shape) for shape in self._shapes_here().values())
+
+    def shapes(self) -> Shapes:
+        """The shape of each tensor: of the weights if they are on this machine, otherwise of the model that their config.json describes,
+        which loads torch; empty where there is neither. Downloads a config.json, no weights."""
+        if here := self._shapes_here():
+            return here
+        folder = _config_folder(self.hub_name) if self.hub_name else self.path
+        return shapes.of_config(folder) if folder and (folder / "config.json").is_file() else {}
+
+    def _shapes_here(self) -> Shapes:
         folder = self.cached_folder()
         headers = [_header(file)[1] for file in folder.glob("*.safetensors")] if folder else []
-        return sum(4 * prod(tensor["shape"]) for header in headers for tensor in header.values())
+        return {name: tuple(tensor["shape"]) for header in headers for name, tensor in header.items()}
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -166,6 +178,16 @@ def _snapshot(name: str, local_files_only: bool = False) -> Path:
 
     patterns = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
     return Path(snapshot_download(name, allow_patterns=patterns, local_files_only=local_files_only))
+
+
+def _config_folder(name: str) -> Path | None:
+    """The folder of a hub's config.json; None where the hub does not give it."""
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(name, "config.json", etag_timeout=packaged.HUB_TIMEOUT_SECONDS)).parent
+    except (OSError, ValueError):
+        return None
 
 
 def is_complete(path: Path) -> bool:

@@ -158,6 +158,19 @@ class PitfallFound(TypedDict):
     alarm: bool
 
 
+class HeldOut(TypedDict):
+    """The loss of base and student, in nats per token, on ``rows`` answers of the teacher to questions of the split, as the student learnt to
+    give them; ``tokens`` with a loss. ``difference`` is student - base; an interval without limits has none."""
+
+    rows: int
+    tokens: int
+    base: float
+    student: float
+    difference: float
+    low: float | None
+    high: float | None
+
+
 class Split(TypedDict):
     """One test split. ``groups`` counts groups of questions that vary together; ``majority`` is null where a task has no labels. The
     fraction of correct answers is the metric ``measure`` of a system: `judged_right` where judges say which are correct."""
@@ -172,6 +185,7 @@ class Split(TypedDict):
     systems: dict[str, SystemResult]
     comparisons: list[Comparison] | list[Description]
     without_gold: int
+    held_out: NotRequired[HeldOut]
     sealed: NotRequired[Seal]
     pitfalls: NotRequired[list[PitfallFound]]
 

@@ -11,6 +11,7 @@ from potstill.stages import chats, sealed
 from potstill.stages.evaluate.asking import Answer, Asker, requests
 from potstill.stages.evaluate.choosing import COMPARED, choose, contenders
 from potstill.stages.evaluate.decision import corrected
+from potstill.stages.evaluate.held_out import held_out
 from potstill.stages.evaluate.notes import about
 from potstill.stages.evaluate.outcome import outcome_of
 from potstill.stages.evaluate.pitfalls.evidence import Evidence
@@ -54,11 +55,14 @@ def evaluate(recipe: Recipe, run: Run) -> None:
         run.write(artifacts.predictions(one.system.name), one.rows)
     training = Training(_trained_on(run))
     alone: dict[str, Split] = {}
-    for split in used:
-        asked = [example for example in examples if example["split"] == split]
+    of_split = {split: [example for example in examples if example["split"] == split] for split in used}
+    losses = held_out(recipe, run, of_split, evaluated)
+    for split, asked in of_split.items():
         parts = [one.only({example["id"] for example in asked}) for one in evaluated]
         alone[split] = summary(parts, recipe.task, recipe.evaluate, chosen)
         alone[split]["sealed"] = cast(Seal, seals[split])
+        if split in losses:
+            alone[split]["held_out"] = losses[split]
         on_purpose = recipe.data.real.shares_groups and split == "test"
         evidence = Evidence(run.task, asked, parts, training, recipe.evaluate, on_purpose)
         alone[split]["pitfalls"] = [cast(PitfallFound, asdict(pitfall)) for pitfall in pitfalls(evidence)]

@@ -5,12 +5,17 @@ import json
 import shutil
 from pathlib import Path
 
+from potstill.errors import PotstillError
 from potstill.progress import echo
 
 COMPLETE = "complete.json"
 """Name of the file that is created in a checkpoint when everything else is written: the SHA-256 of each file."""
 ENGINE = "engine.txt"
 """Name of the file beside the checkpoints that names what computes the steps."""
+OWNER = "training.txt"
+"""Name of the file beside the checkpoints with the digest of what decides the training that they are of."""
+FULL_BYTES = 1_000_000
+"""Free bytes below which a file that could not be written is one of a full disk, whatever a library says."""
 RESUME_FILES = ("optimizer.pt", "scheduler.pt")
 """Only the newest checkpoints need them to resume; they are several times as large as the weights."""
 
@@ -23,6 +28,36 @@ def step(checkpoint: Path) -> int:
 def is_complete(work: Path, now: int) -> bool:
     """Whether there is a complete checkpoint of step ``now``."""
     return (work / f"checkpoint-{now}" / COMPLETE).exists()
+
+
+def claim(work: Path, training: str) -> None:
+    """Record that the checkpoints in ``work`` are of the training with this digest. Raises `PotstillError` where there are some of another."""
+    file = work / OWNER
+    known = file.read_text(encoding="utf-8") if file.exists() else ""
+    if known != training and any(work.glob("checkpoint-*")):
+        raise PotstillError(
+            f"{work}: these checkpoints are of another training: of another recipe, other rows or other weights. Delete that folder to train "
+            "from the start."
+        )
+    work.mkdir(parents=True, exist_ok=True)
+    file.write_text(training, encoding="utf-8")
+
+
+def not_saved(work: Path, error: Exception) -> PotstillError | None:
+    """The error where a checkpoint could not be saved because the disk is full, whose part is deleted; None for other causes."""
+    if shutil.disk_usage(work).free >= FULL_BYTES:
+        return None
+    saved = 0
+    for checkpoint in work.glob("checkpoint-*"):
+        if (checkpoint / COMPLETE).exists():
+            saved = max(saved, step(checkpoint))
+        else:
+            shutil.rmtree(checkpoint)
+    why = (str(error) or type(error).__name__).splitlines()[0]
+    where = f"resume from step {saved}" if saved else "start again"
+    return PotstillError(
+        f"The disk is full: a checkpoint could not be saved in {work} ({why}). Make room; rerun the same command to {where}."
+    )
 
 
 def newest(work: Path, steps_per_epoch: int, *, verified: bool = False) -> Path | None:

@@ -13,11 +13,13 @@ from potstill.errors import RecipeError
 from potstill.models.local import loading
 from potstill.models.local.chat_template import ChatTemplate
 from potstill.recipe.recipe import Recipe
+from potstill.stages.train import base as weights_to_train
+from potstill.stages.train import room
 from potstill.stages.train.teacher import difference
 
 
 def prepared(
-    recipe: Recipe, base: Path, rows: Sequence[Mapping[str, Any]], arguments: Mapping[str, Any], adapters: Any
+    recipe: Recipe, base: Path, rows: Sequence[Mapping[str, Any]], arguments: Mapping[str, Any]
 ) -> "OnPolicyTrainer":
     """A trainer of the weights in ``base``, or of adapters for them, on the prompts of curated rows; ``arguments`` are those of any trainer.
 
@@ -34,7 +36,7 @@ def prepared(
             "teacher's family, or leave train.on_policy out."
         )
     teacher = loading.load_model(folder, recipe.teacher.dtype)
-    model = loading.load_model(base, "float32" if recipe.train.method == "full" else recipe.student.dtype)
+    model = weights_to_train.load(recipe, base, sharded=room.here(recipe).sharded)
     assert model.generation_config is not None
     model.generation_config.eos_token_id = sorted(chat.end_ids(model))
     trainer = OnPolicyTrainer(
@@ -45,12 +47,13 @@ def prepared(
             beta=options.beta,
             temperature=options.temperature,
             max_completion_length=recipe.student.max_tokens,
-            gradient_checkpointing=False,
         ),
         train_dataset=Dataset.from_list([{"prompt": list(row["student_messages"])} for row in rows]),
         processing_class=padded_left(chat.tokenizer),
-        peft_config=adapters,
+        peft_config=weights_to_train.adapters(recipe),
     )
+    if recipe.train.method == "qlora":
+        weights_to_train.keep_adapters_exact(trainer.model)
     trainer.chat = chat
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -66,6 +69,8 @@ class OnPolicyTrainer(DistillationTrainer):
     """`DistillationTrainer` with prompts as potstill tokenizes them: control tokens that a message quotes are text."""
 
     chat: ChatTemplate
+    ids_of_step: list[str]
+    """None: the student's own answers are no rows."""
 
     def _tokenize_prompts(self, prompts: list[Any]) -> tuple[list[list[int]], None, dict[str, Any]]:
         return [self.chat.tokens(prompt) for prompt in prompts], None, {}

@@ -10,15 +10,13 @@ from typing import Any
 
 from potstill import interrupt
 from potstill.errors import PotstillError
-from potstill.models.local import gpu
 from potstill.models.served import supervisor
 from potstill.recipe import loading
 from potstill.recipe.recipe import Recipe
+from potstill.stages.train import room
 
 RECIPE, JOB, STOP, ERROR = "recipe.yaml", "job.json", "stop", "error.txt"
 """Files beside the checkpoints: what the processes read, one whose existence ends them, and what went wrong in one."""
-SHARDED = 0.5
-"""Part of a GPU's memory beyond which the student's weights, gradients and optimizer are split over all of them."""
 SECONDS_BETWEEN_LOOKS = 0.2
 
 
@@ -61,12 +59,11 @@ def fit(
         )
 
 
-def sharding(recipe: Recipe) -> dict[str, Any]:
-    """Arguments of transformers' trainers: fully sharded data parallelism (FSDP2) where the student is large for one GPU, otherwise
-    nothing, for which each process has all weights (DDP)."""
-    from potstill.stages.train import room
-
-    memory = gpu.memory_bytes()
-    if recipe.train.processes == 1 or not memory or room.needed_bytes(recipe) <= SHARDED * memory:
-        return {}
-    return {"fsdp": "full_shard auto_wrap", "fsdp_config": {"version": 2, "activation_checkpointing": True}}
+def sharding(recipe: Recipe, longest: int) -> dict[str, Any]:
+    """Arguments of transformers' trainers for memory, where the longest row has so many tokens: fully sharded data parallelism (FSDP2) where
+    the student is large for one GPU, otherwise each process has all weights (DDP); activation checkpointing where activations do not fit."""
+    recomputes = room.recomputes(recipe, longest)
+    if not room.here(recipe).sharded:
+        return {"activation_checkpointing": recomputes}
+    fsdp = {"version": 2, "activation_checkpointing": recomputes}
+    return {"fsdp": "full_shard auto_wrap", "fsdp_config": fsdp, "activation_checkpointing": False}

@@ -1,5 +1,7 @@
 """Supervised fine-tuning with TRL: student/ and training.json."""
 
+import hashlib
+import json
 import math
 import shutil
 import warnings
@@ -16,7 +18,7 @@ from potstill.recipe.recipe import Recipe
 from potstill.stages.judge import scoring
 from potstill.stages.limits import TokenLimits, replace_truncated
 from potstill.stages.planned import KnownExamples, Planned
-from potstill.stages.train import checkpoints, choosing
+from potstill.stages.train import checkpoints, choosing, room
 from potstill.stages.train.student import Checkpoint, warnings_about
 from potstill.tasks import Example, Parsed, Prompting
 from potstill.workspace.artifacts import CHECKPOINTS, CURATED, STUDENT, TRAINING, CuratedRow
@@ -148,8 +150,10 @@ def _fit(
     both = sum(bool(row["rationale"]) for row in rows) if recipe.trains_jointly else 0
     steps_per_epoch = math.ceil((len(rows) + both) / recipe.train.batch_size)
     steps = recipe.train.epochs * steps_per_epoch
+    checkpoints.claim(work, _digest(recipe, base, rows))
     newest = checkpoints.newest(work, steps_per_epoch, verified=True)
     if newest is None or checkpoints.step(newest) < steps:
+        room.require(recipe)
         if recipe.train.processes > 1:
             from potstill.stages.train import processes
 
@@ -168,6 +172,16 @@ def _fit(
         )
     epochs = [work / f"checkpoint-{epoch * steps_per_epoch}" for epoch in range(1, recipe.train.epochs + 1)]
     return epochs, checkpoints.losses(newest)
+
+
+def _digest(recipe: Recipe, base: Path, rows: Sequence[CuratedRow]) -> str:
+    """SHA-256 of what decides a training: how, of which weights, on which rows."""
+    from potstill.models.local import weights
+
+    train = recipe.train.model_dump(mode="json", exclude={"processes", "report_to"})
+    texts = [{name: value for name, value in row.items() if name != "id"} for row in rows]
+    decides = [train, recipe.condition, recipe.train_seed, weights.sha256(base), texts]
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
 def _validation_scores(recipe: Recipe, run: Run, checkpoint: Checkpoint, limits: TokenLimits) -> list[float | None]:

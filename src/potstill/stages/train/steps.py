@@ -14,14 +14,19 @@ from potstill.stages.train import checkpoints
 
 SECONDS_BETWEEN_CHECKPOINTS = 300.0
 """Seconds of training that are lost at most when the process is killed."""
+NAMED = 5
+"""Rows that an error names."""
 
 
 def diverged(trainer: Any, what: str) -> PotstillError:
-    """The error of a step that would make the weights useless."""
-    rate = trainer.args.learning_rate
+    """The error of a step that would make the weights useless; names the examples of its rows, as far as they are known."""
+    rate, ids = trainer.args.learning_rate, list(dict.fromkeys(trainer.ids_of_step))
+    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+    where = f" in the rows {', '.join(ids[:NAMED])}{more}" if ids else ""
+    look = "; if it is low already, look at these rows in curated.parquet" if ids else ""
     return PotstillError(
-        f"Training diverged at step {trainer.state.global_step + 1}: {what}. Lower train.learning_rate, which is {rate:g}; if it is low "
-        "already, look at these rows in curated.parquet. Nothing was saved after the last good step."
+        f"Training diverged at step {trainer.state.global_step + 1}: {what}{where}. Lower train.learning_rate, which is {rate:g}{look}. "
+        "Nothing was saved after the last good step."
     )
 
 
@@ -36,6 +41,9 @@ class Checkpoints(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.shown.skip(state.global_step)
         self.tokens = state.num_input_tokens_seen
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.trainer.ids_of_step = []
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         sums = [p.grad.sum() for p in self.trainer.model.parameters() if p.grad is not None]

@@ -110,18 +110,19 @@ def cast(model: "PreTrainedModel", dtype: Any) -> "PreTrainedModel":
 
 def loss(model: Any, rows: "Sequence[Row]") -> float:
     """Mean cross-entropy in nats of a model over the tokens with a label of tokenized rows."""
+    losses = [loss_of_row(model, row) for row in rows]
+    return sum(total for total, _ in losses) / sum(tokens for _, tokens in losses)
+
+
+def loss_of_row(model: Any, row: "Row") -> tuple[float, int]:
+    """The summed cross-entropy in nats of a model over the tokens with a label of a tokenized row, and their number."""
     import torch
 
-    from potstill.stages.train.targets import IGNORED
-    from potstill.stages.train.trainer import summed_loss
+    from potstill.stages.train.targets import IGNORED, summed_loss
 
-    total, count = 0.0, 0
     with torch.inference_mode():
-        for row in rows:
-            ids, labels = (torch.tensor([of], device=model.device) for of in (row["input_ids"], row["labels"]))
-            total += summed_loss(model, {"input_ids": ids}, labels).item()
-            count += int((labels[:, 1:] != IGNORED).sum())
-    return total / count
+        ids, labels = (torch.tensor([of], device=model.device) for of in (row["input_ids"], row["labels"]))
+        return summed_loss(model, {"input_ids": ids}, labels).item(), int((labels[:, 1:] != IGNORED).sum())
 
 
 def lost(base: float, apart: float, merged: float) -> float | None:

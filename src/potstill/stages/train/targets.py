@@ -1,6 +1,6 @@
 """What the student is trained to say: labels, their weights, and the teacher's probabilities; the loss over them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,3 +99,21 @@ class SummedLoss(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Any) -> Any:
         (gradient,) = gradients
         return ctx.saved.mul_(gradient), None
+
+
+def summed_loss(
+    model: Any,
+    inputs: Mapping[str, torch.Tensor],
+    labels: torch.Tensor,
+    weights: torch.Tensor | None = None,
+    soft: Soft | None = None,
+) -> torch.Tensor:
+    """The summed loss in nats over the n tokens with a label, from ``labels`` [rows, tokens], and of these tokens, row by row,
+    ``weights`` [n] and the teacher's probabilities."""
+    labels = labels[:, 1:]
+    with_label = labels != IGNORED
+    trained = with_label.any(0).nonzero()[:, 0]
+    logits = model(**inputs, use_cache=False, logits_to_keep=trained).logits
+    here = with_label[:, trained]
+    loss: torch.Tensor = SummedLoss.apply(logits[here], Targets(labels[:, trained][here], weights, soft))
+    return loss

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig
 from peft.helpers import disable_input_dtype_casting
+from safetensors import SafetensorError
 from transformers import PrinterCallback
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
@@ -19,13 +19,14 @@ from potstill.errors import PotstillError
 from potstill.models.local import loading, weights
 from potstill.progress import progress
 from potstill.recipe.recipe import Recipe
+from potstill.stages.train import base as weights_to_train
 from potstill.stages.train import checkpoints, processes, room, teacher
 from potstill.stages.train.fused import families
 from potstill.stages.train.fused.batch import shared
 from potstill.stages.train.fused.decoder import Decoder
 from potstill.stages.train.rows import Collator, rows_of
 from potstill.stages.train.steps import Checkpoints, diverged
-from potstill.stages.train.targets import IGNORED, Soft, SummedLoss, Targets
+from potstill.stages.train.targets import Soft, summed_loss
 from potstill.workspace.artifacts import TRACKERS
 
 SHORT_TOKENS = 1024
@@ -58,15 +59,15 @@ def fit(
 ) -> None:
     """Train the weights in ``base``, or adapters for them, on curated rows up to the last step, or until a stop is requested:
     by Ctrl-C, if nothing else says so."""
-    room.require(recipe)
     position.work.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(position.trackers))
     trainer: Any
     if recipe.train.on_policy:
         from potstill.stages.train import on_policy
 
-        adapters = _adapters(recipe) if recipe.train.method == "lora" else None
-        trainer, engine = on_policy.prepared(recipe, base, rows, _arguments(recipe, position), adapters), "modules"
+        longest = recipe.train.max_length + recipe.student.max_tokens
+        arguments = _arguments(recipe, position, longest)
+        trainer, engine = on_policy.prepared(recipe, base, rows, arguments), "modules"
     else:
         trainer = prepared(recipe, base, rows, position)
         engine = "fused" if trainer.decoder else "modules"
@@ -74,8 +75,11 @@ def fit(
     with progress("training", position.steps, "steps") as shown:
         trainer.add_callback(Checkpoints(shown, trainer, stop_requested or interrupt.stop_requested))
         # Autocast chooses the number format of each product: PEFT's own casts of the adapters' inputs would only be undone.
-        with disable_input_dtype_casting(trainer.model, active=recipe.train.method == "lora"):
-            trainer.train(resume_from_checkpoint=str(position.resume) if position.resume else None)
+        with disable_input_dtype_casting(trainer.model, active=recipe.train.method != "full"):
+            try:
+                trainer.train(resume_from_checkpoint=str(position.resume) if position.resume else None)
+            except (OSError, RuntimeError, SafetensorError) as error:
+                raise checkpoints.not_saved(position.work, error) or error from error
 
 
 def prepared(recipe: Recipe, base: Path, rows: Sequence[Mapping[str, Any]], position: Position) -> "CompletionTrainer":
@@ -86,19 +90,21 @@ def prepared(recipe: Recipe, base: Path, rows: Sequence[Mapping[str, Any]], posi
         chat.tokenizer.pad_token = chat.tokenizer.convert_ids_to_tokens(chat.end)
     examples = rows_of(recipe, chat, rows)
     soft = teacher.soft_targets(recipe, chat, rows, examples, position.work)  # before the student is in memory
-    # Steps of full fine-tuning are smaller than bfloat16 can add to a weight.
-    model = loading.load_model(base, "float32" if options.method == "full" else recipe.student.dtype)
-    short = model.device.type == "cpu" and max(len(row["input_ids"]) for row in examples) <= SHORT_TOKENS
+    longest = max(len(row["input_ids"]) for row in examples)
+    model = weights_to_train.load(recipe, base, sharded=room.here(recipe).sharded)
+    short = not torch.cuda.is_available() and longest <= SHORT_TOKENS
     if short:
         model.set_attn_implementation("eager")
     trainer = CompletionTrainer(
         model=model,
-        args=_of_sft(recipe, position),
+        args=_of_sft(recipe, position, longest),
         train_dataset=Dataset.from_list([dict(row) for row in examples]),
         data_collator=Collator(chat.tokenizer.pad_token_id, soft),
         processing_class=chat.tokenizer,
-        peft_config=_adapters(recipe) if options.method == "lora" else None,
+        peft_config=weights_to_train.adapters(recipe),
     )
+    if options.method == "qlora":
+        weights_to_train.keep_adapters_exact(trainer.model)
     trainer.ids = [str(row.get("id", number)) for number, row in enumerate(rows)]
     trainer.soft_weight = recipe.train.kd.weight if recipe.train.kd else 0.0
     trainer.remove_callback(PrinterCallback)
@@ -106,24 +112,13 @@ def prepared(recipe: Recipe, base: Path, rows: Sequence[Mapping[str, Any]], posi
         raise PotstillError(
             f"training has {trainer.accelerator.num_processes} processes, and the recipe wants {options.processes} (train.processes)"
         )
-    if short and options.processes == 1:
+    if short and options.processes == 1 and options.method != "qlora":
         trainer.decoder = families.decoder(trainer.model, getattr(torch, weights.resolve_dtype(recipe.student.dtype)))
     return trainer
 
 
-def _adapters(recipe: Recipe) -> LoraConfig:
-    lora = recipe.train.lora
-    return LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
-
-
-def _arguments(recipe: Recipe, position: Position) -> dict[str, Any]:
-    """The arguments of any trainer of transformers."""
+def _arguments(recipe: Recipe, position: Position, longest: int) -> dict[str, Any]:
+    """The arguments of any trainer of transformers; ``longest`` is the number of tokens of the longest row."""
     options = recipe.train
     return {
         "output_dir": str(position.work),
@@ -142,39 +137,20 @@ def _arguments(recipe: Recipe, position: Position) -> dict[str, Any]:
         "seed": recipe.train_seed,
         "report_to": list(recipe.train.report_to) or "none",
         "run_name": recipe.name,
-        **processes.sharding(recipe),
+        **processes.sharding(recipe, longest),
         "disable_tqdm": True,
     }
 
 
-def _of_sft(recipe: Recipe, position: Position) -> SFTConfig:
+def _of_sft(recipe: Recipe, position: Position, longest: int) -> SFTConfig:
     arguments = SFTConfig(
-        **_arguments(recipe, position),
+        **_arguments(recipe, position, longest),
         max_length=None,  # curation labelled rows that are too long
         train_sampling_strategy="group_by_length",
         include_num_input_tokens_seen="non_padding",
-        activation_checkpointing=False,
     )
     arguments._n_gpu = 1  # several visible GPUs would multiply the recipe's batch
     return arguments
-
-
-def summed_loss(
-    model: Any,
-    inputs: Mapping[str, torch.Tensor],
-    labels: torch.Tensor,
-    weights: torch.Tensor | None = None,
-    soft: Soft | None = None,
-) -> torch.Tensor:
-    """The summed loss in nats over the n tokens with a label, from ``labels`` [rows, tokens], and of these tokens, row by row,
-    ``weights`` [n] and the teacher's probabilities."""
-    labels = labels[:, 1:]
-    with_label = labels != IGNORED
-    trained = with_label.any(0).nonzero()[:, 0]
-    logits = model(**inputs, use_cache=False, logits_to_keep=trained).logits
-    here = with_label[:, trained]
-    loss: torch.Tensor = SummedLoss.apply(logits[here], Targets(labels[:, trained][here], weights, soft))
-    return loss
 
 
 class CompletionTrainer(SFTTrainer):
@@ -187,12 +163,16 @@ class CompletionTrainer(SFTTrainer):
     decoder: Decoder | None = None
     soft_weight = 0.0
     ids: Sequence[str] = ()
-    """Of curated rows, by number."""
+    """Of the examples of curated rows, by number."""
+    ids_of_step: list[str]
+    """Of the rows of the step so far."""
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
         labels, weights, numbers = inputs.pop("labels"), inputs.pop("weights", None), inputs.pop("numbers", None)
+        if self.ids and numbers is not None:
+            self.ids_of_step += [self.ids[number] for number in numbers.tolist()]
         logs, ids = inputs.pop("soft_logs", None), inputs.pop("soft_ids", None)
         soft = None if logs is None else Soft(logs, ids, self.soft_weight)
         if self.decoder:
@@ -203,9 +183,7 @@ class CompletionTrainer(SFTTrainer):
         devices = self.accelerator.num_processes if self.args.average_tokens_across_devices else 1
         averaged: torch.Tensor = loss * devices / num_items_in_batch
         if not averaged.isfinite():
-            raise diverged(
-                self, f"the loss is {averaged.item()} in the rows {', '.join(self.ids[i] for i in numbers.tolist())}"
-            )
+            raise diverged(self, f"the loss is {averaged.item()}")
         return averaged
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:

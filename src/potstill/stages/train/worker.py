@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from potstill.errors import PotstillError
+from potstill.models.local import gpu
 from potstill.recipe import loading
 from potstill.stages.train import processes, trainer
 
@@ -15,6 +16,7 @@ def main() -> int:
     recipe = loading.load(str(work / processes.RECIPE))
     job = json.loads((work / processes.JOB).read_text(encoding="utf-8"))
     position = trainer.Position(work, Path(job["resume"]) if job["resume"] else None, job["steps"])
+    gpu.use(int(os.environ["LOCAL_RANK"]))
     if int(os.environ["RANK"]):
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - the first process shows progress for all
     try:
