@@ -41,8 +41,9 @@ class ColumnMapper:
                 f"data: the task {task.name} needs {', '.join(task.columns)}, and a chat gives a system prompt and a question; the "
                 "task conversation takes any chat."
             )
+        takes_references = "references" in task.derived_columns
         chat = [CHAT] if task.takes_chats and CHAT not in task.columns else []
-        known = (*task.columns, "gold", *OPTIONAL, *chat, *([REFERENCE] if task.takes_references else ()))
+        known = (*task.columns, "gold", *OPTIONAL, *chat, *([REFERENCE] if takes_references else ()))
         if unknown := [name for name in source.columns if name not in known]:
             raise RecipeError(
                 f"data.columns: '{unknown[0]}' is not a column of potstill; the columns are {', '.join(known)}."
@@ -58,7 +59,7 @@ class ColumnMapper:
         # {question: prompt} says that the column is the question, and not the student's own prompt as well.
         elsewhere = {theirs for name, theirs in source.columns.items() if name != theirs and isinstance(theirs, str)}
         self.optional = [n for n in OPTIONAL if n in self.named or n == "id" or n not in elsewhere]
-        self.reads_reference = task.takes_references and (REFERENCE in self.named or REFERENCE not in elsewhere)
+        self.reads_reference = takes_references and (REFERENCE in self.named or REFERENCE not in elsewhere)
         self.rows, self.rows_with_gold_column = 0, 0
         missing_gold = "refuse" if task.gradable else "keep"
         self.unlabelled = source.unlabelled or (preset.unlabelled if preset else None) or missing_gold

@@ -22,7 +22,6 @@ class Conversation(Task):
     loss on each reply; `last`: only the last reply is an example and has loss."""
 
     gradable = False
-    takes_references = True
     question_tells_task = True
     descriptive_scores = ("words", "repetition")
     rubric_name = "conversation"

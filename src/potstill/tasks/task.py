@@ -52,8 +52,6 @@ class Task(BaseModel, ABC):
     """Whether a question alone says what is wanted, as a math problem does and a text to classify does not."""
     answer_placeholder: ClassVar[str] = "ANSWER"
     """The placeholder for the answer in instructions."""
-    takes_references: ClassVar[bool] = False
-    """Whether a row may have reference answers (`parse_references`) for judges to compare with."""
     rubric_name: ClassVar[str] = "rationale"
     """The shipped rubric (`potstill.rubrics`) that its answers are graded by where none is named."""
 
@@ -130,13 +128,11 @@ class Task(BaseModel, ABC):
         return a is not None and a == b
 
     def parse_references(self, value: Any, example: Example) -> list[str | None] | None:
-        """The reference answers from a value of the data set's column, for a task that `takes_references`; None where it has none. Raises
-        `ValueError` for an unusable value."""
-        raise ValueError("is not read by this task")
+        """The `references` from a value of the data set's column, for a task with this derived column. Raises `ValueError` for an unusable one."""
+        return None
 
     def references(self, example: Example) -> Sequence[str | None]:
-        """The reference answers to the user's turns up to the example's, which judges of all forms see; None for a turn without one,
-        empty where no turn has one. They are no gold: nothing is trained on or scored against them."""
+        """The reference answers to the user's turns up to the example's, for judges; None for a turn without one, empty where none has one."""
         return ()
 
     def gold_text(self, example: Example) -> str:
@@ -271,10 +267,8 @@ class Task(BaseModel, ABC):
     def messages(
         self, example: Example, spec: PromptSpec = PLAIN, shots: Sequence[Example] | None = None
     ) -> list[Message]:
-        """The prompt for an example; ``shots`` are the solved examples, by default the task's own.
-
-        The system prompt comes first: that of the prompt's `Instruction`, otherwise the example's own, if there is one.
-        """
+        """The prompt for an example; ``shots`` are the solved examples, by default the task's own. The system prompt comes first: that of
+        the prompt's `Instruction`, otherwise the example's own, if there is one."""
         messages: list[Message] = []
         if system := self._system(example, spec):
             messages.append({"role": "system", "content": system})
@@ -386,11 +380,8 @@ class Task(BaseModel, ABC):
 
     def question_key(self, example: Example) -> str:
         """The folded question: examples with the same key ask the same question."""
-        parts = (
-            # Options are shuffled by the id of the example.
-            sorted(example[name]) if column is Column.OPTIONS else example[name]
-            for name, column in self.columns.items()
-        )
+        # Options are shuffled by the id of the example.
+        parts = (sorted(example[n]) if of is Column.OPTIONS else example[n] for n, of in self.columns.items())
         return "\n".join(fold(str(value)) for value in parts)
 
     def main_score(self, answer: str | None, example: Example) -> float | None:
