@@ -93,8 +93,8 @@ def solutions(n: int) -> list[dict[str, Any]]:
 
 
 def case(form: Form, row: dict[str, Any], answer: str) -> Case:
-    reference = row["gold"] if form is Form.REFERENCE else None
-    return Case([{"role": "user", "content": row["question"]}], None, reference, (answer,))
+    references = (row["gold"],) if form is Form.REFERENCE else ()
+    return Case([{"role": "user", "content": row["question"]}], None, references, (answer,))
 
 
 def judged(judge: AskedModel, form: Form, cases: Sequence[Case], account: Account) -> list[float | None]:
