@@ -9,6 +9,7 @@ from potstill.recipe.recipe import Recipe
 from potstill.stages import curate, generate, student_prompts
 from potstill.stages.data import stage as data
 from potstill.stages.data import synthesize
+from potstill.stages.evaluate import held_out
 from potstill.stages.evaluate import stage as evaluate
 from potstill.stages.judge import stage as judge
 from potstill.stages.report import stage as report
@@ -50,10 +51,12 @@ def _keys_of_data(recipe: Recipe) -> tuple[str, ...]:
 
 
 def _keys_of_evaluation(recipe: Recipe) -> tuple[str, ...]:
-    """Judges decide which answers are correct for the scorer `judge`; others are asked after the evaluation."""
+    """Judges decide which answers are correct for the scorer `judge`; others are asked after the evaluation. Which answers of the teacher
+    curation would keep decides what the loss is measured on."""
+    kept = ("curate.extraction", "curate.filters", "train.max_length") if held_out.is_wanted(recipe) else ()
     if not recipe.task.judged:
-        return ()
-    return ("evaluate.judge.models", "evaluate.judge.max_tokens", "evaluate.judge.seed", "seed")
+        return kept
+    return (*kept, "evaluate.judge.models", "evaluate.judge.max_tokens", "evaluate.judge.seed", "seed")
 
 
 def _keys_of_curation(recipe: Recipe) -> tuple[str, ...]:
@@ -171,7 +174,7 @@ STAGES: tuple[Stage, ...] = (
             "task", "evaluate.systems", "evaluate.extraction", "evaluate.retrieved", "evaluate.margin", "evaluate.confidence", "student.model", "student.dtype", "student.chat_template", "student.max_tokens", "teacher.model", "teacher.dtype",
             "teacher.chat_template",
             "generate.max_tokens", "generate.output", "generate.max_words", "generate.shots", "generate.prompting",
-            "curate.extraction", "curate.filters", "train.max_length", "condition", "data.seed",
+            "condition", "data.seed",
         ),
         more_keys=_keys_of_evaluation,
         reads=(

@@ -41,10 +41,9 @@ def held_out(
     answer of it would be kept."""
     from potstill.models.local import loading
 
-    models = [system.model for system in recipe.systems]
-    teacher = next((one for one in evaluated if _answers_as_in_training(recipe, one.system)), None)
-    if teacher is None or Role.BASE not in models or Role.STUDENT not in models:
+    if not is_wanted(recipe):
         return {}
+    teacher = next(one for one in evaluated if _answers_as_in_training(recipe, one.system))
     base = recipe.student.model.download()
     chat = loading.load_chat(base, recipe.student.chat_template)
     answers = {row["id"]: row for row in teacher.rows}
@@ -58,6 +57,13 @@ def held_out(
         )  # fmt: skip
     confidence = recipe.evaluate.confidence
     return {s: compared(before[s], after[s], [group for _, group in rows[s]], confidence) for s in tokenized}
+
+
+def is_wanted(recipe: Recipe) -> bool:
+    """Whether base and student answer in this process, and the teacher is asked as for training data."""
+    models = [system.model for system in recipe.systems]
+    asked = any(_answers_as_in_training(recipe, system) for system in recipe.systems)
+    return asked and Role.BASE in models and Role.STUDENT in models
 
 
 def compared(base: Losses, student: Losses, groups: Sequence[Hashable], confidence: float) -> HeldOut:
