@@ -20,10 +20,12 @@ from potstill.export import converter, forms, room
 from potstill.export.conversion import name_of
 from potstill.export.gate import accuracy
 from potstill.recipe.recipe import Evaluate
+from potstill.stages import sealed
 from potstill.stages.evaluate.compare import compare
 from potstill.tasks.registry import parse_task
 from potstill.workspace import exports
 from potstill.workspace.artifacts import EXPORTS, STUDENT
+from potstill.workspace.digests import Part
 from student_runs import QUESTIONS, run_with_student
 
 pytest_plugins = ("exported",)
@@ -179,6 +181,34 @@ def test_a_failed_gate_is_exit_code_1(run, monkeypatch):
     assert done.returncode == 1
     assert "failed its gate" in done.stderr
     assert "greedy answers: 0 of 6" in done.stdout
+
+
+def test_a_gate_is_repeated_only_with_again(run):
+    export(run, "safetensors")
+    record = exports.record(run, "safetensors")
+    failed = record | {"gate": {"state": "failed", "lines": ["greedy answers: 0 of 6"]}}
+    run.write_json("exports/safetensors/export.json", failed)
+    weights = run.path("exports/safetensors/model/model.safetensors").stat()
+    with pytest.raises(RecipeError, match="--again"):
+        forms.exported(run, "safetensors")
+    done = command(run, "--to", "safetensors")
+    assert f"up to date, gate failed; to repeat the gate: potstill export {run.folder}" in done.stderr
+    assert exports.record(run, "safetensors") == failed
+    done = command(run, "--to", "safetensors", "--again")
+    assert (done.returncode, "gate passed" in done.stdout) == (0, True), done.stderr
+    assert exports.record(run, "safetensors") == record
+    assert run.path("exports/safetensors/model/model.safetensors").stat() == weights, "it was written again"
+    assert "up to date, gate passed\n" in command(run, "--to", "safetensors").stderr
+
+
+def test_each_form_that_is_compared_on_the_test_questions_is_a_look_at_them(run, conversion):
+    gates = [export(run, "gguf", "q4_0")["gate"], export(run, "ollama", "q4_0")["gate"]]
+    gates.append(forms.export(run, forms.form_of("gguf", "q4_0"), again=True)["gate"])
+    assert [gate["accuracy"]["looks_before"] for gate in gates] == [0, 1, 1]
+    said = ["on these questions before: 1" in "".join(gate["lines"]) for gate in gates]
+    assert said == [False, True, True]
+    found = sealed.record_look(run, "test", list(run.examples("test")), run.digest(Part(STUDENT)), {})
+    assert found["looked_at_before"] == 0, "it is the same student"
 
 
 def test_an_export_of_other_weights_is_refused_and_written_again(run, conversion):

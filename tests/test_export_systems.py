@@ -1,6 +1,7 @@
 """An exported form, or the address of a server, as a system of an evaluation: the verdict is about the file that will run."""
 
 import json
+import shutil
 
 import pytest
 import yaml
@@ -75,6 +76,53 @@ def test_an_export_that_is_not_there_or_of_other_weights_stops_before_anything_i
     with pytest.raises(RecipeError, match="is of other weights"):
         evaluate(run.recipe, run)
     assert not run.path(artifacts.PREDICTIONS).exists()
+
+
+def recipe_with(folder, export, url):
+    small.save_tiny_llama(folder / "base")
+    text = small.RECIPE.format(url=url, student=folder / "base")
+    systems = f"[base, {{name: student, export: {export}}}, teacher-direct]"
+    (folder / "small.yaml").write_text(text.replace("[base, student, teacher-direct]", systems))
+
+
+def test_one_command_makes_the_export_that_the_verdict_is_about(tmp_path):
+    with small.Teacher() as teacher:
+        recipe_with(tmp_path, "safetensors", teacher.url)
+        done = small.potstill("run", "small.yaml", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        steps = [
+            line for line in done.stderr.splitlines() if line.startswith(("train: done", "safetensors: ", "evaluate: "))
+        ]
+        assert [one.split()[:2] for one in steps] == [
+            ["train:", "done"], ["safetensors:", "started"], ["safetensors:", "gate"], ["evaluate:", "started"], ["evaluate:", "done"],
+        ]  # fmt: skip
+        shutil.rmtree(tmp_path / "runs" / "small" / "exports")
+        again = small.potstill("evaluate", "small", cwd=tmp_path)
+        assert again.returncode == 0, again.stderr
+        assert "evaluate: up to date" in again.stderr, "the same files are made again"
+    evaluation = json.loads((tmp_path / "runs" / "small" / "evaluation.json").read_text())
+    assert "The system student is the student as the export safetensors." in evaluation["verdict"]["notes"]
+
+
+@pytest.mark.parametrize(
+    ("export", "words"),
+    [("gguf-q9", "no such type"), ("gguf-q4_k_m", "llama-quantize"), ("vllm", "there is no vllm on the PATH")],
+)
+def test_an_export_that_cannot_be_made_here_is_refused_before_anything_is_paid(tmp_path, export, words):
+    with small.Teacher() as teacher:
+        recipe_with(tmp_path, export, teacher.url)
+        done = small.potstill("run", "small.yaml", cwd=tmp_path)
+        assert (done.returncode, words in done.stderr) == (2, True), done.stderr
+        assert "Traceback" not in done.stderr
+        assert teacher.seen.total() == 0
+
+
+def test_an_export_that_failed_its_gate_stops_the_run(run):
+    forms.write(run, "safetensors")
+    record = exports.record(run, "safetensors")
+    run.write_json("exports/safetensors/export.json", record | {"gate": {"state": "failed", "lines": []}})
+    with pytest.raises(RecipeError, match="failed its gate"):
+        forms.keep_up(run, "safetensors")
 
 
 def test_a_served_address_may_stand_for_the_student(run):

@@ -177,6 +177,17 @@ def test_a_full_disk_loses_rows_and_nothing_else(tmp_path):
         ("nli", "Premise: a\nb\nHypothesis: c\nDoes the premise entail the hypothesis? Answer entailment, neutral or contradiction.",
          {"premise": "a\nb", "hypothesis": "c"}),
         ("nli", "Premise: a", None),
+        ("multiple_choice", "Which?\nOr none?\nA) red\nB) blue, or A) red",
+         {"question": "Which?\nOr none?", "options": ["red", "blue, or A) red"]}),
+        ("multiple_choice", "A) or B)?\nA) x\nA) red\nB) blue\nC) a b",
+         {"question": "A) or B)?\nA) x", "options": ["red", "blue", "a b"]}),
+        ("multiple_choice", "Which?\nA) red\nB) blue\n", None),
+        ("multiple_choice", "Which?\nA) red\nC) blue", None),
+        ("multiple_choice", "Which?\nA) red\nB)blue", None),
+        ("multiple_choice", "Which?\nA) red", None),
+        ({"name": "multiple_choice", "marks": "numbers"}, "Which?\n1) red\n2) blue", {"question": "Which?", "options": ["red", "blue"]}),
+        ({"name": "multiple_choice", "prompts": {"plain": "{{ question }}: {{ options | join(', ') }}"}}, "Which?: a, b", {"options": ["a", "b"]}),
+        ({"name": "multiple_choice", "prompts": {"plain": "{{ question }}: {{ options | join(', ') }}"}}, "Which?: a, b, c", None),
     ],
 )  # fmt: skip
 def test_columns_are_read_from_the_plain_prompt(task, messages, columns):
@@ -185,8 +196,18 @@ def test_columns_are_read_from_the_plain_prompt(task, messages, columns):
     assert (found and {name: found[name] for name in columns}) == columns
 
 
+@pytest.mark.parametrize("n", [2, 5, 26])
+def test_options_are_read_as_they_were_shown(n):
+    task = parse_task("multiple_choice")
+    row = {"id": "a", "question": "Which one?", "options": [f"number {i}" for i in range(n)]}
+    found = reverse.reader(task, None)(task.messages(row))
+    assert (found["question"], found["options"]) == (row["question"], row["options"])
+    assert task.parse("Answer: B", "stop", found, strict=True).answer == "B"
+
+
 def test_tasks_that_cannot_be_compared_are_refused():
-    for task in ("summarization", "conversation", "multiple_choice"):
+    hidden = {"name": "multiple_choice", "prompts": {"plain": "{{ question }}"}}
+    for task in ("summarization", "conversation", hidden):
         with pytest.raises(RecipeError, match="--shadow"):
             reverse.reader(parse_task(task), None)
     own = example("a", split="train") | {"prompt": "Mine"}

@@ -69,8 +69,8 @@ def _confirmed(run: Run, teacher: System, chosen: Chosen, weights: str, terms: T
     for split in TEST_SPLITS:
         of_split = [example for example in examples if example["split"] == split]
         if any(example["gold"] is not None for example in of_split):
-            purpose = f"cascade {chosen['signal']} {chosen['threshold']:.6g} {teacher.name}"
-            looks = sealed.look_again(run, split, of_split, weights, purpose)
+            what = f"{chosen['signal']} {chosen['threshold']:.6g} {teacher.name}"
+            looks = sealed.look_again(run, split, of_split, weights, "cascade", what)
             questions = asking.test(run, teacher, of_split, [chosen["signal"]], chosen["samples"])
             confirmed[split] = _on_split(questions, chosen, terms, looks)
     return confirmed

@@ -1,35 +1,39 @@
 """Answers of the student where it is sure, and of the teacher elsewhere, for a server."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-import aiohttp
 import yaml
 from prometheus_client import Counter
 from pydantic import ValidationError
 
 from potstill.cascade.ready import Prompter, Ready, prompter
 from potstill.cascade.signals import AGREEMENT, IN_WORDS, TEMPERATURE, UNSURE, Tokens, agreement, signal
+from potstill.cascade.teacher import TeacherServer
 from potstill.errors import RecipeError
-from potstill.models import Completion, Message, Request, Sampling
+from potstill.models import Completion
+from potstill.models.arriving import before, settled
 from potstill.models.remote.address import is_local
 from potstill.models.remote.chat import ChatModel
 from potstill.models.specs import Endpoint
 from potstill.progress import echo
+from potstill.serve.access import mark
 from potstill.serve.answering import Answering, StudentAnswers
 from potstill.serve.client import Client
 from potstill.serve.metrics import Metrics
-from potstill.serve.prompt import TEACHER, Piece, Reply
+from potstill.serve.prompt import TEACHER, EngineError, Piece, Reply
 from potstill.serve.requests import Asked
 from potstill.workspace.run import Run
 
 UNQUANTIZED = ("gguf-f16", "ollama-f16", "safetensors", "vllm")
 """Forms of a student with the log-probabilities that it has in this process."""
-ATTEMPTS = 2
-"""How often the teacher is asked before the student's answer is returned in its place."""
+OTHER = (
+    "a stream was ended, because the teacher's answer is not what began to arrive, as where a server sends reasoning in its text. Give it as "
+    "'{url: ..., model: ..., thinking_tokens: N}': its answers are then passed on whole."
+)
 STUDENT, INSTEAD = "student", "student (fallback failed)"
 """Who answered, as the header says, besides `TEACHER`."""
 
@@ -78,9 +82,9 @@ def require_other(found: Endpoint, host: str, port: int) -> None:
 
 class Escalating:
     """Answers of a student, or of a ``teacher`` where the student is not sure. A stream waits for the student's whole answer, because only
-    then it is known who answers. Where the teacher fails, the client gets the student's answer."""
+    then it is known who answers; the teacher's is passed on as it arrives. Where the teacher fails, the client gets the student's answer."""
 
-    def __init__(self, student: Answering, ready: Ready, teacher: "TeacherServer", metrics: Metrics) -> None:
+    def __init__(self, student: Answering, ready: Ready, teacher: TeacherServer, metrics: Metrics) -> None:
         self._student, self._ready, self._teacher = student, ready, teacher
         self._answers = Counter(
             "answers", "Answers, by who gave them", ["by"], registry=metrics.registry, namespace="potstill"
@@ -89,17 +93,42 @@ class Escalating:
             self._answers.labels(by)
 
     async def reply(self, asked: Asked) -> Reply:
+        reply, is_sure = await self._of_student(asked)
+        if not is_sure:
+            reply = _chosen(await self._teacher.ask(asked), reply, asked)
+        self._answers.labels(reply.answered_by).inc()
+        return reply
+
+    async def pieces(self, asked: Asked) -> AsyncGenerator[Piece, None]:
+        reply, is_sure = await self._of_student(asked)
+        passed = ""
+        if not is_sure:
+            async with self._teacher.answering(asked) as (arriving, answer):
+                while await arriving.more():
+                    text = settled(arriving.text, asked.prompt.stop)
+                    if len(text) > len(passed) and text.startswith(passed) and not self._teacher.reasons:
+                        yield Piece(text[len(passed) :], answered_by=TEACHER)
+                        passed = text
+                reply = _chosen(await answer, reply, asked)
+        if passed and reply.answered_by != TEACHER:
+            raise EngineError(502, "the teacher's server broke it off.")
+        if not reply.text.startswith(passed):
+            echo(f"  fallback: {OTHER}")
+            raise EngineError(502, "the teacher's is not what began to arrive.")
+        self._answers.labels(reply.answered_by).inc()
+        if rest := reply.text[len(passed) :]:
+            yield Piece(rest, reply.logprobs, answered_by=reply.answered_by)
+        yield replace(reply, text="", logprobs=())
+
+    async def _of_student(self, asked: Asked) -> tuple[Reply, bool]:
+        """The student's answer, and whether it is sure of it."""
         scored = replace(asked, prompt=replace(asked.prompt, top_logprobs=asked.prompt.top_logprobs or 0))
         reply = await self._student.reply(scored)
         sure = await self._certainty(asked, reply)
         if asked.prompt.top_logprobs is None:
             reply.logprobs = []
         reply.answered_by = STUDENT
-        if sure < self._ready.chosen["threshold"]:
-            answer = await self._teacher.ask(asked)
-            reply = _reply(answer, reply, asked.prompt.stop) if answer else _instead(reply)
-        self._answers.labels(reply.answered_by).inc()
-        return reply
+        return reply, sure >= self._ready.chosen["threshold"]
 
     async def _certainty(self, asked: Asked, reply: Reply) -> float:
         """The chosen signal of an answer."""
@@ -115,53 +144,6 @@ class Escalating:
         drawn = await asyncio.gather(*map(self._student.reply, draws))
         answers = [read(one.text, one.finish_reason) for one in (reply, *drawn)]
         return agreement(answers[0], answers[1:], self._ready.equivalent)
-
-    async def pieces(self, asked: Asked) -> AsyncGenerator[Piece, None]:
-        reply = await self.reply(asked)
-        by = reply.answered_by
-        yield Piece(reply.text, reply.logprobs, answered_by=by)
-        yield Piece(
-            "",
-            (),
-            reply.finish_reason,
-            reply.prompt_tokens,
-            reply.cached_tokens,
-            reply.completion_tokens,
-            answered_by=by,
-        )
-
-
-class TeacherServer:
-    """Asks the teacher's server, with what ``prompt`` makes of a client's chat; None leaves it as it is."""
-
-    def __init__(self, model: ChatModel, session: aiohttp.ClientSession, ready: Ready, prompt: Prompter | None) -> None:
-        self._model, self._session, self._ready, self._prompt = model, session, ready, prompt
-        self._opened = asyncio.Event()
-        self._opened.set()
-
-    async def ask(self, asked: Asked) -> Completion | None:
-        """The teacher's answer; None where it failed, which is said."""
-        request = self._request(asked)
-        failures = 0
-        while True:
-            dialect = self._model.dialect
-            found = await self._model.attempt(self._session, request, dialect, self._opened)
-            if found is None:  # the dialect has changed meanwhile
-                continue
-            completion, _ = found
-            if completion.error is None:
-                return completion
-            if not self._model.learn(request, completion, dialect):
-                failures += 1
-                if failures == ATTEMPTS or not completion.error.retried:
-                    echo(f"  fallback: {completion.error}: {completion.detail}")
-                    return None
-
-    def _request(self, asked: Asked) -> Request:
-        messages: Sequence[Message] = self._prompt(asked.messages) if self._prompt else asked.messages
-        prompt = asked.prompt
-        sampling = Sampling(asked.limit or self._ready.max_tokens, prompt.temperature, prompt.top_p, prompt.seed or 0)
-        return Request("request", messages, sampling, schema=prompt.schema)
 
 
 def tokens_of(reply: Reply) -> Tokens:
@@ -186,6 +168,7 @@ def escalating(
     @asynccontextmanager
     async def answers(engine: Client, metrics: Metrics) -> AsyncIterator[Answering]:
         async with model.server.session() as session:
+            session.headers["Via"] = f"1.1 {mark()}"
             for line in said(ready, found, prompt, engine.form):
                 echo(line)
             yield Escalating(StudentAnswers(engine), ready, TeacherServer(model, session, ready, prompt), metrics)
@@ -211,17 +194,13 @@ def said(ready: Ready, found: Endpoint, prompt: Prompter | None, form: str) -> l
     return lines
 
 
-def _reply(answer: Completion, student: Reply, stops: Sequence[str]) -> Reply:
-    """The teacher's answer, up to the first of the client's ``stops``, in the place of the student's, whose tokens are not counted."""
-    ends = [place for stop in stops if (place := answer.text.find(stop)) >= 0]
-    text = answer.text[: min(ends)] if ends else answer.text
+def _chosen(answer: Completion | None, student: Reply, asked: Asked) -> Reply:
+    """The teacher's answer, up to the first of the client's stops, in the place of the student's, whose tokens are not counted; the
+    student's where the teacher has none."""
+    if answer is None:
+        return replace(student, answered_by=INSTEAD)
     end = answer.finish_reason if answer.finish_reason in ("stop", "length", "content_filter") else "stop"
     return Reply(
-        text, [], end, answer.prompt_tokens, answer.cached_tokens, answer.completion_tokens, 0.0,
+        before(answer.text, asked.prompt.stop), [], end, answer.prompt_tokens, answer.cached_tokens, answer.completion_tokens, 0.0,
         student.seconds + answer.seconds, answered_by=TEACHER,
     )  # fmt: skip
-
-
-def _instead(reply: Reply) -> Reply:
-    reply.answered_by = INSTEAD
-    return reply

@@ -22,7 +22,17 @@ def add_to(app: typer.Typer) -> None:
     app.command()(push)
 
 
-def export(name: RunName, to: To, number_format: Type = "", runs: Runs = RUNS, as_json: AsJson = False) -> None:
+def export(
+    name: RunName,
+    to: To,
+    number_format: Type = "",
+    runs: Runs = RUNS,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Repeat the gate; the files are not written again unless they are out of date."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Write the student in a form that other software runs, and check that it answers as the student does."""
     from potstill.export import forms
     from potstill.export.student import Student
@@ -31,7 +41,7 @@ def export(name: RunName, to: To, number_format: Type = "", runs: Runs = RUNS, a
 
     run = Workspace(runs).open(name)
     form = forms.form_of(to, number_format.lower())
-    record = forms.export(run, form)
+    record = forms.export(run, form, again=again)
     folder, gate = exports.folder(run, form.name), record["gate"]
     words = [f"{folder}: gate {gate['state']}", *(f"  {line}" for line in gate["lines"])]
     words.append(f"Run it: {form.how_to_run(Student.of(run), str(folder / exports.content(form.name)))}")

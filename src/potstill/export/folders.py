@@ -26,6 +26,9 @@ class Safetensors:
     def check(self) -> None:
         """Any machine can write it."""
 
+    def download(self) -> None:
+        """Nothing is needed."""
+
     def settings(self, student: Student) -> dict[str, Any]:
         return {}
 
@@ -54,6 +57,9 @@ class Vllm:
 
     def check(self) -> None:
         """Any machine can write it."""
+
+    def download(self) -> None:
+        """Nothing is needed."""
 
     def settings(self, student: Student) -> dict[str, Any]:
         return {"dtype": student.dtype, "max_tokens": student.max_tokens}

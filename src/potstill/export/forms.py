@@ -40,6 +40,9 @@ class Form(Protocol):
     def check(self) -> None:
         """Raises `RecipeError` for what cannot be written on this machine."""
 
+    def download(self) -> None:
+        """Download the tools that it is written with, unless they are here. Raises `PotstillError`."""
+
     def settings(self, student: Student) -> dict[str, Any]:
         """What decides the files besides the student's folder."""
 
@@ -92,25 +95,41 @@ def write(run: Run, name: str) -> Path:
     return exported(run, name)
 
 
-def export(run: Run, form: Form) -> Record:
-    """Write an export, unless it is up to date, and carry out its gate. Returns what is known of it.
+def keep_up(run: Run, name: str) -> None:
+    """As `write`, for whoever has the lock of the run, which is not taken here. What may be used is left as it is."""
+    try:
+        exported(run, name)
+    except RecipeError:
+        _export(run, form_named(name), again=False)
+        exported(run, name)
+
+
+def export(run: Run, form: Form, *, again: bool = False) -> Record:
+    """Write an export, unless it is up to date, and carry out its gate, unless that is; ``again`` repeats the gate. Returns what is known
+    of it.
 
     An export that fails its gate is written, and marked. Raises `RecipeError` for a run without a student and a form that cannot be written,
     `PotstillError` where another process has the run, or disk or memory are too small.
     """
-    form.check()
     with run.locked():
-        student = Student.of(run)
-        done = _up_to_date(run, form, student)
-        if done and done["gate"]["state"] != "open":
-            echo(f"{form.name}: up to date")
-        else:
-            room.check(run.folder, 0 if done else form.disk_bytes(student), student.float32_bytes)
-            if done is None:
-                echo(f"{form.name}: started")
-                done = _write(run, form, student)
-            done = _with_gate(run, form, student, done)
-        _write_card(run, form, student, done)
+        return _export(run, form, again)
+
+
+def _export(run: Run, form: Form, again: bool) -> Record:
+    form.check()
+    student = Student.of(run)
+    done = _up_to_date(run, form, student)
+    state = done["gate"]["state"] if done else "open"
+    if done and state != "open" and not again:
+        repeat = "" if state == "passed" else f"; to repeat the gate: {exports.command(run, form.name)} --again"
+        echo(f"{form.name}: up to date, gate {state}{repeat}")
+    else:
+        room.check(run.folder, 0 if done else form.disk_bytes(student), student.float32_bytes)
+        if done is None:
+            echo(f"{form.name}: started")
+            done = _write(run, form, student)
+        done = _with_gate(run, form, student, done)
+    _write_card(run, form, student, done)
     return done
 
 

@@ -52,6 +52,9 @@ class Gguf:
                 f"--to {self.form}: its gate asks llama.cpp, which is missing: pip install 'potstill[llama-cpp]'."
             )
 
+    def download(self) -> None:
+        converter.install()
+
     def settings(self, student: Student) -> dict[str, Any]:
         return {"converter": converter.VERSION}
 

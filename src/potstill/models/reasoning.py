@@ -38,6 +38,8 @@ _MESSAGE_END = re.compile(r"<\|(?:end|return|call|start)\|>")
 _STRIPPED = re.compile(r"(?:assistant\s{0,2})?(?:analysis|commentary)(?=[A-Z\"'(\d]|\s{0,2}\n)")
 _STRIPPED_NEXT = re.compile(r"assistant\s{0,2}(?:analysis|commentary)(?=\W{0,3}[A-Z\d])")
 _STRIPPED_FINAL = re.compile(r"assistant\s{0,2}final(?![a-z])|assistantfinal")
+_OPENINGS = ("analysis", "assistant", "commentary", "Here is my thought process:", "Here's my thought process:")
+"""How reasoning in marks without brackets begins."""
 MAX_BLOCKS = 20
 """Blocks of reasoning, one after the other."""
 _QUOTES = "\"'`\u201c\u201d\u2018\u2019"
@@ -56,6 +58,14 @@ def split(text: str) -> tuple[str, str]:
     if _may_be_stripped(text) and (messages := _split_stripped(text)) is not None:
         return messages
     return _split_blocks(text)
+
+
+def may_begin(text: str) -> bool:
+    """Whether a text that is still coming, and has no reasoning yet, may turn out to begin with it."""
+    begins = text.lstrip()
+    if len(begins) < max(map(len, _OPENINGS)):
+        return any(one.startswith(begins[: len(one)]) for one in _OPENINGS)
+    return bool(_STRIPPED.match(begins))
 
 
 def _may_be_stripped(text: str) -> bool:

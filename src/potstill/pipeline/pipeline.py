@@ -13,8 +13,9 @@ from pydantic import ValidationError
 
 from potstill import interrupt, processor
 from potstill.errors import PotstillError, RecipeError
+from potstill.export import forms
 from potstill.pipeline import prompts
-from potstill.pipeline.preflight import check, download_weights, shortage
+from potstill.pipeline.preflight import check, check_exports, download_weights, shortage
 from potstill.pipeline.stage import Stage
 from potstill.pipeline.stages import STAGES
 from potstill.progress import echo
@@ -125,14 +126,23 @@ def run(recipe_name: str, runs: Path = Path("runs")) -> Run:
 
 
 def _check_machine(run: Run, stages: Sequence[Stage]) -> None:
-    """Raises `RecipeError` where one of the stages will load the student and the machine is too small for it."""
+    """Raises `RecipeError` where one of the stages will load the student and the machine is too small for it, or cannot make or ask the
+    exports that one needs."""
     lacking = shortage(run.recipe)
-    if lacking and any(stage.loads_student and stage.stale_reason(run, stage.inputs(run)) for stage in stages):
+    exports = [name for stage in stages for name in stage.exports(run.recipe)]
+    if not (lacking or exports):
+        return
+    stale = [stage for stage in stages if stage.stale_reason(run, stage.inputs(run))]
+    if lacking and any(stage.loads_student for stage in stale):
         raise RecipeError(lacking)
+    if stale:
+        check_exports(exports)
 
 
 def _carry_out(stage: Stage, run: Run) -> None:
     interrupt.raise_if_requested()
+    for name in stage.exports(run.recipe):
+        forms.keep_up(run, name)
     inputs = stage.inputs(run)
     reason = stage.stale_reason(run, inputs)
     if not reason:

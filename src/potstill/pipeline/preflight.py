@@ -2,12 +2,13 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 from potstill.data import files
 from potstill.errors import PotstillError, RecipeError
+from potstill.export import forms
 from potstill.models.specs import ModelSpec
 from potstill.pipeline import prompts
 from potstill.recipe.recipe import Recipe
@@ -31,6 +32,17 @@ def check(run: Run) -> None:
     _check_writable(run.folder)
     reused = sum(_size(run.path(name)) for name in (STUDENT, CHECKPOINTS))
     _check_disk_space(run.folder, max(needed_bytes(run.recipe) - reused, TABLES_BYTES))
+
+
+def check_exports(names: Iterable[str]) -> None:
+    """Raises `RecipeError` where this machine cannot write an export of the student, or cannot ask it."""
+    for name in names:
+        forms.form_named(name).check()
+        if name == "vllm" and shutil.which("vllm") is None:
+            raise RecipeError(
+                "evaluate.systems: the export vllm is asked through vLLM, and there is no vllm on the PATH; see https://docs.vllm.ai for its "
+                "installation. The export safetensors is asked in this process."
+            )
 
 
 def shortage(recipe: Recipe) -> str:
@@ -59,13 +71,16 @@ def shortage(recipe: Recipe) -> str:
 
 
 def download_weights(recipe: Recipe) -> None:
-    """Download the weights of all models before anything is paid for, and check how they are prompted. Raises `PotstillError`."""
+    """Download the weights of all models, and what exports are made with, before anything is paid for, and check how models are prompted.
+    Raises `PotstillError`."""
     models = list(_models(recipe))
     present = all(model.is_downloaded() for model in models)
     for model in models:
         model.download()
     if not present:  # those that are there were checked at the start
         prompts.check(recipe)
+    for name in recipe.exports():
+        forms.form_named(name).download()
 
 
 def needed_bytes(recipe: Recipe) -> int:

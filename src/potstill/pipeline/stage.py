@@ -46,6 +46,10 @@ def _no_keys(recipe: Recipe) -> tuple[str, ...]:
     return ()
 
 
+def _no_exports(recipe: Recipe) -> list[str]:
+    return []
+
+
 def _no_prompts(recipe: Recipe, run: Run) -> dict[str, Any]:
     return {}
 
@@ -72,6 +76,7 @@ class Stage:
         downloads: whether all weights are downloaded before it: before the first request that is paid for.
         planned: the requests that it will make.
         prompts: how the student is prompted, for the manifest; raises `PotstillError` where it was trained on other prompts.
+        exports: the exports of the student that it asks, by name; those that are missing or of other weights are made before it.
         dry_run: the examples that it would write, if that asks no model.
     """
 
@@ -91,6 +96,7 @@ class Stage:
     downloads: Callable[[Recipe], bool] = _never
     planned: Callable[[Recipe, KnownExamples], Iterator[Planned]] = _nothing
     prompts: Callable[[Recipe, Run], dict[str, Any]] = _no_prompts
+    exports: Callable[[Recipe], list[str]] = _no_exports
     dry_run: Callable[[Recipe], Iterator[Example]] | None = None
 
     def parts(self, recipe: Recipe) -> tuple[Part, ...]:

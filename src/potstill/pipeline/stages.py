@@ -187,6 +187,7 @@ STAGES: tuple[Stage, ...] = (
         loads_student=True,
         planned=evaluate.planned,
         prompts=student_prompts.of_evaluation,
+        exports=Recipe.exports,
     ),
     Stage(
         "judge",

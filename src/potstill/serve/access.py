@@ -1,7 +1,8 @@
-"""Who may use the API: a key, and no pages of other sites in a browser on this machine."""
+"""Who may use the API: a key, and no pages of other sites in a browser on this machine, nor the server itself by a detour."""
 
 import secrets
 import socket
+from functools import cache
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -13,8 +14,15 @@ OPEN = ("/health", "/metrics")
 """Paths that need no key, as of vLLM's server: they say nothing of what is asked and answered."""
 
 
+@cache
+def mark() -> str:
+    """This process in the ``Via`` header (RFC 9110, 7.6.3) of the requests that it sends on."""
+    return f"potstill-{secrets.token_hex(8)}"
+
+
 class Access:
-    """Refuses requests without the ``key`` (empty: none is needed), and those that another site sends by a browser."""
+    """Refuses requests without the ``key`` (empty: none is needed), those that another site sends by a browser, and those that this server
+    has sent."""
 
     def __init__(self, app: ASGIApp, host: str, key: str) -> None:
         self.app, self.key = app, key.encode()
@@ -30,6 +38,8 @@ class Access:
 
     def _check(self, path: str, headers: Headers) -> None:
         """Raises `ApiError`. A page of another site can send requests, or give this address its own name (DNS rebinding): it has no key."""
+        if any(mark() in via for via in headers.getlist("via")):
+            raise ApiError(508, "This request comes from this server: what it asks in its own place leads back to it.")
         if self.key:
             given = headers.get("authorization", "").removeprefix("Bearer ").strip()
             if path not in OPEN and not secrets.compare_digest(given.encode(), self.key):

@@ -117,7 +117,7 @@ async def _send(send: Send, body: bytes, *, more: bool = True) -> None:
 
 
 def _api_error(error: EngineError) -> ApiError:
-    """What a client sees of an engine's fault; a refusal is about what the client asked for."""
+    """What a client sees of the fault of an engine or another server; a refusal is about what the client asked for."""
     if error.status == 400:
         return ApiError(400, f"The engine refuses the request: {error}")
-    return ApiError(502, f"The engine failed: {error}", code="engine_error")
+    return ApiError(502, f"The answer failed: {error}", code="engine_error")

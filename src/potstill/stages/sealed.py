@@ -100,11 +100,13 @@ def record_look(run: Run, split: str, examples: Sequence[Example], student: str,
     }
 
 
-def look_again(run: Run, split: str, examples: Sequence[Example], student: str, purpose: str) -> int:
-    """Record that the answers of the student with the digest ``student`` are looked at for a further ``purpose``, such as a threshold that
-    was chosen elsewhere. Returns for how many other purposes they were looked at before, on any of these questions."""
+def look_again(run: Run, split: str, examples: Sequence[Example], student: str, purpose: str, what: str) -> int:
+    """Record that the answers of the student with the digest ``student`` are looked at for a further ``purpose`` (one word), about ``what``:
+    a threshold that was chosen elsewhere, an exported form. Returns about how many others they were looked at before for the same purpose,
+    on any of these questions."""
     questions = question_digests(run.recipe.task, split, examples)
-    looked = f"{student}{_FOR}{purpose}"
+    same = f"{student}{_FOR}{purpose} "
+    looked = f"{same}{what}"
     with run.store.connection() as connection, transaction(connection):
         for table in TABLES:
             connection.execute(table)
@@ -112,7 +114,7 @@ def look_again(run: Run, split: str, examples: Sequence[Example], student: str, 
         for some in batched(dict.fromkeys(questions), KEYS_PER_LOOKUP):
             marks = ", ".join("?" * len(some))
             rows = connection.execute(f"SELECT DISTINCT student FROM looks WHERE question IN ({marks})", [*some])
-            found |= {before for (before,) in rows if before.startswith(f"{student}{_FOR}") and before != looked}
+            found |= {before for (before,) in rows if before.startswith(same) and before != looked}
         connection.executemany(
             "INSERT OR IGNORE INTO looks VALUES (?, ?, ?)", [(question, looked, now()) for question in questions]
         )

@@ -94,7 +94,7 @@ def require(run: Run, name: str) -> Path:
     if found["gate"]["state"] == "failed":
         raise RecipeError(
             f"{folder(run, name)} failed its gate, so it does not answer as the student does; {RECORD} there says where. Choose another type, "
-            f"or remove the folder and try again: {command(run, name)}"
+            f"or repeat the gate: {command(run, name)} --again"
         )
     return folder(run, name) / content(name)
 

@@ -6,10 +6,12 @@ from typing import Any
 from potstill import stats
 from potstill.recipe.evaluating import Evaluate
 from potstill.recipe.systems import Role, System, system
+from potstill.stages import sealed
 from potstill.stages.evaluate.asking import Asker
 from potstill.stages.evaluate.compare import Compared, compare
 from potstill.stages.evaluate.stage import evaluated_system
-from potstill.workspace.artifacts import TEST_SPLITS, Prediction
+from potstill.workspace.artifacts import STUDENT, TEST_SPLITS, Prediction
+from potstill.workspace.digests import Part
 from potstill.workspace.exports import State
 from potstill.workspace.run import Run
 
@@ -28,15 +30,19 @@ def why_not(run: Run) -> str:
     return ""
 
 
-def compared(run: Run, name: str) -> Compared:
-    """The accuracy of an export minus that of the safetensors in the student's number format, on the test questions with gold."""
+def compared(run: Run, name: str) -> tuple[Compared, int]:
+    """The accuracy of an export minus that of the safetensors in the student's number format, on the test questions with gold; and how many
+    other exports of the student were compared on some of them before. A look is recorded before anything is asked."""
     recipe = run.recipe
     examples = [example for example in run.examples(*TEST_SPLITS) if example["gold"] is not None]
+    digest = run.digest(Part(STUDENT))
+    by_split = {split: [one for one in examples if one["split"] == split] for split in TEST_SPLITS}
+    looks = [sealed.look_again(run, split, some, digest, "gate", name) for split, some in by_split.items() if some]
     systems = [System(name="export", export=name), system(Role.STUDENT)]
     answers = Asker(recipe, run).ask(systems, examples)
     export, student = (evaluated_system(recipe, run, one, examples, answers[one.name]).rows for one in systems)
     options = recipe.evaluate.model_copy(update={"margin": MARGIN})
-    return compare((export, student), run.task, _labels(run, [*export, *student]), options)
+    return compare((export, student), run.task, _labels(run, [*export, *student]), options), max(looks)
 
 
 def state_of(found: Compared, options: Evaluate) -> tuple[State, int | None]:
@@ -64,10 +70,11 @@ def _labels(run: Run, rows: Sequence[Prediction]) -> list[str]:
     return sorted({*task.label_set, *named})
 
 
-def as_json(found: Compared) -> dict[str, Any]:
-    """The numbers of a comparison for `export.json`."""
+def as_json(found: Compared, looks: int) -> dict[str, Any]:
+    """The numbers of a comparison for `export.json`; ``looks_before``: other exports that were compared on these questions before."""
     return {
         "margin": MARGIN,
+        "looks_before": looks,
         **{key: found[key] for key in ("n", "groups", "difference", "low", "high", "only_a", "only_b", "excluded")},
         "not_worse": found["not_worse"],
     }

@@ -23,6 +23,7 @@ SAME_ANSWERS = 0.98
 """Of the greedy answers of an export in F16, the fraction that must be the student's."""
 TIE = 0.01
 """A gap of log-probabilities (nats) of this size is within what rounding to F16 changes."""
+LOOKED = "other exports of this student that were compared on these questions before: {}. Whoever takes the best of several learns less from each"
 SHOWN = 5
 """Differences in words."""
 ORDER: tuple[State, ...] = ("failed", "open", "not shown", "passed")
@@ -148,7 +149,7 @@ def accuracy_of(run: Run, name: str) -> Gate:
     if reason := accuracy.why_not(run):
         line = f"accuracy: not shown to be within {100 * accuracy.MARGIN:.0f} points: {reason}"
         return Gate(state="not shown", lines=[line])
-    found = accuracy.compared(run, name)
+    found, looks = accuracy.compared(run, name)
     state, needed = accuracy.state_of(found, run.recipe.evaluate)
     points = f"{100 * found['difference']:+.1f} points [{100 * found['low']:+.1f}, {100 * found['high']:+.1f}] on {found['n']} questions"
     limit = f"not worse by {100 * accuracy.MARGIN:.0f} points"
@@ -159,7 +160,8 @@ def accuracy_of(run: Run, name: str) -> Gate:
     }[state]
     more = f"; it would take about {needed:,} questions" if needed else ""
     line = f"accuracy of the export minus that of the safetensors: {points}; {words}{more}"
-    return Gate(state=state, lines=[line], accuracy=accuracy.as_json(found) | {"needed": needed})
+    lines = [line, *([f"  {LOOKED.format(looks)}"] if looks else [])]
+    return Gate(state=state, lines=lines, accuracy=accuracy.as_json(found, looks) | {"needed": needed})
 
 
 def together(checks: Sequence[Gate]) -> Gate:

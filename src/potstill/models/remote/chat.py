@@ -13,11 +13,13 @@ from potstill.models import Completion, ErrorKind, Request
 from potstill.models.remote import wire
 from potstill.models.remote.dialect import Dialect, news
 from potstill.models.remote.dispatch import Dispatcher
-from potstill.models.remote.server import Server, identity, receive_body, server_name
+from potstill.models.remote.server import CONNECT_TIMEOUT_SECONDS, Server, identity, receive_body, server_name
 from potstill.models.remote.stream import StreamAssembler
 from potstill.models.specs import Endpoint
 from potstill.progress import echo
 
+Arrived = Callable[[str], None]
+"""Gets each part of an answer's text as it arrives."""
 DRAIN_SECONDS = 0.05
 """Time for what a server may send after the end of a streamed answer."""
 
@@ -49,7 +51,7 @@ class ChatModel:
 
     def learn(self, request: Request, refusal: Completion, dialect: Dialect) -> bool:
         """Whether a request in a dialect was refused for a field that can be left out or renamed; from now on it is."""
-        sent = wire.request_body(self.endpoint, request, dialect, stream=self._streams)
+        sent = wire.request_body(self.endpoint, request, dialect, stream=True)
         learned = dialect.after(request, refusal, sent)
         if learned is None:
             return False
@@ -81,22 +83,29 @@ class ChatModel:
                 await asyncio.gather(dispatching, return_exceptions=True)
 
     async def attempt(
-        self, session: aiohttp.ClientSession, request: Request, dialect: Dialect, opened: asyncio.Event
+        self,
+        session: aiohttp.ClientSession,
+        request: Request,
+        dialect: Dialect,
+        opened: asyncio.Event,
+        arrived: Arrived | None = None,
     ) -> tuple[Completion, Mapping[str, str]] | None:
         """Send a request once, when ``opened`` is set; its completion, possibly with an error, and the headers of the response.
 
         Nothing is sent, and None returned, where the dialect has changed until then. A request whose limit exceeds the room that its prompt leaves is sent again with what is left, if the server says so.
+        With ``arrived`` the answer is streamed, and the endpoint's timeout is that of its first part and of each pause.
         """
         started, reached = time.perf_counter(), True
         held: _HeldPayload | None = None
         headers: Mapping[str, str] = {}
         try:
-            body = wire.request_body(self.endpoint, request, dialect, stream=self._streams)
+            streams = self._streams or arrived is not None
+            body = wire.request_body(self.endpoint, request, dialect, stream=streams)
             payload = aiohttp.BytesPayload(orjson.dumps(body), content_type="application/json")
             if not opened.is_set():
                 payload = held = _HeldPayload(orjson.dumps(body), opened, lambda: dialect.deviations != self.left_out)
-            receive = self._receive_stream if self._streams else self._receive
-            status, headers, content = await receive(session, payload)
+            received = self._receive_stream(session, payload, arrived) if streams else self._receive(session, payload)
+            status, headers, content = await received
             completion = wire.parse_completion(request, status, content)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             reached = False
@@ -117,29 +126,35 @@ class ChatModel:
         completion.left_out = dialect.deviations
         self.server.finalize(completion)
         if room := wire.room_left(request, completion, self.endpoint.thinking_tokens):
-            return await self.attempt(session, wire.with_limit(request, room), dialect, opened)
+            return await self.attempt(session, wire.with_limit(request, room), dialect, opened, arrived)
         return completion, headers
 
     def _post(
-        self, session: aiohttp.ClientSession, payload: aiohttp.Payload
+        self, session: aiohttp.ClientSession, payload: aiohttp.Payload, timeout: aiohttp.ClientTimeout
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        return session.post(self._address, data=payload, allow_redirects=False, proxy=self.server.proxy)
+        return session.post(
+            self._address, data=payload, allow_redirects=False, proxy=self.server.proxy, timeout=timeout
+        )
 
     async def _receive(
         self, session: aiohttp.ClientSession, payload: aiohttp.Payload
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body of the response."""
-        async with self._post(session, payload) as response:
+        async with self._post(session, payload, session.timeout) as response:
             return response.status, response.headers, await receive_body(response)
 
     async def _receive_stream(
-        self, session: aiohttp.ClientSession, payload: aiohttp.Payload
+        self, session: aiohttp.ClientSession, payload: aiohttp.Payload, arrived: Arrived | None
     ) -> tuple[int, Mapping[str, str], bytes]:
         """As `_receive`, for a streamed response. Raises `TimeoutError` when its first token does not arrive in time."""
-        assembler, length = StreamAssembler(), 0
-        first_token = asyncio.timeout(self.endpoint.first_token_timeout)
+        assembler, length, timeout = StreamAssembler(), 0, session.timeout
+        first_token_seconds = self.endpoint.first_token_timeout
+        if arrived:
+            timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_SECONDS, sock_read=self.endpoint.timeout)
+            first_token_seconds = first_token_seconds or self.endpoint.timeout
+        first_token = asyncio.timeout(first_token_seconds)
         try:
-            async with first_token, self._post(session, payload) as response:
+            async with first_token, self._post(session, payload, timeout) as response:
                 if response.status != 200 or response.content_type == "application/json":
                     return response.status, response.headers, await receive_body(response)
                 if "Content-Encoding" in response.headers:
@@ -151,13 +166,15 @@ class ChatModel:
                     assembler.feed(block)
                     if assembler.started:
                         first_token.reschedule(None)
+                    if arrived and (part := assembler.take()):
+                        arrived(part)
                 with suppress(TimeoutError):  # the connection can be reused only after the end of the body
                     async with asyncio.timeout(DRAIN_SECONDS):
                         await response.content.readany()
                 return response.status, response.headers, assembler.response()
         except TimeoutError:
             if first_token.expired():
-                raise TimeoutError(f"no token within {self.endpoint.first_token_timeout:g} s") from None
+                raise TimeoutError(f"no token within {first_token_seconds:g} s") from None
             raise
 
 

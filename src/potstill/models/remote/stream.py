@@ -27,6 +27,7 @@ class StreamAssembler:
     error: Any = None
     done: bool = False
     """Whether ``[DONE]`` has arrived."""
+    _taken: int = 0
     _data: list[str] = field(default_factory=list)
     _rest: str = ""
     _decoder: codecs.IncrementalDecoder = field(default_factory=lambda: _DECODER("replace"))
@@ -81,6 +82,12 @@ class StreamAssembler:
     def started(self) -> bool:
         """Whether any part of the answer has arrived."""
         return self.finish_reason is not None or self.error is not None or any(map(any, self.parts.values()))
+
+    def take(self) -> str:
+        """The text of the answer that has arrived since the last call, as the server sent it."""
+        parts = self.parts["content"][self._taken :]
+        self._taken += len(parts)
+        return "".join(parts)
 
     def response(self) -> bytes:
         """The body of the assembled response. Raises `ValueError` when the stream ended early."""
