@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=3, help="solutions with each kind of planted instruction")
     given = parser.parse_args()
     n, each = (4, 1) if given.quick else (given.solutions, given.each)
-    judge = AskedModel(model=given.model, batch_size=8)
+    judge = AskedModel(model=given.model, batch_size=16)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         account = Account(folder)

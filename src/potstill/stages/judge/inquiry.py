@@ -128,9 +128,9 @@ class Inquiry:
         guided = any(case.references) and self.form is not Form.REFERENCE
         parts = [
             _INTRODUCTION[self.form],
-            _GUARD.format(name=names[0], tag=tag),
             self._rules(),
             *([_GUIDED] if guided else []),
+            _GUARD.format(name=names[0], tag=tag),  # after what all prompts share, which models compute once
             *([_LAST_TURN.format(name=names[0], n=len(case.turns[0]))] if case.earlier else []),
             guard.between_marks([*texts, *self._marked(names, case)], tag),
             _REPLY.format(form=self._form_of_reply()),
