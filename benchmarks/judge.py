@@ -73,6 +73,7 @@ def main() -> None:
         for form in (Form.SCORES, Form.REFERENCE):
             values = judged(judge, form, [case(form, row, row["solution"]) for row in rows], account)
             figures[form.value] = against_record(form, rows, values)
+            print(f"{form.value}: {figures[form.value]}", flush=True)
         wrong = [row for row, value in zip(rows, values, strict=True) if value == 0 and not row["is_correct"]]
         figures["injections"] = injected(judge, wrong, each, account)
     figures["seconds"] = round(time.perf_counter() - started)
