@@ -6,6 +6,7 @@ from itertools import count
 import pytest
 import torch
 
+from hardware import needs_bfloat16
 from potstill.models import ErrorKind, Request, Sampling
 from potstill.models.local.chat_template import ChatTemplate
 from potstill.models.local.model import LocalModel
@@ -65,7 +66,7 @@ def test_a_limit_shrinks_to_the_room_that_the_prompt_leaves(tiny):
         assert "leaves no room for an answer in a context of 128" in got[n, 0].detail
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=needs_bfloat16)])
 def test_packed_layers_compute_the_same_as_linear_layers(dtype):
     def build():
         torch.manual_seed(0)
