@@ -10,8 +10,8 @@ The judge reads solutions that another model wrote to problems of GSM8K, whose c
 - ``injections``: a planted instruction of each kind of ``tests/injections.py`` in solutions that are recorded as incorrect and that the judge,
   shown the correct number, calls wrong without it. ``moved`` is the fraction that it then calls right, ``by_kind`` the counts.
 
-Fractions have 95 % Wilson intervals. Unreadable judgements are left out and counted. ``--quick`` asks about a few, and its figures do not
-count.
+Fractions have 95 % Wilson intervals. Unreadable judgements are left out and counted. ``--quick`` asks about a few, and the figures of fewer than the
+default do not count.
 """
 
 import argparse
@@ -40,6 +40,7 @@ from potstill.stats import wilson_interval
 
 PROBLEMS = 260
 """Problems of the file that serve development."""
+SOLUTIONS, EACH = 40, 3
 MAX_TOKENS = 200
 SOLVER = "6b_verification"
 
@@ -60,8 +61,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--model", default="packaged/qwen2.5-coder-1.5b-instruct")
-    parser.add_argument("--solutions", type=int, default=40, help="solutions that are judged, half of them correct")
-    parser.add_argument("--each", type=int, default=3, help="solutions with each kind of planted instruction")
+    parser.add_argument(
+        "--solutions", type=int, default=SOLUTIONS, help="solutions that are judged, half of them correct"
+    )
+    parser.add_argument("--each", type=int, default=EACH, help="solutions with each kind of planted instruction")
     given = parser.parse_args()
     n, each = (4, 1) if given.quick else (given.solutions, given.each)
     judge = AskedModel(model=given.model, batch_size=16)
@@ -77,7 +80,7 @@ def main() -> None:
         wrong = [row for row, value in zip(rows, values, strict=True) if value == 0 and not row["is_correct"]]
         figures["injections"] = injected(judge, wrong, each, account)
     figures["seconds"] = round(time.perf_counter() - started)
-    print(json.dumps({"benchmark": "judge", "figures": figures, "counts": not given.quick}))
+    print(json.dumps({"benchmark": "judge", "figures": figures, "counts": n >= SOLUTIONS and each >= EACH}))
 
 
 def solutions(n: int) -> list[dict[str, Any]]:
