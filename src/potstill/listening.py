@@ -1,9 +1,27 @@
-"""Sockets at which a command listens, and their addresses."""
+"""Sockets at which a command listens, their addresses, and requests that come back to it."""
 
 import errno
+import secrets
 import socket
+from collections.abc import Iterable
 
 from potstill.errors import PotstillError, RecipeError
+
+
+class Via:
+    """The mark of a server in the ``Via`` header (RFC 9110, 7.6.3) of the requests that it sends on, by which it finds a loop."""
+
+    def __init__(self) -> None:
+        self._name = f"potstill-{secrets.token_hex(8)}"
+
+    @property
+    def header(self) -> str:
+        """The value of the header."""
+        return f"1.1 {self._name}"
+
+    def is_in(self, values: Iterable[str]) -> bool:
+        """Whether a request with these values of the header has passed this server."""
+        return any(self._name in value for value in values)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -20,7 +20,7 @@ from potstill.models.remote.address import is_local
 from potstill.models.remote.chat import ChatModel
 from potstill.models.specs import Endpoint
 from potstill.progress import echo
-from potstill.serve.access import mark
+from potstill.serve.access import VIA
 from potstill.serve.answering import Answering, StudentAnswers
 from potstill.serve.client import Client
 from potstill.serve.metrics import Metrics
@@ -168,7 +168,7 @@ def escalating(
     @asynccontextmanager
     async def answers(engine: Client, metrics: Metrics) -> AsyncIterator[Answering]:
         async with model.server.session() as session:
-            session.headers["Via"] = f"1.1 {mark()}"
+            session.headers["Via"] = VIA.header
             for line in said(ready, found, prompt, engine.form):
                 echo(line)
             yield Escalating(StudentAnswers(engine), ready, TeacherServer(model, session, ready, prompt), metrics)

@@ -5,7 +5,6 @@ header (7.6.3) goes to the server, by which a loop is found.
 """
 
 import asyncio
-import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -15,6 +14,7 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from potstill.listening import Via
 from potstill.models.remote import address
 from potstill.record.exchange import Exchange, Room, secrets_of
 from potstill.record.writer import Writer
@@ -55,7 +55,7 @@ class Proxy:
         self.counts: Counter[str] = Counter()
         """Of each reason why an exchange did not go to the writer, how many."""
         self.room = Room()
-        self.mark = f"potstill-{secrets.token_hex(8)}"
+        self.via = Via()
         self._forward = address.proxy_for(to)
 
     def application(self) -> web.Application:
@@ -97,7 +97,7 @@ class Proxy:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Pass a request and its answer, and have them recorded."""
         self.passed += 1
-        if any(self.mark in via for via in request.headers.getall("Via", ())):
+        if self.via.is_in(request.headers.getall("Via", ())):
             return _error(508, f"this request has come back: {self.to.host} leads to this proxy. Give it another --to.")
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return _error(501, "WebSocket connections are not passed; connect to the server itself.")
@@ -135,7 +135,7 @@ class Proxy:
 
     async def _pass(self, request: web.Request, to: URL, exchange: Exchange) -> web.StreamResponse:
         headers = _without(request.headers, NOT_SENT)
-        headers.add("Via", f"1.1 {self.mark}")
+        headers.add("Via", self.via.header)
         exchange.request.encoding = request.headers.get("Content-Encoding", "")
         async with self.session.request(
             request.method,

@@ -2,22 +2,18 @@
 
 import secrets
 import socket
-from functools import cache
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from potstill.listening import Via
 from potstill.review.security import is_own
 from potstill.serve.openai_errors import ApiError
 
 OPEN = ("/health", "/metrics")
 """Paths that need no key, as of vLLM's server: they say nothing of what is asked and answered."""
-
-
-@cache
-def mark() -> str:
-    """This process in the ``Via`` header (RFC 9110, 7.6.3) of the requests that it sends on."""
-    return f"potstill-{secrets.token_hex(8)}"
+VIA = Via()
+"""The mark of this process."""
 
 
 class Access:
@@ -38,7 +34,7 @@ class Access:
 
     def _check(self, path: str, headers: Headers) -> None:
         """Raises `ApiError`. A page of another site can send requests, or give this address its own name (DNS rebinding): it has no key."""
-        if any(mark() in via for via in headers.getlist("via")):
+        if VIA.is_in(headers.getlist("via")):
             raise ApiError(508, "This request comes from this server: what it asks in its own place leads back to it.")
         if self.key:
             given = headers.get("authorization", "").removeprefix("Bearer ").strip()

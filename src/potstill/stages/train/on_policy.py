@@ -70,7 +70,7 @@ class OnPolicyTrainer(DistillationTrainer):
 
     chat: ChatTemplate
     ids_of_step: list[str]
-    """None: the student's own answers are no rows."""
+    """Always empty: the student's own answers are not rows."""
 
     def _tokenize_prompts(self, prompts: list[Any]) -> tuple[list[list[int]], None, dict[str, Any]]:
         return [self.chat.tokens(prompt) for prompt in prompts], None, {}
