@@ -9,6 +9,7 @@ import yaml
 import small
 from potstill.errors import RecipeError
 from potstill.export import forms
+from potstill.pipeline import preflight
 from potstill.pipeline.stages import STAGES
 from potstill.recipe import loading
 from potstill.recipe.systems import Role
@@ -102,6 +103,29 @@ def test_one_command_makes_the_export_that_the_verdict_is_about(tmp_path):
         assert "evaluate: up to date" in again.stderr, "the same files are made again"
     evaluation = json.loads((tmp_path / "runs" / "small" / "evaluation.json").read_text())
     assert "The system student is the student as the export safetensors." in evaluation["verdict"]["notes"]
+    card = tmp_path / "runs" / "small" / "exports" / "safetensors" / "README.md"
+    assert "model-index" in card.read_text(), "the card of an export that was made before has the evaluation"
+
+
+def test_a_template_that_ollama_cannot_express_is_refused_before_anything_is_paid(tmp_path):
+    with small.Teacher() as teacher:
+        recipe_with(tmp_path, "ollama-f16", teacher.url)
+        template = tmp_path / "base" / "chat_template.jinja"
+        template.write_text(template.read_text().replace("{{ m.role }}", "{{ loop.index }}{{ m.role }}", 1))
+        done = small.potstill("run", "small.yaml", cwd=tmp_path)
+        assert (done.returncode, "evaluate.systems: ollama-f16: The student's chat template cannot be written" in done.stderr) == (
+            2, True,
+        ), done.stderr  # fmt: skip
+        assert teacher.seen.total() == 0
+
+
+def test_the_disk_must_have_room_for_the_exports_too(tmp_path):
+    recipe_with(tmp_path, "safetensors", "http://127.0.0.1:1/v1")
+    recipe = loading.load(str(tmp_path / "small.yaml"))
+    kept = [one for one in recipe.systems if not one.export]
+    without = recipe.model_copy(update={"evaluate": recipe.evaluate.model_copy(update={"systems": kept})})
+    more = preflight.needed_bytes(recipe) - preflight.needed_bytes(without)
+    assert more == recipe.student.model.float32_bytes() > 0
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ RecipeName = Annotated[
 ]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder.", autocompletion=_runs)]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs.")]
+Host = Annotated[str, typer.Option("--host", help="Address to listen at.")]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen at; 0 for a free one.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RUNS = Path("runs")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from potstill.cli.options import Host, Port
 from potstill.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ def record(
     recipe: Annotated[
         str, typer.Option("--recipe", metavar="RECIPE", help="Redact as the data section of this recipe says.")
     ] = "",
-    host: Annotated[str, typer.Option("--host", help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen at; 0 for a free one.")] = 8323,
+    host: Host = "127.0.0.1",
+    port: Port = 8323,
     timeout: Annotated[
         float, typer.Option("--timeout", min=1, help="Seconds without a byte of the server until a request fails.")
     ] = 600.0,

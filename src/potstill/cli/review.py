@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from potstill.cli.options import RUNS, RunName, Runs
+from potstill.cli.options import RUNS, Host, Port, RunName, Runs
 
 
 def add_to(app: typer.Typer) -> None:
@@ -39,8 +39,8 @@ def review(
         ),
     ] = None,
     browse: Annotated[bool, typer.Option("--browse", help="Show all rows of the run, without a review.")] = False,
-    host: Annotated[str, typer.Option("--host", help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen at; 0 for a free one.")] = 8321,
+    host: Host = "127.0.0.1",
+    port: Port = 8321,
 ) -> None:
     """Label answers in the browser, or read all rows of a run."""
     from potstill.review import server

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from potstill.cli.options import RUNS, RunName, Runs
+from potstill.cli.options import RUNS, Host, Port, RunName, Runs
 
 if TYPE_CHECKING:
     from potstill.serve.server import Watch
@@ -66,8 +66,8 @@ def serve(
             "less the margin.",
         ),
     ] = None,
-    host: Annotated[str, typer.Option("--host", help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen at; 0 for a free one.")] = 8322,
+    host: Host = "127.0.0.1",
+    port: Port = 8322,
 ) -> None:
     """Serve a run's student with OpenAI's API."""
     from potstill.serve import server

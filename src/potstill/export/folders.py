@@ -4,12 +4,15 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from potstill.export.gate import gate
 from potstill.export.student import Student
 from potstill.workspace.exports import Gate, content
 from potstill.workspace.run import Run
+
+if TYPE_CHECKING:
+    from potstill.models.local.chat_template import ChatTemplate
 
 GENERATION = "generation_config.json"
 IDS = ("bos_token_id", "pad_token_id", "eos_token_id")
@@ -32,8 +35,11 @@ class Safetensors:
     def settings(self, student: Student) -> dict[str, Any]:
         return {}
 
-    def disk_bytes(self, student: Student) -> int:
-        return student.float32_bytes
+    def check_chat(self, chat: "ChatTemplate", system: str) -> None:
+        """transformers renders any template."""
+
+    def disk_bytes(self, float32_bytes: int) -> int:
+        return float32_bytes
 
     def write(self, student: Student, folder: Path) -> None:
         target = folder / content(self.name)
@@ -64,8 +70,11 @@ class Vllm:
     def settings(self, student: Student) -> dict[str, Any]:
         return {"dtype": student.dtype, "max_tokens": student.max_tokens}
 
-    def disk_bytes(self, student: Student) -> int:
-        return student.float32_bytes if student.dtype == "float32" else student.float32_bytes // 2
+    def check_chat(self, chat: "ChatTemplate", system: str) -> None:
+        """vLLM renders any template."""
+
+    def disk_bytes(self, float32_bytes: int) -> int:
+        return float32_bytes  # in the widest number format
 
     def write(self, student: Student, folder: Path) -> None:
         target = folder / content(self.name)

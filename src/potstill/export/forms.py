@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from potstill import interrupt
 from potstill.errors import RecipeError, did_you_mean
@@ -21,6 +21,9 @@ from potstill.workspace.artifacts import EXPORTS
 from potstill.workspace.digests import digest_of_files
 from potstill.workspace.exports import CARD, RECORD, Gate, Record
 from potstill.workspace.run import Run
+
+if TYPE_CHECKING:
+    from potstill.models.local.chat_template import ChatTemplate
 
 FORMS = ("safetensors", "gguf", "ollama", "vllm")
 PACKAGES = ("potstill", "torch", "transformers", "gguf", "xllamacpp")
@@ -46,8 +49,11 @@ class Form(Protocol):
     def settings(self, student: Student) -> dict[str, Any]:
         """What decides the files besides the student's folder."""
 
-    def disk_bytes(self, student: Student) -> int:
-        """Bytes that writing needs on the disk."""
+    def check_chat(self, chat: "ChatTemplate", system: str) -> None:
+        """Raises `RecipeError` for a chat template or system prompt that the form cannot express."""
+
+    def disk_bytes(self, float32_bytes: int) -> int:
+        """Bytes on the disk for a student of so many bytes in float32, at most, while it is written."""
 
     def write(self, student: Student, folder: Path) -> None:
         """Write the files. Raises `PotstillError`."""
@@ -104,6 +110,13 @@ def keep_up(run: Run, name: str) -> None:
         exported(run, name)
 
 
+def renew_card(run: Run, name: str) -> None:
+    """Write the card of an export that is up to date again, with what is known of the run now; for whoever has the lock of the run."""
+    form, student = form_named(name), Student.of(run)
+    if done := _up_to_date(run, form, student):
+        _write_card(run, form, student, done)
+
+
 def export(run: Run, form: Form, *, again: bool = False) -> Record:
     """Write an export, unless it is up to date, and carry out its gate, unless that is; ``again`` repeats the gate. Returns what is known
     of it.
@@ -124,7 +137,7 @@ def _export(run: Run, form: Form, again: bool) -> Record:
         repeat = "" if state == "passed" else f"; to repeat the gate: {exports.command(run, form.name)} --again"
         echo(f"{form.name}: up to date, gate {state}{repeat}")
     else:
-        room.check(run.folder, 0 if done else form.disk_bytes(student), student.float32_bytes)
+        room.check(run.folder, 0 if done else form.disk_bytes(student.float32_bytes), student.float32_bytes)
         if done is None:
             echo(f"{form.name}: started")
             done = _write(run, form, student)

@@ -4,17 +4,20 @@ import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from potstill.errors import RecipeError, did_you_mean
 from potstill.export import converter, quantizing
 from potstill.export.gate import gate
 from potstill.export.go_rendering import render
 from potstill.export.go_template import trims
-from potstill.export.modelfile import modelfile, template_of
+from potstill.export.modelfile import modelfile, require_expressible, template_of
 from potstill.export.student import Student
 from potstill.workspace.exports import Gate, content
 from potstill.workspace.run import Run
+
+if TYPE_CHECKING:
+    from potstill.models.local.chat_template import ChatTemplate
 
 MODELFILE = "Modelfile"
 EXACT = "f16"
@@ -58,9 +61,12 @@ class Gguf:
     def settings(self, student: Student) -> dict[str, Any]:
         return {"converter": converter.VERSION}
 
-    def disk_bytes(self, student: Student) -> int:
+    def check_chat(self, chat: "ChatTemplate", system: str) -> None:
+        """llama.cpp renders any template."""
+
+    def disk_bytes(self, float32_bytes: int) -> int:
         bits = BITS.get(self.number_format, 9.0) + (0.0 if self.number_format in converter.TYPES else BITS[EXACT])
-        return int(student.float32_bytes / 32 * bits)
+        return int(float32_bytes / 32 * bits)
 
     def write(self, student: Student, folder: Path) -> None:
         """Raises `PotstillError` where the converter fails."""
@@ -88,6 +94,9 @@ class Ollama(Gguf):
 
     def settings(self, student: Student) -> dict[str, Any]:
         return {**super().settings(student), "system": student.system, "max_tokens": student.max_tokens}
+
+    def check_chat(self, chat: "ChatTemplate", system: str) -> None:
+        require_expressible(chat, system)
 
     def write(self, student: Student, folder: Path) -> None:
         """Raises `RecipeError`, before the weights are converted, where Ollama cannot express the chat template."""

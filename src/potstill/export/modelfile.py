@@ -1,10 +1,14 @@
 """Ollama's Modelfile: the file with the weights, the template, and what the recipe fixes."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from potstill.errors import RecipeError
 from potstill.export.go_template import go_template
 from potstill.export.student import Student
+
+if TYPE_CHECKING:
+    from potstill.models.local.chat_template import ChatTemplate
 
 QUOTES = '"""'
 
@@ -19,14 +23,19 @@ def template_of(text: str) -> str:
     return text.partition(f"TEMPLATE {QUOTES}")[2].partition(QUOTES)[0]
 
 
+def require_expressible(chat: "ChatTemplate", system: str) -> str:
+    """A chat template in Go. Raises `RecipeError` where Ollama cannot express it, or the system prompt ``system``."""
+    if QUOTES in system or system != system.strip():
+        raise RecipeError(
+            f"data.system cannot be written for Ollama: it has {QUOTES}, or spaces at its ends. Use --to gguf, or change it."
+        )
+    return go_template(chat)
+
+
 def _lines(student: Student, weights: str) -> Iterator[str]:
     yield f"FROM ./{weights}"
-    yield f"TEMPLATE {QUOTES}{go_template(student.chat)}{QUOTES}"
+    yield f"TEMPLATE {QUOTES}{require_expressible(student.chat, student.system)}{QUOTES}"
     if student.system:
-        if QUOTES in student.system or student.system != student.system.strip():
-            raise RecipeError(
-                f"data.system cannot be written for Ollama: it has {QUOTES}, or spaces at its ends. Use --to gguf, or change it."
-            )
         yield f"SYSTEM {QUOTES}{student.system}{QUOTES}"
     for end in student.ends:
         yield f"PARAMETER stop {end}" if '"' in end else f'PARAMETER stop "{end}"'

@@ -42,9 +42,10 @@ class Student:
                 f"{folder}: weights or tokenizer are missing, truncated or corrupt. Remove the folder and train again: potstill run "
                 f"{run.source or 'RECIPE'}"
             )
-        system = getattr(recipe.data.real, "system", None) or ""
         dtype = weights.resolve_dtype(recipe.student.dtype)
-        return cls(recipe.name, folder, run.digest(Part(STUDENT)), system, recipe.student.max_tokens, dtype)
+        return cls(
+            recipe.name, folder, run.digest(Part(STUDENT)), recipe.system or "", recipe.student.max_tokens, dtype
+        )
 
     @property
     def float32_bytes(self) -> int:

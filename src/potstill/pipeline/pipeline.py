@@ -196,5 +196,7 @@ def _carry_out(stage: Stage, run: Run) -> None:
     times = record("done", outputs=stage.outputs(run), **prompted)
     if stage.scratch:
         run.remove(stage.scratch)
+    for name in stage.exports(run.recipe):
+        forms.renew_card(run, name)
     run.log("done", stage=stage.name)
     echo(f"{stage.name}: done in {times}")

@@ -13,7 +13,7 @@ from potstill.models.specs import ModelSpec
 from potstill.pipeline import prompts
 from potstill.recipe.recipe import Recipe
 from potstill.stages.judge.stage import rubric_of
-from potstill.workspace.artifacts import CHECKPOINTS, STUDENT
+from potstill.workspace.artifacts import CHECKPOINTS, EXPORTS, STUDENT
 from potstill.workspace.run import Run
 
 TABLES_BYTES = 50_000_000
@@ -30,7 +30,8 @@ def check(run: Run) -> None:
     for path in (*run.recipe.data.files(), *run.recipe.prediction_files()):
         files.require_rows(path)
     _check_writable(run.folder)
-    reused = sum(_size(run.path(name)) for name in (STUDENT, CHECKPOINTS))
+    written = [STUDENT, CHECKPOINTS, *(f"{EXPORTS}/{name}" for name in run.recipe.exports())]
+    reused = sum(_size(run.path(name)) for name in written)
     _check_disk_space(run.folder, max(needed_bytes(run.recipe) - reused, TABLES_BYTES))
 
 
@@ -84,13 +85,13 @@ def download_weights(recipe: Recipe) -> None:
 
 
 def needed_bytes(recipe: Recipe) -> int:
-    """Approximate size of the run's folder: the student, and its checkpoints during training."""
+    """Approximate size of the run's folder: the student, its checkpoints during training, and the exports that are evaluated."""
     weights = recipe.student.model.float32_bytes()
+    exported = sum(forms.form_named(name).disk_bytes(weights) for name in recipe.exports())
     if recipe.train.method != "full":
-        return TABLES_BYTES + 2 * weights
-    return TABLES_BYTES + weights * (
-        len(recipe.train.rates) * recipe.train.epochs + 4
-    )  # AdamW keeps two numbers for each weight
+        return TABLES_BYTES + exported + 2 * weights
+    # AdamW keeps two numbers for each weight
+    return TABLES_BYTES + exported + weights * (len(recipe.train.rates) * recipe.train.epochs + 4)
 
 
 def _models(recipe: Recipe) -> Iterator[ModelSpec]:

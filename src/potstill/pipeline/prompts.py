@@ -1,4 +1,4 @@
-"""Whether the models in this process can be prompted as the recipe will prompt them, before anything is paid for."""
+"""Whether the models in this process can be prompted as the recipe will prompt them, and exported, before anything is paid for."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from potstill.data.examples import examples
 from potstill.errors import PotstillError, RecipeError
+from potstill.export import forms
 from potstill.models.local import chat_check
 from potstill.recipe.asked import AskedModel
 from potstill.recipe.recipe import Recipe
@@ -37,6 +38,7 @@ def check(recipe: Recipe) -> None:
                 raise RecipeError(f"{one.where}: {error}") from error
             if any(refusals.values()):
                 _check_chats(recipe, one, folder, refusals)
+    _check_exports(recipe)
 
 
 def _prompted(recipe: Recipe) -> Iterator[_Prompted]:
@@ -56,6 +58,20 @@ def _prompted(recipe: Recipe) -> Iterator[_Prompted]:
     for system in asked:
         if system.asked_elsewhere is not None:
             yield _Prompted(f"evaluate.systems: {system.name}", system.asked_elsewhere, (system.prompting,))
+
+
+def _check_exports(recipe: Recipe) -> None:
+    """Raises `RecipeError` for an export that the recipe evaluates and whose form cannot express the student's chat template."""
+    names, folder = recipe.exports(), recipe.student.model.cached_folder()
+    if names and folder:
+        from potstill.models.local import loading
+
+        chat = loading.load_chat(folder, recipe.student.chat_template)
+        for name in names:
+            try:
+                forms.form_named(name).check_chat(chat, recipe.system or "")
+            except RecipeError as error:
+                raise RecipeError(f"evaluate.systems: {name}: {error}") from error
 
 
 def _check_chats(recipe: Recipe, one: _Prompted, folder: Path, refusals: chat_check.Refusals) -> None:

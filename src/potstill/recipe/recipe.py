@@ -120,6 +120,11 @@ class Recipe(Section):
         return default_systems(self.task, given, self.prompting if self.condition.asks_teacher else None)
 
     @property
+    def system(self) -> str | None:
+        """The system message of rows without one."""
+        return getattr(self.data.real, "system", None)
+
+    @property
     def _gives_prompts(self) -> bool:
         """Whether chats of the data are the prompts of all models, to which nothing is added."""
         return self.data.real.gives_prompts and Column.MESSAGES not in self.task.columns.values()

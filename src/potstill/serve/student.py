@@ -87,7 +87,7 @@ def _needed_context(recipe: Recipe) -> int:
 def _systems(run: Run) -> tuple[str | None, ...]:
     """The system messages of the rows of training, each once; (None,) where there are no rows any more."""
     if not run.path(EXAMPLES).exists():
-        return (getattr(run.recipe.data.real, "system", None),)
+        return (run.recipe.system,)
     table = pq.read_table(run.path(EXAMPLES), columns=["split", "system"])
     return tuple(pc.unique(table.filter(pc.equal(table["split"], TRAINING))["system"]).to_pylist()) or (None,)
 
