@@ -20,6 +20,7 @@ from potstill.models.local import loading
 from potstill.recipe import loading as recipe_file
 from potstill.recipe.recipe import Recipe
 from potstill.stages.train import trainer
+from potstill.stages.train.rows import tokenized
 from potstill.stages.train.student import Checkpoint, loss
 from potstill.workspace.artifacts import CURATED, CuratedRow
 from potstill.workspace.run import Run
@@ -45,9 +46,9 @@ def held_out_loss(recipe: Recipe, rows: list[CuratedRow]) -> tuple[float, float]
         start = time.perf_counter()
         trainer.fit(recipe, base, trained_on, trainer.Position(Path(folder), None, steps))
         seconds = time.perf_counter() - start
-        model = Checkpoint(recipe, base, Path(folder) / f"checkpoint-{steps}").merged()
+        model = Checkpoint(recipe, base, (Path(folder) / f"checkpoint-{steps}",), (1,)).merged()
     chat = loading.load_chat(base, recipe.student.chat_template)
-    return loss(model, [trainer.tokenized(chat, row) for row in rows[::5]]), seconds
+    return loss(model, [tokenized(chat, row) for row in rows[::5]]), seconds
 
 
 def main() -> None:

@@ -314,19 +314,19 @@ def test_judges_are_written_into_the_recipe_of_a_run(tmp_path, monkeypatch):
     run = run_of(tmp_path, TWO, None)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RecipeError, match="no model judges"):
-        added.add_judges(run, [], "scores", None)
+        added.add_judges(run, form="scores")
     with pytest.raises(RecipeError, match=r"No rubric '.*convresation'.*Did you mean 'conversation'"):
-        added.add_judges(run, ["packaged/j"], None, "convresation")
+        added.add_judges(run, ["packaged/j"], rubric="convresation")
     with pytest.raises(RecipeError, match=r"one\W+recipe.yaml with the judges"):
-        added.add_judges(run, ["{url: 'http://h/v1'}"], None, None)
+        added.add_judges(run, ["{url: 'http://h/v1'}"])
     run = added.add_judges(
         run, ["{url: 'http://h/v1', model: j}", "some/folder", "packaged/j"], "pairwise", "conversation"
     )
     judges = run.recipe.evaluate.judge
     assert [one.name for one in judges.models] == ["j", str(tmp_path / "some" / "folder"), "packaged/j"]
     assert (judges.form, judges.rubric) == ("pairwise", "conversation")
-    again = added.add_judges(run, [], "scores", None)
-    assert again.recipe.evaluate.judge == judges.model_copy(update={"form": "scores"})
+    again = added.add_judges(run, form="scores", questions=30)
+    assert again.recipe.evaluate.judge == judges.model_copy(update={"form": "scores", "questions": 30})
     assert loading.load(str(run.path(artifacts.RECIPE))).evaluate.judge == again.recipe.evaluate.judge
 
 

@@ -55,7 +55,6 @@ def prepared_ours():
     # They are tokenized already.
     ours.rows_of = lambda recipe, chat, rows: [{**row, "number": number} for number, row in enumerate(rows)]
     trainer = ours.prepared(recipe, Path(asked["folder"]), asked["rows"], position)
-    trainer.args.max_steps = asked["steps"]
     trainer.args.save_strategy = "no"
     trainer.args.logging_steps = 1
     return trainer

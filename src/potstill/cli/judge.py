@@ -38,6 +38,14 @@ def judge(
         typer.Option("--form", help="Scores by a rubric, agreement with gold, or two answers at a time."),
     ] = None,
     rubric: Annotated[str | None, typer.Option("--rubric", help="A shipped rubric, or a YAML file.")] = None,
+    questions: Annotated[
+        int | None,
+        typer.Option(
+            "--questions",
+            min=1,
+            help="Questions of each test split whose answers are judged, drawn by seed; left out, all.",
+        ),
+    ] = None,
     allow_related: Annotated[
         bool, typer.Option("--allow-related", help="Let a judge of the teacher's family compare it with the student.")
     ] = False,
@@ -51,10 +59,10 @@ def judge(
     from potstill.workspace.workspace import Workspace
 
     opened = Workspace(runs).open(name)
-    if model or form or rubric or allow_related:
+    if model or form or rubric or questions or allow_related:
         from potstill.pipeline.added import add_judges
 
-        opened = add_judges(opened, model or [], form and form.value, rubric, allow_related)
+        opened = add_judges(opened, model or [], form and form.value, rubric, questions, allow_related)
     if plan:
         from potstill.review.collect import collect
         from potstill.stages.judge.stage import plan_labels

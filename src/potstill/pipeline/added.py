@@ -34,7 +34,12 @@ def add_predictions(run: Run, given: Sequence[str]) -> Run:
 
 
 def add_judges(
-    run: Run, models: Sequence[str], form: str | None, rubric: str | None, allow_related: bool = False
+    run: Run,
+    models: Sequence[str] = (),
+    form: str | None = None,
+    rubric: str | None = None,
+    questions: int | None = None,
+    allow_related: bool = False,
 ) -> Run:
     """The run with judges, which are written into its recipe.yaml in place of those before; what is left out stays as it is.
 
@@ -45,6 +50,7 @@ def add_judges(
     judges = recipe["evaluate"]["judge"] or {}
     judges |= {"models": [_model(one) for one in models]} if models else {}
     judges |= {"form": form} if form else {}
+    judges |= {"questions": questions} if questions else {}
     if rubric:
         judges["rubric"] = rubric if rubric in rubrics.shipped_names() else os.path.abspath(rubric)
         rubrics.load(judges["rubric"])

@@ -5,6 +5,7 @@ import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from potstill import processor
@@ -13,6 +14,10 @@ from potstill.models.served import llama_server
 from potstill.models.served.launch import llama_command, vllm_command
 from potstill.models.served.process import ENVIRONMENT
 from potstill.serve.prompt import Logprob, Prompt
+
+
+HUGE_PAGES: Mapping[str, str] = MappingProxyType({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"})
+"""Ask Linux for pages of 2 MiB: each step reads all weights, and the processor finds few of their 4 KiB pages in its tables."""
 
 
 class Kind(ABC):
@@ -59,10 +64,12 @@ class LlamaCpp(Kind):
     @property
     def arguments(self) -> Sequence[str]:
         """Arguments of `potstill.models.served.llama_server`. Prompts other than those in the slots are not stored: each answer
-        would pay for the copy."""
+        would pay for the copy. Weights are copied, because a mapped file cannot be in huge pages (`HUGE_PAGES`)."""
         if self._arguments is not None:
             return self._arguments
-        return [f"--threads={processor.cores()}", "--flash-attention=enabled", "--stored-prompts-mib=0"]
+        return [
+            f"--threads={processor.cores()}", "--flash-attention=enabled", "--stored-prompts-mib=0", "--copy-weights",
+        ]  # fmt: skip
 
     def check(self) -> None:
         if find_spec("xllamacpp") is None:
@@ -72,7 +79,7 @@ class LlamaCpp(Kind):
         return llama_command(weights, port, slots, context, self.arguments)
 
     def environment(self, key: str) -> Mapping[str, str]:
-        return {**ENVIRONMENT, llama_server.KEY: key}
+        return {**ENVIRONMENT, **HUGE_PAGES, llama_server.KEY: key}
 
     def fields(self, prompt: Prompt, ends: Sequence[int]) -> dict[str, Any]:
         fields: dict[str, Any] = {"cache_prompt": prompt.cached, "samplers": ["top_k"], "top_k": 1}

@@ -18,7 +18,7 @@ def main() -> None:
     options = arguments()
     params = xllamacpp.CommonParams()
     params.model.path = options.model
-    params.hostnames = ["127.0.0.1"] if hasattr(params, "hostnames") else None
+    params.hostnames = ["127.0.0.1"]
     params.port = options.port
     params.n_parallel = options.slots
     params.n_ctx = options.context * options.slots  # llama.cpp divides it among its slots
@@ -30,6 +30,8 @@ def main() -> None:
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options.threads
     params.flash_attn_type = xllamacpp.llama_flash_attn_type[f"LLAMA_FLASH_ATTN_TYPE_{options.flash_attention.upper()}"]
     params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type[f"GGML_TYPE_{options.cache_type.upper()}"]
+    if options.copy_weights:
+        params.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_NONE
     if options.stored_prompts_mib is not None:
         params.cache_ram_mib = options.stored_prompts_mib
     if key := os.environ.get(KEY):
@@ -49,6 +51,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--flash-attention", choices=("auto", "enabled", "disabled"), default="auto")
     parser.add_argument("--cache-type", choices=("f16", "f32", "q8_0"), default="f16", help="keys and values")
     parser.add_argument("--stored-prompts-mib", type=int, help="memory for prompts besides those in the slots")
+    parser.add_argument(
+        "--copy-weights", action="store_true", help="into this process's memory, not mapped from the file"
+    )
     return parser.parse_args()
 
 

@@ -122,7 +122,7 @@ def _arguments(recipe: Recipe, position: Position, longest: int) -> dict[str, An
     options = recipe.train
     return {
         "output_dir": str(position.work),
-        "num_train_epochs": options.epochs,
+        "max_steps": position.steps,
         "per_device_train_batch_size": options.rows_at_once // options.processes,
         "gradient_accumulation_steps": options.batch_size // options.rows_at_once,
         "learning_rate": options.learning_rate or 0.0,
