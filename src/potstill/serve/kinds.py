@@ -15,7 +15,6 @@ from potstill.models.served.launch import llama_command, vllm_command
 from potstill.models.served.process import ENVIRONMENT
 from potstill.serve.prompt import Logprob, Prompt
 
-
 HUGE_PAGES: Mapping[str, str] = MappingProxyType({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"})
 """Ask Linux for pages of 2 MiB: each step reads all weights, and the processor finds few of their 4 KiB pages in its tables."""
 
