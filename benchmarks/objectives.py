@@ -18,7 +18,6 @@ import argparse
 import asyncio
 import json
 import multiprocessing
-import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -56,7 +55,7 @@ OBJECTIVES: dict[str, tuple[str, dict[str, Any]]] = {
     "kd-all": ("cot-rationale", {"kd": {"top_k": "all"}}),
     "on-policy": ("cot-rationale", {"on_policy": {}}),
 }
-"""Condition and options of training; the first one is what the others are compared with, the last but one has all probabilities."""
+"""Condition and options of training."""
 REFERENCE, COMPLETE = "rationale", "kd-all"
 TEACHER, STUDENT = "packaged/qwen2.5-coder-1.5b-instruct", "packaged/qwen2.5-coder-0.5b-instruct"
 BATCH = 4
@@ -192,7 +191,7 @@ def carry_out(job: Job) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         if job.soft:
-            shutil.copytree(job.soft / teacher.FOLDER, work / teacher.FOLDER)
+            (work / teacher.FOLDER).symlink_to(job.soft / teacher.FOLDER)
         began = time.perf_counter()
         trainer.fit(loaded, base, job.rows, trainer.Position(work, None, job.steps))
         seconds = time.perf_counter() - began
