@@ -35,7 +35,7 @@ from soak import growth, soak
 from potstill.data import word_problems
 from potstill.export import forms
 from potstill.models.served import supervisor
-from potstill.models.served.process import _free_port
+from potstill.models.served.process import free_port
 from potstill.workspace.workspace import Workspace
 
 PEERS = Path(__file__).parent / "peers"
@@ -180,7 +180,7 @@ def transformers(run, dtype):
 @contextmanager
 def peer(script, weights, **more):
     """A server of a file beside this one; its address."""
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, str(PEERS / script), str(weights), str(port), *map(str, more.values())]
     quiet = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen([sys.executable, supervisor.__file__, *command], **quiet)  # ends with this process

@@ -38,7 +38,7 @@ async def run_process(
     ``name`` is the engine's, for messages; ``command`` the command line for a port; ``environment`` is added to this process's.
     It is ready when ``/health`` answers 200, which must take ``start_timeout`` seconds at most.
     """
-    port = _free_port()
+    port = free_port()
     echo(f"  {name}: starting the server")
     with tempfile.TemporaryFile() as log:
         process = await asyncio.create_subprocess_exec(
@@ -87,6 +87,7 @@ async def _wait_until_healthy(url: str, name: str, start_timeout: float, exited:
             await asyncio.sleep(HEALTH_CHECK_INTERVAL_SECONDS)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback address that no socket has now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
