@@ -4,7 +4,8 @@ A student (135 million parameters) is trained for a few steps on word problems, 
 F16. Three servers have the same weights: `potstill serve`; transformers' `generate` behind the simplest server that batches what waits
 (`peers/transformers_server.py`), in the faster of float32 and bfloat16; and xllamacpp's server with its default settings, with as many
 slots as there are clients (its default is one slot, which is slower with several clients). 1, 4 and 16 clients ask them the same word
-problems, greedily, with the student's limit, each its next question when it has its answer. All servers run all the time, and are
+problems, greedily, with the student's limit, each its next question when it has its answer; no server is asked a question twice, because some
+store the prompts that they have read. All servers run all the time, and are
 asked in turn, in several rounds; a figure is the median of the rounds' quotients of answers per second.
 
 Then 10,000 requests with answers of at most 4 tokens go to `potstill serve`, 32 at once; 1 % are malformed, and 1 % of the clients leave
@@ -89,26 +90,25 @@ def train(folder: Path, quick: bool) -> Path:
 def throughput(run, weights, quick):
     """The figures ``vs_transformers_16`` and ``vs_plain_llamacpp_16``, and what they are made of."""
     rounds, per_client = (1, 2) if quick else (5, 4)
-    questions = [
-        row["question"] for row in islice(word_problems.questions(7, "serving", unseen=False, taken=set()), 400)
-    ]
     limit = run.recipe.student.max_tokens
-    bodies = [
-        {"messages": [{"role": "user", "content": text}], "max_tokens": limit, "temperature": 0} for text in questions
-    ]
+    bodies = (
+        {"messages": [{"role": "user", "content": row["question"]}], "max_tokens": limit, "temperature": 0}
+        for row in word_problems.questions(7, "serving", unseen=False, taken=set())
+    )
+    first = list(islice(bodies, 16))
     with ExitStack() as servers:
-        dtype = fastest_dtype(run, bodies[: 4 if quick else 16])
+        dtype = fastest_dtype(run, first[: 4 if quick else 16])
         urls = {
             "ours": servers.enter_context(ours(run))[0],
             "transformers": servers.enter_context(transformers(run, dtype)),
             "plain": servers.enter_context(peer("llama_plain.py", weights, slots=max(CLIENTS))),
         }
         for url in urls.values():
-            asyncio.run(ask_all(url, bodies[:16], 16))
+            asyncio.run(ask_all(url, first, 16))
         speeds: dict[tuple[str, int], list[float]] = {(name, n): [] for name in urls for n in CLIENTS}
         for number in range(rounds):
             for n in CLIENTS:
-                asked = bodies[number * 64 :][: per_client * n]
+                asked = list(islice(bodies, per_client * n))
                 for name, url in urls.items():
                     load = asyncio.run(ask_all(url, asked, n))
                     speeds[name, n].append(load.answers_per_second)
