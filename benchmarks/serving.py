@@ -6,7 +6,7 @@ F16. Three servers have the same weights: `potstill serve`; transformers' `gener
 slots as there are clients (its default is one slot, which is slower with several clients). 1, 4 and 16 clients ask them the same word
 problems, greedily, with the student's limit, each its next question when it has its answer; no server is asked a question twice, because some
 store the prompts that they have read. All servers run all the time, and are
-asked in turn, in several rounds; a figure is the median of the rounds' quotients of answers per second.
+asked in turn, in several rounds that begin with another one; a figure is the median of the rounds' quotients of answers per second.
 
 Then 10,000 requests with answers of at most 4 tokens go to `potstill serve`, 32 at once; 1 % are malformed, and 1 % of the clients leave
 in the middle of an answer. ``soak_errors`` counts answers that are not what the request deserves, connections that the server closed,
@@ -109,8 +109,9 @@ def throughput(run, weights, quick):
         for number in range(rounds):
             for n in CLIENTS:
                 asked = list(islice(bodies, per_client * n))
-                for name, url in urls.items():
-                    load = asyncio.run(ask_all(url, asked, n))
+                first_asked = number % len(urls)
+                for name in [*list(urls)[first_asked:], *list(urls)[:first_asked]]:
+                    load = asyncio.run(ask_all(urls[name], asked, n))
                     speeds[name, n].append(load.answers_per_second)
                     latency, tokens = statistics.median(load.latencies), load.tokens / len(asked)
                     print(
