@@ -24,7 +24,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from generation import HERE, environment, is_met
+from generation import HERE, environment
+from goals import is_met
 
 REQUIREMENTS = {"ours": None, "evalstats": "evalstats==0.3.3", "cje": "cje-eval==0.9.3"}
 GOALS = {"ours_close_in": ">= 14", "ours_lowest": ">= 0.92"}

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from generation import environment, is_met
+from generation import environment
+from goals import is_met
 from local import run_ours
 
 from potstill import stats

@@ -9,7 +9,6 @@ all of them back in order. ``--quick`` sends 500 prompts in one round, and its f
 
 import argparse
 import json
-import operator
 import statistics
 import subprocess
 import sys
@@ -19,6 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from goals import is_met
 
 HERE = Path(__file__).parent
 ENVIRONMENTS = HERE / ".envs"
@@ -74,12 +75,6 @@ def main() -> None:
     figures |= resume_finished(million)
     met = not options.quick and all(name in figures and is_met(figures[name], goal) for name, goal in GOALS.items())
     print(json.dumps({"benchmark": "generation", "figures": figures, "goals": GOALS, "met": met}))
-
-
-def is_met(figure: float, goal: str) -> bool:
-    """Whether a figure meets a goal such as ``>= 0.9``."""
-    sign, limit = goal.split()
-    return {">=": operator.ge, "<=": operator.le, "<": operator.lt, "==": operator.eq}[sign](figure, float(limit))
 
 
 def environment(name: str, requirements: str | None) -> str:

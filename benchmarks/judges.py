@@ -20,7 +20,7 @@ import json
 import sys
 from pathlib import Path
 
-from generation import is_met
+from goals import is_met
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from judge_simulations import cases, simulate

@@ -29,6 +29,7 @@ from itertools import islice
 from pathlib import Path
 
 import psutil
+from goals import is_met
 from load import ask_all
 from proxy import proxy_overhead
 from soak import growth, soak
@@ -41,7 +42,7 @@ from potstill.workspace.workspace import Workspace
 
 PEERS = Path(__file__).parent / "peers"
 GOALS = {
-    "vs_transformers_16": ">= 2", "vs_plain_llamacpp_16": ">= 1", "soak_errors": "0", "soak_memory_growth": "<= 0.05",
+    "vs_transformers_16": ">= 2", "vs_plain_llamacpp_16": ">= 1", "soak_errors": "== 0", "soak_memory_growth": "<= 0.05",
     "proxy_overhead_ms": "<= 2",
 }  # fmt: skip
 CLIENTS = (1, 4, 16)
@@ -68,13 +69,8 @@ def main() -> None:
         weights = forms.write(run, FORM)
         figures = throughput(run, weights, options.quick) | soaked(run, options.quick)
     figures |= proxy_overhead(1_000 if options.quick else 5_000)
-    met = all(_meets(figures[name], goal) for name, goal in GOALS.items())
+    met = all(is_met(figures[name], goal) for name, goal in GOALS.items())
     print(json.dumps({"benchmark": "serving", "figures": figures, "goals": GOALS, "met": met and not options.quick}))
-
-
-def _meets(value, goal):
-    sign, _, limit = goal.rpartition(" ")
-    return {"": value == float(limit), "<=": value <= float(limit), ">=": value >= float(limit)}[sign]
 
 
 def train(folder: Path, quick: bool) -> Path:

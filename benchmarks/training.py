@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from generation import is_met
+from goals import is_met
 from local import run_ours
 
 from potstill import stats
