@@ -8,9 +8,11 @@ import torch
 
 from hardware import needs_bfloat16
 from potstill.models import ErrorKind, Request, Sampling
+from potstill.models.complete import Billing, complete
 from potstill.models.local.chat_template import ChatTemplate
 from potstill.models.local.model import LocalModel
 from potstill.models.local.packing import pack
+from potstill.models.store.store import Store
 
 unique = count()
 """Numbers of models, so that no test finds the model of another loaded."""
@@ -42,6 +44,15 @@ def test_batching_changes_no_answer(tiny, temperature):
     }
     assert len(alone) == 23
     assert all(c.completion_tokens <= 24 for c in alone.values())
+
+
+def test_progress_is_shown_before_the_first_answer(tiny, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("potstill.progress.SECONDS_BETWEEN_LINES", 0)
+    local = LocalModel(lambda: tiny, {"weights": next(unique)}, "tiny", batch_size=4)
+    requests = [Request("0", [{"role": "user", "content": "hello"}], Sampling(12))]
+    (got,) = complete(local, requests, "asked", Billing(Store(tmp_path / "completions.sqlite")))
+    lines = capsys.readouterr().err.splitlines()
+    assert (got.error, lines[0]) == (None, "  asked: 0 of 1 rows")
 
 
 def test_greedy_answers_equal_those_of_transformers_generate(tiny):

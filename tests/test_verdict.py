@@ -335,6 +335,14 @@ def test_what_the_notes_rest_on_comes_from_the_recipe(more, gold, quantization):
     assert "Cheaper ways that were not evaluated: base-retrieved" in text
 
 
+def test_no_answer_is_filtered_by_gold_where_no_score_says_which_are_correct():
+    recipe = loading.parse(
+        "name: x\ntask: conversation\ndata: {source: files, train: t.jsonl}\nteacher: {model: packaged/qwen2.5-coder-0.5b-instruct}\n"
+        "student: {model: packaged/smollm2-135m-instruct}\n"
+    )
+    assert about(recipe, 1)["gold"] == "not used"
+
+
 # The file and the terminal
 
 

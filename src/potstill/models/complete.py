@@ -197,6 +197,9 @@ class _Collector:
             yield request
 
     async def _persist(self, completions: Sequence[Completion]) -> None:
+        if not completions:
+            self._progress.advance(0)
+            return
         for completion in completions:
             key, request = self._in_flight.pop((completion.id, completion.sample))
             completion.key = self._key_of(request, completion.left_out) if completion.left_out else key

@@ -107,8 +107,8 @@ def why_no_judges(
     if relative := next((one.name for one in judges.models if is_relative(one, teacher)), None):
         return (
             f"evaluate.judge: {relative} is of the family of the teacher {teacher.name}, and would compare it with the student: judges prefer "
-            "answers like their own (arXiv 2502.01534). Choose a judge of another family, or set allow_related: true, which the verdict then "
-            "says"
+            "answers like their own (arXiv 2502.01534). Choose a judge of another family, or set allow_related: true (--allow-related), which the "
+            "verdict then says"
         )
     return ""
 

@@ -84,7 +84,7 @@ def dump(recipe: Recipe) -> str:
 
 def _message(error: ErrorDetails, values: Any, tree: yaml.Node) -> str:
     loc = [part for part in error["loc"] if part not in BRANCHES and not _is_internal(part)]
-    name = ".".join(map(str, loc)) or "recipe"
+    name = ".".join(map(str, loc))
     match error["type"]:
         case "extra_forbidden":
             keys = _keys(list(error["loc"][:-1]), values)
@@ -107,7 +107,7 @@ def _message(error: ErrorDetails, values: Any, tree: yaml.Node) -> str:
             written = _written(tree, error)
             return f"'{name}' is {written} without quotes, which YAML reads as {_kind(error['input'])}; quote it: \"{written}\"."
         case "value_error":
-            return f"'{name}': {error['ctx']['error']}."
+            return f"'{name}': {error['ctx']['error']}." if name else f"{error['ctx']['error']}."
         case _:
             return f"'{name}' is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}."
 

@@ -113,7 +113,7 @@ class LocalModel:
             await asyncio.sleep(0)
 
     def _generate(self, waiting: list[_Row], loaded: Resident) -> Iterator[list[_Row]]:
-        """Answer all rows, sorted by descending number of tokens; yields rows as they finish."""
+        """Answer all rows, sorted by descending number of tokens; yields after each pass of the model the rows that it finished."""
         if not waiting:
             return
         eos_token_ids = loaded.chat.end_ids(loaded.model)
@@ -136,8 +136,9 @@ class LocalModel:
             for row in live:
                 row.seconds += (now - last_step) / len(live)
             last_step = now
-            if finished := [i for i, row in enumerate(live) if row.finish_reason]:
-                yield [live[i] for i in finished]
+            finished = [i for i, row in enumerate(live) if row.finish_reason]
+            yield [live[i] for i in finished]
+            if finished:
                 live = [live[i] for i in batch.drop(finished)]
 
     def _append_tokens(self, rows: Sequence[_Row], logits: torch.Tensor, eos_token_ids: set[int]) -> None:

@@ -16,7 +16,8 @@ from potstill.tasks import Prompting
 def about(recipe: Recipe, tests: int) -> About:
     """What the verdict rests on besides the questions; ``tests`` is the number of tests that it speaks of."""
     trained_on = recipe.condition in (Condition.GOLD, Condition.GOLD_RATIONALE) or recipe.data.has_answers
-    filtered = Filter.CORRECT in recipe.curate.filters and (not recipe.task.judged or recipe.curate.judge is not None)
+    graded = recipe.task.gradable and (not recipe.task.judged or recipe.curate.judge is not None)
+    filtered = graded and Filter.CORRECT in recipe.curate.filters
     cheaper = [system(Role.BASE, Prompting.RETRIEVED), system(Role.LINEAR)]
     return About(
         train_seed=recipe.train_seed,
