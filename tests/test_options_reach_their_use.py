@@ -226,7 +226,7 @@ def test_options_of_training_reach_the_optimizer(trained_with):
         "train: {learning_rate: 3.0e-3, epochs: 7, batch_size: 5, weight_decay: 0.25, warmup_ratio: 0.2}\nseed: 9", 100
     )
     arguments = seen["args"]
-    assert (arguments.learning_rate, arguments.num_train_epochs, arguments.per_device_train_batch_size) == (3e-3, 7, 5)
+    assert (arguments.learning_rate, arguments.max_steps, arguments.per_device_train_batch_size) == (3e-3, 100, 5)
     assert (arguments.weight_decay, arguments.seed, arguments.max_length) == (0.25, 9, None)
     assert arguments.gradient_accumulation_steps == 1
     assert len(seen["train_dataset"]) == 3

@@ -1,5 +1,6 @@
 """Fields that decide what the student is trained on, and how."""
 
+from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
 from types import SimpleNamespace
@@ -7,6 +8,7 @@ from unittest import mock
 
 from fields.asking import example
 from fields.case import LEFT_OUT, case
+from potstill.errors import PotstillError
 from potstill.pipeline import preflight
 from potstill.stages.curate import _Labeller, _limit
 from potstill.stages.train import on_policy, trainer
@@ -129,6 +131,21 @@ def argument(name):
     return lambda recipe: getattr(fitted(recipe).args, name)
 
 
+def steps_in_all(recipe):
+    """The optimizer steps of a training on rows that are two steps."""
+    rows = [{"rationale": ""}] * (2 * recipe.train.batch_size)
+    with (
+        mock.patch.object(train.checkpoints, "claim"),
+        mock.patch.object(train.checkpoints, "newest", return_value=None),
+        mock.patch.object(train, "_digest"),
+        mock.patch.object(train.room, "require"),
+        mock.patch("potstill.stages.train.trainer.fit") as fit,
+        suppress(PotstillError),  # it ended too early
+    ):
+        train._fit(recipe, Path(), rows, Path())
+    return fit.call_args.args[3].steps
+
+
 def adapter(name):
     return lambda recipe: getattr(fitted(recipe).peft_config, name)
 
@@ -152,7 +169,7 @@ CASES = [
     case("Student.chat_template", "student.chat_template", lambda r: "terse = true" in fitted(r).processing_class.chat_template,
          ({}, False), ({"terse": True}, True)),
     case("Train.method", "train.method", lambda r: fitted(r).peft_config is None, ("lora", False), ("full", True)),
-    case("Train.epochs", "train.epochs", argument("num_train_epochs"), (2, 2), (7, 7)),
+    case("Train.epochs", "train.epochs", steps_in_all, (2, 4), (7, 14)),
     case("Train.learning_rate", "train.learning_rate", argument("learning_rate"), (3e-3, 3e-3), (LEFT_OUT, 1e-3)),
     case("Train.batch_size", "train.batch_size", steps, (5, (5, 1)), (8, (8, 1))),
     case("Train.micro_batch", "train.micro_batch", steps, (None, (4, 1)), (2, (2, 2))),
