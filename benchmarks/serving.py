@@ -5,8 +5,8 @@ F16. Three servers have the same weights: `potstill serve`; transformers' `gener
 (`peers/transformers_server.py`), in the faster of float32 and bfloat16; and xllamacpp's server with its default settings, with as many
 slots as there are clients (its default is one slot, which is slower with several clients). 1, 4 and 16 clients ask them the same word
 problems, greedily, with the student's limit, each its next question when it has its answer; no server is asked a question twice, because some
-store the prompts that they have read. All servers run all the time, and are
-asked in turn, in several rounds that begin with another one; a figure is the median of the rounds' quotients of answers per second.
+store the prompts that they have read. All servers run all the time, and are asked in turn, each first in some of the rounds; a figure is the
+median of the rounds' quotients of answers per second.
 
 Then 10,000 requests with answers of at most 4 tokens go to `potstill serve`, 32 at once; 1 % are malformed, and 1 % of the clients leave
 in the middle of an answer. ``soak_errors`` counts answers that are not what the request deserves, connections that the server closed,

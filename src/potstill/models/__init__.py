@@ -174,8 +174,9 @@ class Model(Protocol):
     def complete(self, requests: AsyncIterable[Request]) -> AsyncIterator[Sequence[Completion]]:
         """Complete every request once, in any order; a failed request yields a `Completion` with an error.
 
-        Completions arrive in groups; an empty one says that the model is still at work. Iterating to the next group confirms that the last one is stored. Only then does a
-        remote model send further requests, so that killing the process loses only the requests in flight.
+        Completions arrive in groups; an empty one says that the model is still at work. Iterating to the next group confirms that the
+        last one is stored. Only then does a remote model send further requests, so that killing the process loses only the requests in
+        flight.
         """
         ...
 
